@@ -1,0 +1,160 @@
+/* rtvoice.h: real-time neural audio on the player's own CPU. C99; usable from C, C++, C#, Rust, Unity, Unreal, Godot.
+ *
+ *   rtv_model* model = NULL;
+ *   rtv_engine* engine = NULL;
+ *   if (rtv_model_open("whisper.rtv", &model) != RTV_OK) { puts(rtv_last_error()); return 1; }
+ *   rtv_config config;
+ *   rtv_config_init(&config);
+ *   config.sample_rate = 48000;
+ *   config.max_frame = 1024;
+ *   if (rtv_engine_create(model, &config, &engine) != RTV_OK) { puts(rtv_last_error()); return 1; }
+ *   ... in the audio callback: rtv_engine_process(engine, in, out, frames);
+ *   rtv_engine_destroy(engine);
+ *   rtv_model_close(model);
+ *
+ * Every function ends with its thread tag:
+ *   [main-thread]   may allocate, lock, read files; not for the audio callback. Different objects may be used from different threads at once.
+ *   [audio-thread]  real-time safe: no allocation, lock, system call or first touch of a page; bounded work. One thread at a time per engine.
+ *   [any-thread]    real-time safe and callable from any thread while another one is in rtv_engine_process.
+ */
+#ifndef RTVOICE_RTVOICE_H_
+#define RTVOICE_RTVOICE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#if defined(RTVOICE_BUILDING)
+#define RTV_API __declspec(dllexport)
+#elif defined(RTVOICE_STATIC)
+#define RTV_API
+#else
+#define RTV_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define RTV_API __attribute__((visibility("default")))
+#else
+#define RTV_API
+#endif
+
+/* Checked by clang 20 and later with -Wfunction-effects; nothing elsewhere. */
+#if defined(__clang__) && __clang_major__ >= 20
+#define RTV_NONBLOCKING __attribute__((nonblocking))
+#else
+#define RTV_NONBLOCKING
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status -------------------------------------------------------------------------------------------------------------------------- */
+
+typedef enum rtv_status {
+  RTV_OK = 0,
+  RTV_ERROR_ARGUMENT = 1,     /* a null pointer, an unknown name, a value out of range */
+  RTV_ERROR_FILE = 2,         /* a file that cannot be read */
+  RTV_ERROR_MODEL = 3,        /* a damaged or unsupported model; rtv_last_error names the place */
+  RTV_ERROR_MEMORY = 4,       /* out of memory, or over the limits of an engine */
+  RTV_ERROR_FRAME_SIZE = 5,   /* more than max_frame, or not the promised block: the output is silence */
+  RTV_ERROR_LATENCY = 6,      /* swap: the new model needs more latency than the engine has */
+  RTV_ERROR_BUSY = 7,         /* swap: the one before is still fading in */
+  RTV_ERROR_STRUCT_SIZE = 8   /* a struct that was not initialised by its rtv_..._init */
+} rtv_status;
+
+/* A constant text for a status. [any-thread] */
+RTV_API const char* rtv_status_string(rtv_status status) RTV_NONBLOCKING;
+/* One line on the last failure of a [main-thread] function in this thread: what is wrong and the remedy. Valid until the next failure. [main-thread] */
+RTV_API const char* rtv_last_error(void);
+/* major * 10000 + minor * 100 + patch. [any-thread] */
+RTV_API uint32_t rtv_version(void) RTV_NONBLOCKING;
+/* The instruction set in use: "AVX3", "AVX2", "SSE4", "NEON", "SCALAR". [main-thread] */
+RTV_API const char* rtv_isa(void);
+
+/* ---- Models: immutable, shared by many engines ------------------------------------------------------------------------------------------ */
+
+typedef struct rtv_model rtv_model;
+
+/* Reads and checks a .rtv file. RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_FILE, RTV_ERROR_MODEL, RTV_ERROR_MEMORY. [main-thread] */
+RTV_API rtv_status rtv_model_open(const char* path, rtv_model** out);
+/* The same from memory; copies what it keeps. RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_MODEL, RTV_ERROR_MEMORY. [main-thread] */
+RTV_API rtv_status rtv_model_open_memory(const void* data, size_t size, rtv_model** out);
+/* Gives the handle back. Counted: engines may outlive it. NULL is allowed. [main-thread] */
+RTV_API void rtv_model_close(rtv_model* model);
+/* A JSON object about the model (name, rate, latency, parameters, outputs, layers, costs), valid while the handle is. [main-thread] */
+RTV_API const char* rtv_model_info(const rtv_model* model);
+
+/* ---- Engines: one stream each -------------------------------------------------------------------------------------------------------- */
+
+typedef struct rtv_engine rtv_engine;
+
+typedef enum rtv_resampler {
+  RTV_RESAMPLER_AUTO = 0,     /* RTV_RESAMPLER_FIR where it can, else RTV_RESAMPLER_FASTEST */
+  RTV_RESAMPLER_FIR = 1,      /* integer ratios; 2 ms each way */
+  RTV_RESAMPLER_FASTEST = 2,  /* libsamplerate's SINC_FASTEST */
+  RTV_RESAMPLER_MEDIUM = 3,
+  RTV_RESAMPLER_BEST = 4,
+  RTV_RESAMPLER_FIR_SHORT = 5 /* integer ratios; 1 ms each way, a softer pass band */
+} rtv_resampler;
+
+typedef struct rtv_config {
+  uint32_t struct_size;       /* set by rtv_config_init */
+  uint32_t sample_rate;       /* Hz, 8000 to 192000; 48000 */
+  uint32_t max_frame;         /* largest frame of a process call, 1 to 65536; 1024 */
+  uint32_t channels;          /* 1 to 32, interleaved, each its own stream; 1 */
+  uint32_t block;             /* 0: frames of any size. N: a promise of exactly N, for less latency; 0 */
+  uint32_t resampler;         /* an rtv_resampler; RTV_RESAMPLER_AUTO */
+  uint64_t seed;              /* of the model's noise; 0 */
+  float fade_ms;              /* of bypass, mix and swap, 0 to 1000; 20 */
+} rtv_config;
+
+/* Fills in struct_size and the defaults. [any-thread] */
+RTV_API void rtv_config_init(rtv_config* config);
+/* Plans the network, lays out and touches all memory. RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_STRUCT_SIZE, RTV_ERROR_MODEL, RTV_ERROR_MEMORY. [main-thread] */
+RTV_API rtv_status rtv_engine_create(const rtv_model* model, const rtv_config* config, rtv_engine** out);
+/* No other thread may be using the engine. NULL is allowed. [main-thread] */
+RTV_API void rtv_engine_destroy(rtv_engine* engine);
+
+/* `frames` samples per channel, interleaved, nominally -1 to 1; in == out is allowed, partial overlap is not. 0 frames does nothing. Input that is
+ * not finite counts as 0. RTV_OK; RTV_ERROR_FRAME_SIZE (out is silence: max_frame is never exceeded); RTV_ERROR_ARGUMENT for NULL. [audio-thread] */
+RTV_API rtv_status rtv_engine_process(rtv_engine* engine, const float* in, float* out, uint32_t frames) RTV_NONBLOCKING;
+/* Samples at the host's rate from an input to its output; constant while the engine lives. [any-thread] */
+RTV_API uint32_t rtv_engine_latency(const rtv_engine* engine) RTV_NONBLOCKING;
+/* Zero history, as when fresh; parameters jump to their last set values. Not while process runs. [audio-thread] */
+RTV_API void rtv_engine_reset(rtv_engine* engine) RTV_NONBLOCKING;
+
+/* Sets a parameter of the model, or "mix" (0 dry to 1 wet); takes effect, smoothed, at the next hop. Values are clamped to the parameter's range.
+ * RTV_OK; RTV_ERROR_ARGUMENT for an unknown name, a wrong count or a value that is not finite. [any-thread] */
+RTV_API rtv_status rtv_engine_set(rtv_engine* engine, const char* name, const float* values, uint32_t count) RTV_NONBLOCKING;
+/* Cross-fades to the dry input at equal latency, or back. [any-thread] */
+RTV_API void rtv_engine_bypass(rtv_engine* engine, int on) RTV_NONBLOCKING;
+/* The newest frame of a named value output of channel 0's stream; returns how many values it has (0: no such output) and writes at most `capacity`. [any-thread] */
+RTV_API uint32_t rtv_engine_output(const rtv_engine* engine, const char* name, float* values, uint32_t capacity) RTV_NONBLOCKING;
+/* Prepares another model here and cross-fades to it on the audio thread, at the engine's latency; parameters keep their values by name.
+ * RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_MODEL, RTV_ERROR_MEMORY, RTV_ERROR_LATENCY, RTV_ERROR_BUSY. [main-thread] */
+RTV_API rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model);
+
+/* ---- Statistics ------------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct rtv_stats {
+  uint32_t struct_size;       /* set by rtv_stats_init */
+  uint32_t reserved;
+  uint64_t frames;            /* samples per channel processed */
+  uint64_t calls;
+  uint64_t overruns;          /* calls that took longer than the audio they made */
+  uint64_t nonfinite;         /* input samples replaced, and hops whose output had to be silenced */
+  float us_p50, us_p90, us_p99, us_p999, us_max;  /* microseconds of a call, from a histogram with 3 % wide steps */
+  float load;                 /* time spent over time of the audio processed */
+  float latency_model_ms, latency_resampler_ms, latency_buffering_ms;
+  uint64_t memory_weights, memory_state, memory_scratch;  /* bytes */
+} rtv_stats;
+
+/* Fills in struct_size. [any-thread] */
+RTV_API void rtv_stats_init(rtv_stats* stats);
+/* A snapshot since create or reset. [any-thread] */
+RTV_API void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING;
+
+#ifdef __cplusplus
+}
+#endif
+#endif  /* RTVOICE_RTVOICE_H_ */
