@@ -1,0 +1,1 @@
+"""Training of skins (needs the `train` extra): `python -m rtvoice.train --help`."""
