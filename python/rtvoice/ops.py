@@ -1,0 +1,484 @@
+"""The op table of the model file: inputs, weights, attributes and shape rules of every op (docs/model-format.md).
+
+One row per op. `infer` applies a row to a node; the graph builder and the reader both go through it. The C++ core has the same
+table (cpp/src/model/op_table.cc) and the last word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_CHANNELS = 16_384
+MAX_TAPS = 65_536
+MAX_STEP = 65_536  # stride, dilation, factor
+MAX_FRAMES = 1_048_576  # delay, pads, reach of a kernel, frames per hop
+MAX_FLOAT = 3.4028234663852886e38
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute: its kind, default (None: required) and range, or its choices."""
+
+    kind: str  # "int", "number", "bool", "choice" or "pair" (of ints)
+    default: Any = None
+    low: float = -MAX_FLOAT
+    high: float = MAX_FLOAT
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight: its role, and its shape in terms of the node's sizes, e.g. ``("Cout", "C/groups", "K")``."""
+
+    role: str
+    shape: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The shape of a value: channels, frames per hop, and whether it comes from parameters only."""
+
+    channels: int
+    frames: int
+    control: bool = False
+
+
+@dataclass
+class Context:
+    """What a shape rule sees of a node, and where it leaves what it finds."""
+
+    inputs: Sequence[Stream]
+    attrs: Mapping[str, Any]
+    sizes: dict[str, int]  # C, groups and what the weights' shapes bind: Cout, K, H
+    channels: int = 0
+    frames: int = 0
+    memory: bool = False  # reads frames other than the current one
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """A row of the table."""
+
+    inputs: tuple[int, int]  # least and most
+    weights: tuple[Weight, ...] = ()
+    attrs: Mapping[str, Attribute] = field(default_factory=dict)
+    rule: Callable[[Context], None] = lambda context: None
+
+
+def _fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def _divide(frames: int, divisor: int, what: str) -> int:
+    if frames % divisor:
+        _fail(f"{what} {divisor} does not divide the {frames} input frames per hop; use a hop that is a multiple")
+    return frames // divisor
+
+
+def _reach(ctx: Context, taps: int) -> int:
+    reach = (taps - 1) * int(ctx.attrs.get("dilation", 1))
+    if reach > MAX_FRAMES:
+        _fail(f"a kernel of {taps} taps reaches over {reach} frames, the limit is {MAX_FRAMES}")
+    return reach
+
+
+def _grouped(ctx: Context) -> None:
+    groups = ctx.sizes["groups"]
+    if ctx.channels % groups:
+        _fail(f"groups={groups} does not divide {ctx.channels} output channels")
+
+
+def _conv1d(ctx: Context) -> None:
+    ctx.channels = ctx.sizes["Cout"]
+    _grouped(ctx)
+    ctx.frames = _divide(ctx.frames, ctx.attrs["stride"], "stride")
+    ctx.memory = _reach(ctx, ctx.sizes["K"]) != 0 or ctx.attrs["pads"][0] != 0
+
+
+def _conv_transpose1d(ctx: Context) -> None:
+    ctx.channels = ctx.sizes["Cout"]
+    _grouped(ctx)
+    ctx.frames *= ctx.attrs["stride"]
+    ctx.memory = _reach(ctx, ctx.sizes["K"]) != 0 or ctx.attrs["crop"][0] != 0
+
+
+def _linear(ctx: Context) -> None:
+    ctx.channels = ctx.sizes["Cout"]
+
+
+def _recurrent(ctx: Context) -> None:
+    ctx.channels = ctx.sizes["H"]
+    ctx.memory = True
+
+
+def _clip(ctx: Context) -> None:
+    if ctx.attrs["min"] > ctx.attrs["max"]:
+        _fail(f"min={ctx.attrs['min']} is above max={ctx.attrs['max']}")
+
+
+def _arithmetic(ctx: Context) -> None:
+    a, b = (stream.channels for stream in ctx.inputs)
+    if a != b and 1 not in (a, b):
+        _fail(f"inputs have {a} and {b} channels; they must be equal, or one of them 1")
+    ctx.channels = max(a, b)
+
+
+def _film(ctx: Context) -> None:
+    for stream, what in zip(ctx.inputs[1:], ("gamma", "beta"), strict=True):
+        if stream.channels not in (1, ctx.channels):
+            _fail(f"{what} has {stream.channels} channels; it must have {ctx.channels} as the input has, or 1")
+
+
+def _glu(ctx: Context) -> None:
+    if ctx.channels % 2:
+        _fail(f"needs an even number of channels, the input has {ctx.channels}")
+    ctx.channels //= 2
+
+
+def _concat(ctx: Context) -> None:
+    ctx.channels = sum(stream.channels for stream in ctx.inputs)
+
+
+def _slice(ctx: Context) -> None:
+    start, stop = ctx.attrs["start"], ctx.attrs["stop"]
+    if not 0 <= start < stop <= ctx.channels:
+        _fail(f"start={start}, stop={stop} is not a range within {ctx.channels} channels")
+    ctx.channels = stop - start
+
+
+def _shift(ctx: Context) -> None:
+    ctx.memory = ctx.attrs["frames"] != 0
+
+
+def _upsample(ctx: Context) -> None:
+    ctx.frames *= ctx.attrs["factor"]
+
+
+def _avg_pool(ctx: Context) -> None:
+    ctx.frames = _divide(ctx.frames, ctx.attrs["stride"], "stride")
+    ctx.memory = ctx.attrs["kernel"] != 1 or ctx.attrs["pads"][0] != 0
+
+
+def _depth_to_time(ctx: Context) -> None:
+    factor = ctx.attrs["factor"]
+    if ctx.channels % factor:
+        _fail(f"factor {factor} does not divide {ctx.channels} channels")
+    ctx.channels //= factor
+    ctx.frames *= factor
+
+
+def _time_to_depth(ctx: Context) -> None:
+    factor = ctx.attrs["factor"]
+    ctx.frames = _divide(ctx.frames, factor, "factor")
+    ctx.channels *= factor
+
+
+_NOISE_ATTRS = {"gaussian": ("mean", "std"), "uniform": ("low", "high")}
+
+
+def _noise(ctx: Context) -> None:
+    if ctx.attrs["low"] > ctx.attrs["high"]:
+        _fail(f"low={ctx.attrs['low']} is above high={ctx.attrs['high']}")
+    ctx.channels, ctx.frames = ctx.attrs["channels"], ctx.attrs["frames"]
+
+
+PLAIN = (
+    "relu", "silu", "tanh", "sigmoid", "exp", "log", "sqrt", "square", "abs", "neg", "reciprocal", "sin", "cos",
+)  # fmt: skip
+"""Pointwise ops without attributes."""
+
+_STEP = Attribute("int", 1, 1, MAX_STEP)
+_GROUPS = Attribute("int", 1, 1, MAX_CHANNELS)
+_PADS = Attribute("pair", [0, 0], -MAX_FRAMES, MAX_FRAMES)
+_EPS = Attribute("number", 1e-5, 1e-20, 1.0)
+_FACTOR = Attribute("int", None, 1, MAX_STEP)
+_SHIFT = Attribute("int", None, 0, MAX_FRAMES)
+_ORDER = Attribute("choice", "channel", choices=("channel", "time"))
+_CHANNEL = Attribute("int", None, 0, MAX_CHANNELS)
+
+
+def _recurrent_weights(gates: int) -> tuple[Weight, ...]:
+    rows = f"{gates}H"
+    return (
+        Weight("weight_ih", (rows, "C")),
+        Weight("weight_hh", (rows, "H")),
+        Weight("bias_ih", (rows,), required=False),
+        Weight("bias_hh", (rows,), required=False),
+    )
+
+
+def _per_channel(*roles: str, required: bool = False) -> tuple[Weight, ...]:
+    return tuple(Weight(role, ("C|1",), required) for role in roles)
+
+
+_BIAS = Weight("bias", ("Cout",), required=False)
+
+OPS: dict[str, OpSpec] = {
+    "conv1d": OpSpec(
+        (1, 1),
+        (Weight("weight", ("Cout", "C/groups", "K")), _BIAS),
+        {"stride": _STEP, "dilation": _STEP, "groups": _GROUPS, "pads": _PADS},
+        _conv1d,
+    ),
+    "conv_transpose1d": OpSpec(
+        (1, 1),
+        (Weight("weight", ("C", "Cout/groups", "K")), _BIAS),
+        {"stride": _STEP, "dilation": _STEP, "groups": _GROUPS, "crop": _PADS},
+        _conv_transpose1d,
+    ),
+    "linear": OpSpec((1, 1), (Weight("weight", ("Cout", "C")), _BIAS), {}, _linear),
+    "affine": OpSpec((1, 1), _per_channel("scale", "shift")),
+    "gru": OpSpec((1, 1), _recurrent_weights(3), {"linear_before_reset": Attribute("bool", True)}, _recurrent),
+    "lstm": OpSpec((1, 1), _recurrent_weights(4), {}, _recurrent),
+    "layer_norm": OpSpec((1, 1), (Weight("weight", ("C",), False), Weight("bias", ("C",), False)), {"eps": _EPS}),
+    "rms_norm": OpSpec((1, 1), (Weight("weight", ("C",), False),), {"eps": _EPS}),
+    **{name: OpSpec((1, 1)) for name in PLAIN},
+    "leaky_relu": OpSpec((1, 1), (), {"alpha": Attribute("number", 0.01)}),
+    "elu": OpSpec((1, 1), (), {"alpha": Attribute("number", 1.0)}),
+    "gelu": OpSpec((1, 1), (), {"approximate": Attribute("choice", "none", choices=("none", "tanh"))}),
+    "softplus": OpSpec((1, 1), (), {"beta": Attribute("number", 1.0, 1e-6, 1e6)}),
+    "clip": OpSpec((1, 1), (), {"min": Attribute("number"), "max": Attribute("number")}, _clip),
+    "prelu": OpSpec((1, 1), _per_channel("weight", required=True)),
+    "snake": OpSpec((1, 1), (Weight("alpha", ("C|1",)), Weight("beta", ("C|1",), False))),
+    **{name: OpSpec((2, 2), (), {}, _arithmetic) for name in ("add", "sub", "mul", "div")},
+    "film": OpSpec((3, 3), (), {"offset": Attribute("number", 0.0)}, _film),
+    "glu": OpSpec(
+        (1, 1),
+        (),
+        {
+            "a": Attribute("choice", "none", choices=("none", *PLAIN)),
+            "b": Attribute("choice", "sigmoid", choices=PLAIN),
+        },
+        _glu,
+    ),
+    "concat": OpSpec((2, MAX_CHANNELS), (), {}, _concat),
+    "slice": OpSpec((1, 1), (), {"start": _CHANNEL, "stop": _CHANNEL}, _slice),
+    "delay": OpSpec((1, 1), (), {"frames": _SHIFT}, _shift),
+    "advance": OpSpec((1, 1), (), {"frames": _SHIFT}, _shift),
+    "upsample": OpSpec(
+        (1, 1),
+        (),
+        {
+            "factor": _FACTOR,
+            "mode": Attribute("choice", "nearest", choices=("nearest", "linear")),
+            "coordinates": Attribute("choice", "half_pixel", choices=("half_pixel", "asymmetric")),
+        },
+        _upsample,
+    ),
+    "avg_pool": OpSpec(
+        (1, 1),
+        (),
+        {
+            "kernel": Attribute("int", None, 1, MAX_TAPS),
+            "stride": Attribute("int", "kernel", 1, MAX_STEP),
+            "pads": _PADS,
+        },
+        _avg_pool,
+    ),
+    "depth_to_time": OpSpec((1, 1), (), {"factor": _FACTOR, "order": _ORDER}, _depth_to_time),
+    "time_to_depth": OpSpec((1, 1), (), {"factor": _FACTOR, "order": _ORDER}, _time_to_depth),
+    "noise": OpSpec(
+        (0, 0),
+        (),
+        {
+            "channels": Attribute("int", None, 1, MAX_CHANNELS),
+            "frames": Attribute("int", None, 1, MAX_FRAMES),
+            "distribution": Attribute("choice", "gaussian", choices=("gaussian", "uniform")),
+            "mean": Attribute("number", 0.0),
+            "std": Attribute("number", 1.0, 0.0),
+            "low": Attribute("number", -1.0),
+            "high": Attribute("number", 1.0),
+            "stream": Attribute("int", 0, 0, 2**32 - 1),
+        },
+        _noise,
+    ),
+}
+
+
+def spec(op: str) -> OpSpec:
+    """Return the row of `op`; ValueError for an unknown op."""
+    if not isinstance(op, str) or op not in OPS:
+        raise ValueError(f"unknown op {op!r}; the ops are: {', '.join(OPS)}")
+    return OPS[op]
+
+
+def complete_attributes(op: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the attributes of a node and fill in the defaults.
+
+    Parameters
+    ----------
+    op
+        Name of an op of the table.
+    given
+        Attributes by name; numpy scalars are taken as their Python values.
+
+    Returns
+    -------
+    dict
+        Every attribute of the op, in the table's order.
+    """
+    known = spec(op).attrs
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{op} has no attribute or weight {name!r}; it has: {_names(op)}")
+    out: dict[str, Any] = {}
+    for name, attribute in known.items():
+        if name in given:
+            out[name] = _checked(name, given[name], attribute)
+        elif attribute.default is None:
+            raise ValueError(f"attribute {name!r} is missing")
+        elif attribute.default == "kernel" and attribute.kind == "int":
+            out[name] = out["kernel"]
+        else:
+            out[name] = list(attribute.default) if attribute.kind == "pair" else attribute.default
+    if op == "noise":
+        other = "uniform" if out["distribution"] == "gaussian" else "gaussian"
+        for name in _NOISE_ATTRS[other]:
+            if name in given:
+                raise ValueError(
+                    f"attribute {name!r} belongs to {other} noise, the distribution is {out['distribution']!r}"
+                )
+    if op == "conv_transpose1d" and out["crop"][0] < 0:
+        raise ValueError(f"crop[0]={out['crop'][0]} is negative; use a delay node after it")
+    return out
+
+
+def is_default(op: str, name: str, value: Any) -> bool:
+    """Tell whether `value` is what the attribute has when it is left out."""
+    return bool(OPS[op].attrs[name].default == value)
+
+
+def _names(op: str) -> str:
+    row = OPS[op]
+    return ", ".join([*(weight.role for weight in row.weights), *row.attrs]) or "none"
+
+
+def _checked(name: str, value: Any, attribute: Attribute) -> Any:
+    kind = attribute.kind
+    if kind == "pair":
+        if not isinstance(value, (list, tuple)) or len(value) != 2:
+            raise ValueError(f"attribute {name!r} is {value!r}; it must be two integers")
+        return [_integer(f"{name}[{i}]", item, attribute) for i, item in enumerate(value)]
+    if kind == "choice":
+        if value not in attribute.choices:
+            raise ValueError(f"attribute {name!r} is {value!r}; it must be one of {', '.join(attribute.choices)}")
+        return str(value)
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise ValueError(f"attribute {name!r} is {value!r}; it must be true or false")
+        return value
+    return _integer(name, value, attribute) if kind == "int" else _number(name, value, attribute)
+
+
+def _integer(name: str, value: Any, attribute: Attribute) -> int:
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"attribute {name!r} is {value!r}; it must be an integer")
+    if not attribute.low <= value <= attribute.high:
+        raise ValueError(f"attribute {name!r} is {value}; it must lie in {int(attribute.low)}..{int(attribute.high)}")
+    return value
+
+
+def _number(name: str, value: Any, attribute: Attribute) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"attribute {name!r} is {value!r}; it must be a finite number")
+    if not attribute.low <= value <= attribute.high:
+        raise ValueError(f"attribute {name!r} is {value}; it must lie in {attribute.low:g}..{attribute.high:g}")
+    return float(value)
+
+
+def _expected(term: str, size: int, sizes: dict[str, int], role: str) -> str | None:
+    """Match one dimension of a weight with its term; bind a free size. Return what was expected on a mismatch."""
+    if term == "C|1":
+        return None if size in (1, sizes["C"]) else f"{sizes['C']} or 1"
+    if term.endswith("/groups"):
+        name, groups = term[: -len("/groups")], sizes["groups"]
+        if name in sizes:
+            if sizes[name] % groups:
+                raise ValueError(f"groups={groups} does not divide {sizes[name]} input channels")
+            return None if size * groups == sizes[name] else str(sizes[name] // groups)
+        sizes[name] = size * groups
+        return None
+    factor = int(term[:-1]) if term[0].isdigit() else 1
+    name = term[1:] if term[0].isdigit() else term
+    if name in sizes:
+        return None if size == factor * sizes[name] else str(factor * sizes[name])
+    if size % factor:
+        return f"a multiple of {factor}"
+    sizes[name] = size // factor
+    return None
+
+
+def _match_weights(op: str, shapes: Mapping[str, Shape], sizes: dict[str, int]) -> None:
+    for weight in OPS[op].weights:
+        if weight.role not in shapes:
+            if weight.required:
+                raise ValueError(f"weight {weight.role!r} is missing")
+            continue
+        shape = shapes[weight.role]
+        template = "[" + ", ".join(weight.shape) + "]"
+        if len(shape) != len(weight.shape):
+            raise ValueError(f"weight {weight.role!r} has shape {list(shape)}; it must be {template}")
+        for axis, (term, size) in enumerate(zip(weight.shape, shape, strict=True)):
+            expected = "1 or more" if size < 1 else _expected(term, size, sizes, weight.role)
+            if expected:
+                raise ValueError(
+                    f"weight {weight.role!r} has shape {list(shape)}; it must be {template}: axis {axis} is {size} "
+                    f"where the input asks for {expected}"
+                )
+    for name in shapes:
+        if name not in (weight.role for weight in OPS[op].weights):
+            raise ValueError(f"{op} has no weight {name!r}; it has: {_names(op)}")
+
+
+def infer(op: str, inputs: Sequence[Stream], attrs: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Stream:
+    """Infer what a node makes; ValueError where its inputs, attributes or weights do not fit.
+
+    Parameters
+    ----------
+    op
+        Name of an op of the table.
+    inputs
+        The values that it reads.
+    attrs
+        Its complete attributes, from `complete_attributes`.
+    shapes
+        Shapes of its weights by role.
+    """
+    row = spec(op)
+    least, most = row.inputs
+    if not least <= len(inputs) <= most:
+        count = str(least) if least == most else f"at least {least}"
+        raise ValueError(f"{op} has {len(inputs)} inputs; it takes {count}")
+    control = bool(inputs) and all(stream.control for stream in inputs)
+    rates = {stream.frames for stream in inputs if control or not stream.control}
+    if len(rates) > 1:
+        listed = ", ".join(str(stream.frames) for stream in inputs)
+        raise ValueError(f"inputs have different rates ({listed} frames per hop); bring them to one rate first")
+    sizes = {"groups": int(attrs.get("groups", 1))}
+    if inputs:
+        sizes["C"] = inputs[0].channels
+    _match_weights(op, shapes, sizes)
+    ctx = Context(inputs, attrs, sizes, sizes.get("C", 0), rates.pop() if rates else 0)
+    row.rule(ctx)
+    if not 1 <= ctx.channels <= MAX_CHANNELS:
+        raise ValueError(f"makes {ctx.channels} channels; the limit is {MAX_CHANNELS}")
+    if not 1 <= ctx.frames <= MAX_FRAMES:
+        raise ValueError(f"makes {ctx.frames} frames per hop; the limit is {MAX_FRAMES}")
+    if sizes.get("K", 1) > MAX_TAPS:
+        raise ValueError(f"has {sizes['K']} taps; the limit is {MAX_TAPS}")
+    if control and (ctx.memory or ctx.frames != inputs[0].frames):
+        raise ValueError(
+            f"{op} reads only control tensors, which have one frame per hop and no history; "
+            "combine them with a stream first"
+        )
+    return Stream(ctx.channels, ctx.frames, control)
