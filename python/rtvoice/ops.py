@@ -1,7 +1,7 @@
 """The op table of the model file: inputs, weights, attributes and shape rules of every op (docs/model-format.md).
 
-One row per op. `infer` applies a row to a node; the graph builder and the reader both go through it. The C++ core has the same
-table (cpp/src/model/op_table.cc) and the last word.
+One row per op. `infer` applies a row to a node; the graph builder and the reader both go through it. The C++ core has
+the same table (cpp/src/model/op_table.cc) and the last word.
 """
 
 from __future__ import annotations

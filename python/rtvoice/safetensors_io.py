@@ -1,7 +1,7 @@
 """Reading and writing safetensors files with numpy alone.
 
-The order of keys and tensors is fixed, so that equal contents give equal bytes. The data starts at a multiple of 64 bytes
-and wider types come first, so that every tensor is aligned to its element.
+The order of keys and tensors is fixed, so that equal contents give equal bytes. The data starts at a multiple of 64
+bytes and wider types come first, so that every tensor is aligned to its element.
 """
 
 from __future__ import annotations
