@@ -312,7 +312,7 @@ class GraphBuilder:
             if tensor.channels != 1 or tensor.frames != hop or tensor.control:
                 raise ValueError(
                     f"{place}: tensor {tensor.name!r} has {tensor.channels} channels and {tensor.frames} frames per hop"
-                    f"{' and is a control' if tensor.control else ''}; an audio output is a stream of 1 channel and {hop}"
+                    f"{' and is a control' if tensor.control else ''}; an audio output has 1 and {hop}"
                 )
         self._outputs.append(Output(name, tensor.name, kind))
 

@@ -58,7 +58,6 @@ class Context:
     sizes: dict[str, int]  # C, groups and what the weights' shapes bind: Cout, K, H
     channels: int = 0
     frames: int = 0
-    memory: bool = False  # reads frames other than the current one
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,13 @@ def _divide(frames: int, divisor: int, what: str) -> int:
     return frames // divisor
 
 
-def _reach(ctx: Context, taps: int) -> int:
-    reach = (taps - 1) * int(ctx.attrs.get("dilation", 1))
+def _check_reach(ctx: Context) -> None:
+    taps = ctx.sizes["K"]
+    if taps > MAX_TAPS:
+        _fail(f"has {taps} taps; the limit is {MAX_TAPS}")
+    reach = (taps - 1) * int(ctx.attrs["dilation"])
     if reach > MAX_FRAMES:
-        _fail(f"a kernel of {taps} taps reaches over {reach} frames, the limit is {MAX_FRAMES}")
-    return reach
+        _fail(f"a kernel of {taps} taps reaches over {reach} frames; the limit is {MAX_FRAMES}")
 
 
 def _grouped(ctx: Context) -> None:
@@ -98,14 +99,14 @@ def _conv1d(ctx: Context) -> None:
     ctx.channels = ctx.sizes["Cout"]
     _grouped(ctx)
     ctx.frames = _divide(ctx.frames, ctx.attrs["stride"], "stride")
-    ctx.memory = _reach(ctx, ctx.sizes["K"]) != 0 or ctx.attrs["pads"][0] != 0
+    _check_reach(ctx)
 
 
 def _conv_transpose1d(ctx: Context) -> None:
     ctx.channels = ctx.sizes["Cout"]
     _grouped(ctx)
     ctx.frames *= ctx.attrs["stride"]
-    ctx.memory = _reach(ctx, ctx.sizes["K"]) != 0 or ctx.attrs["crop"][0] != 0
+    _check_reach(ctx)
 
 
 def _linear(ctx: Context) -> None:
@@ -114,7 +115,6 @@ def _linear(ctx: Context) -> None:
 
 def _recurrent(ctx: Context) -> None:
     ctx.channels = ctx.sizes["H"]
-    ctx.memory = True
 
 
 def _clip(ctx: Context) -> None:
@@ -152,17 +152,12 @@ def _slice(ctx: Context) -> None:
     ctx.channels = stop - start
 
 
-def _shift(ctx: Context) -> None:
-    ctx.memory = ctx.attrs["frames"] != 0
-
-
 def _upsample(ctx: Context) -> None:
     ctx.frames *= ctx.attrs["factor"]
 
 
 def _avg_pool(ctx: Context) -> None:
     ctx.frames = _divide(ctx.frames, ctx.attrs["stride"], "stride")
-    ctx.memory = ctx.attrs["kernel"] != 1 or ctx.attrs["pads"][0] != 0
 
 
 def _depth_to_time(ctx: Context) -> None:
@@ -259,8 +254,8 @@ OPS: dict[str, OpSpec] = {
     ),
     "concat": OpSpec((2, MAX_CHANNELS), (), {}, _concat),
     "slice": OpSpec((1, 1), (), {"start": _CHANNEL, "stop": _CHANNEL}, _slice),
-    "delay": OpSpec((1, 1), (), {"frames": _SHIFT}, _shift),
-    "advance": OpSpec((1, 1), (), {"frames": _SHIFT}, _shift),
+    "delay": OpSpec((1, 1), (), {"frames": _SHIFT}),
+    "advance": OpSpec((1, 1), (), {"frames": _SHIFT}),
     "upsample": OpSpec(
         (1, 1),
         (),
@@ -299,6 +294,12 @@ OPS: dict[str, OpSpec] = {
         _noise,
     ),
 }
+
+STREAM_ONLY = frozenset(
+    ("conv1d", "conv_transpose1d", "gru", "lstm", "delay", "advance", "upsample", "avg_pool")
+    + ("depth_to_time", "time_to_depth")
+)
+"""Ops over time, which a control tensor cannot go through."""
 
 
 def spec(op: str) -> OpSpec:
@@ -460,7 +461,9 @@ def infer(op: str, inputs: Sequence[Stream], attrs: Mapping[str, Any], shapes: M
         count = str(least) if least == most else f"at least {least}"
         raise ValueError(f"{op} has {len(inputs)} inputs; it takes {count}")
     control = bool(inputs) and all(stream.control for stream in inputs)
-    rates = {stream.frames for stream in inputs if control or not stream.control}
+    if control and op in STREAM_ONLY:
+        raise ValueError(f"{op} reads a control tensor, which has no time axis; it needs a stream")
+    rates = {stream.frames for stream in inputs if not stream.control}
     if len(rates) > 1:
         listed = ", ".join(str(stream.frames) for stream in inputs)
         raise ValueError(f"inputs have different rates ({listed} frames per hop); bring them to one rate first")
@@ -468,17 +471,10 @@ def infer(op: str, inputs: Sequence[Stream], attrs: Mapping[str, Any], shapes: M
     if inputs:
         sizes["C"] = inputs[0].channels
     _match_weights(op, shapes, sizes)
-    ctx = Context(inputs, attrs, sizes, sizes.get("C", 0), rates.pop() if rates else 0)
+    ctx = Context(inputs, attrs, sizes, sizes.get("C", 0), rates.pop() if rates else 1)
     row.rule(ctx)
     if not 1 <= ctx.channels <= MAX_CHANNELS:
         raise ValueError(f"makes {ctx.channels} channels; the limit is {MAX_CHANNELS}")
     if not 1 <= ctx.frames <= MAX_FRAMES:
         raise ValueError(f"makes {ctx.frames} frames per hop; the limit is {MAX_FRAMES}")
-    if sizes.get("K", 1) > MAX_TAPS:
-        raise ValueError(f"has {sizes['K']} taps; the limit is {MAX_TAPS}")
-    if control and (ctx.memory or ctx.frames != inputs[0].frames):
-        raise ValueError(
-            f"{op} reads only control tensors, which have one frame per hop and no history; "
-            "combine them with a stream first"
-        )
     return Stream(ctx.channels, ctx.frames, control)
