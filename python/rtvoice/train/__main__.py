@@ -26,20 +26,45 @@ def main(arguments: list[str] | None = None) -> int:
     whisper.add_argument("--seed", type=int, default=0)
     whisper.add_argument("--threads", type=int, default=1)
     whisper.add_argument("--workers", type=int, default=1, help="processes that render the teacher (default 1)")
+    export = commands.add_parser("export-whisper", help="write a trained tier as a model file")
+    export.add_argument("--out", type=Path, required=True, help="the training folder")
+    export.add_argument("--tier", choices=["default", "hq"], default="default")
+    export.add_argument("--to", type=Path, required=True, help="the .rtv file")
+    export.add_argument("--loudness", type=float, help="typical output loudness in LUFS, where measured")
+    evaluate = commands.add_parser("evaluate-whisper", help="measure both tiers on speakers kept out of training")
+    evaluate.add_argument("--data", type=Path, required=True, help="folder of training speech")
+    evaluate.add_argument("--out", type=Path, required=True, help="the training folder")
+    evaluate.add_argument("--models", type=Path, help="folder of .rtv files: measure these in the engine instead")
+    evaluate.add_argument("--spoken", type=int, default=20, help="utterances per collection whose words are counted")
+    evaluate.add_argument("--json", type=Path, required=True, help="file for the figures")
     options = parser.parse_args(arguments)
-    train(
-        Run(
-            speech=options.data,
-            noise=options.noise,
-            out=options.out,
-            tier=options.tier,
-            minutes=options.minutes,
-            steps=options.steps,
-            seed=options.seed,
-            threads=options.threads,
-            workers=options.workers,
+    if options.command == "whisper":
+        train(
+            Run(
+                speech=options.data,
+                noise=options.noise,
+                out=options.out,
+                tier=options.tier,
+                minutes=options.minutes,
+                steps=options.steps,
+                seed=options.seed,
+                threads=options.threads,
+                workers=options.workers,
+            )
         )
-    )
+    elif options.command == "export-whisper":
+        from rtvoice.train import export_whisper
+
+        export_whisper.export(options.out / options.tier / "checkpoint.pt", options.to, options.loudness)
+    else:
+        from rtvoice.train import evaluate_whisper as whisper_figures
+
+        if options.models:
+            voices = {path.stem: whisper_figures.streamed(path) for path in sorted(options.models.glob("*.rtv"))}
+        else:
+            checkpoints = sorted(options.out.glob("*/checkpoint.pt"))
+            voices = {path.parent.name: whisper_figures.offline(path) for path in checkpoints}
+        whisper_figures.write(whisper_figures.evaluate(options.data, voices, options.out, options.spoken), options.json)
     return 0
 
 
