@@ -1,0 +1,46 @@
+// A cache-line aligned block of floats, zeroed and so touched once when it is made.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace rtvoice {
+
+class AlignedFloats {
+ public:
+  AlignedFloats() = default;
+  explicit AlignedFloats(size_t count) : count_(count) {
+    if (count == 0) return;
+    data_ = static_cast<float*>(::operator new(count * sizeof(float), std::align_val_t{64}));
+    std::memset(data_, 0, count * sizeof(float));
+  }
+  AlignedFloats(AlignedFloats&& other) noexcept { swap(other); }
+  AlignedFloats& operator=(AlignedFloats&& other) noexcept {
+    AlignedFloats taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  AlignedFloats(const AlignedFloats&) = delete;
+  AlignedFloats& operator=(const AlignedFloats&) = delete;
+  ~AlignedFloats() {
+    if (data_ != nullptr) ::operator delete(data_, std::align_val_t{64});
+  }
+
+  float* data() { return data_; }
+  const float* data() const { return data_; }
+  size_t size() const { return count_; }
+  size_t bytes() const { return count_ * sizeof(float); }
+
+ private:
+  void swap(AlignedFloats& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(count_, other.count_);
+  }
+  float* data_ = nullptr;
+  size_t count_ = 0;
+};
+
+}  // namespace rtvoice

@@ -1,0 +1,218 @@
+// Graph -> plan: convolutions, products and recurrent cells, with their weights packed for the kernels.
+#include <algorithm>
+
+#include "plan/compiler.h"
+
+namespace rtvoice {
+namespace {
+
+bool is_vector_width(size_t cols) { return cols == 1 || cols == 4 || cols == 8 || cols % 16 == 0; }
+size_t round16(size_t n) { return (n + 15) / 16 * 16; }
+
+}  // namespace
+
+size_t Compiler::pack(const std::vector<float>& dense, size_t depth, size_t cols) {
+  const simd::Kernels& k = *plan_->kernels_;
+  const size_t offset = weights_.size();
+  const size_t floats = k.gemm_packed_floats(depth, cols);
+  weights_.resize(offset + (floats + 15) / 16 * 16, 0.0f);
+  k.gemm_pack(dense.data(), depth, cols, weights_.data() + offset);
+  return offset;
+}
+
+// y = scale*(Wx + b) + shift, for the affine nodes (batch norms) that follow a product. `cols` may hold several rows of `ld` columns.
+void Compiler::fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols, size_t channels, size_t ld) {
+  const int root = root_of_[node];
+  if (root < 0) return;
+  for (int affine : fusions_[root].affine) {
+    const Node& n = graph_->nodes[affine];
+    const auto at = [](const Tensor& t, size_t c, float fallback) { return t.empty() ? fallback : t.data[t.data.size() == 1 ? 0 : c]; };
+    for (size_t col = 0; col < cols; ++col) {
+      const size_t c = col % ld;
+      if (c >= channels) continue;
+      const float scale = at(n.w0, c, 1.0f);
+      for (size_t d = 0; d < depth; ++d) (*dense)[d * cols + col] *= scale;
+      (*bias)[col] = (*bias)[col] * scale + at(n.w1, c, 0.0f);
+    }
+  }
+}
+
+void Compiler::emit_convolution(int node) {
+  const int root = root_of_[node];
+  const Node& n = graph_->nodes[root];
+  const Attributes& at = n.attrs;
+  const size_t cout = static_cast<size_t>(n.w0.shape[0]), per_group = static_cast<size_t>(n.w0.shape[1]), kernel = static_cast<size_t>(n.w0.shape[2]);
+  const size_t groups = static_cast<size_t>(at.groups), cin = per_group * groups;
+  if (groups == cin && cout == cin && groups > 1) {
+    emit_depthwise(node, n.w0, n.b0, static_cast<int64_t>(kernel));
+    return;
+  }
+  const size_t ld_in = row_floats(static_cast<int64_t>(cin)), cols = row_floats(static_cast<int64_t>(cout));
+  const size_t depth = kernel * ld_in;
+  std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
+  const size_t out_per_group = cout / groups;
+  for (size_t o = 0; o < cout; ++o) {
+    const size_t first = o / out_per_group * per_group;
+    for (size_t c = 0; c < per_group; ++c) {
+      for (size_t k = 0; k < kernel; ++k) dense[(k * ld_in + first + c) * cols + o] = n.w0.data[(o * per_group + c) * kernel + k];
+    }
+    if (!n.b0.empty()) bias[o] = n.b0.data[o];
+  }
+  fold_affine(node, &dense, &bias, depth, cols, cout, cols);
+  const int64_t lag = timing_->nodes[root].lags[0];
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, run_gemm, out);
+  // Without dilation a window of rows is one contiguous segment; grouped layers skip parts of each row, so theirs stay apart.
+  const bool contiguous = (at.dilation == 1 || kernel == 1) && groups == 1;
+  step.taps = contiguous ? 1 : kernel;
+  step.seg_len = contiguous ? depth : ld_in;
+  step.tap_rows = static_cast<size_t>(at.dilation);
+  step.stride = static_cast<size_t>(at.stride);
+  step.cols = cols;
+  step.weights = pack(dense, depth, cols);
+  step.bias = add_weights(bias);
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), lag}, static_cast<int64_t>(contiguous ? kernel : 1));
+  if (groups > 1) {
+    const size_t panel = plan_->kernels_->gemm_panel_cols(cols);
+    for (size_t first = 0; first < cols; first += panel) {
+      const size_t o0 = std::min(first, cout - 1), o1 = std::min(first + panel, cout) - 1;
+      const size_t c0 = o0 / out_per_group * per_group, c1 = (std::max(o0, o1) / out_per_group + 1) * per_group;
+      step.ranges.push_back({static_cast<uint32_t>(c0), static_cast<uint32_t>(c1 - c0)});
+    }
+  }
+  apply_fusion(node, &step);
+}
+
+void Compiler::emit_depthwise(int node, const Tensor& weight, const Tensor& bias_in, int64_t kernel) {
+  const int root = root_of_[node] >= 0 ? root_of_[node] : node;
+  const Node& n = graph_->nodes[root];
+  const size_t channels = static_cast<size_t>(weight.shape[0]), ld = row_floats(weight.shape[0]), taps = static_cast<size_t>(kernel);
+  std::vector<float> dense(taps * ld, 0.0f), bias(ld, 0.0f);
+  for (size_t c = 0; c < channels; ++c) {
+    for (size_t k = 0; k < taps; ++k) dense[k * ld + c] = weight.data[c * taps + k];
+    if (!bias_in.empty()) bias[c] = bias_in.data[c];
+  }
+  fold_affine(node, &dense, &bias, taps, ld, channels, ld);
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, run_depthwise, out);
+  step.taps = taps;
+  step.tap_rows = static_cast<size_t>(n.attrs.dilation);
+  step.stride = static_cast<size_t>(n.attrs.stride);
+  step.cols = ld;
+  step.weights = add_weights(dense);
+  step.bias = add_weights(bias);
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[root].lags[0]}, 1);
+  apply_fusion(node, &step);
+}
+
+// full[n*s + j] = sum over q of x[n - q] w[k], k*dilation = q*s + j: a convolution over Q past rows that makes s rows at once.
+void Compiler::emit_transposed(int node) {
+  const int root = root_of_[node];
+  const Node& n = graph_->nodes[root];
+  const Attributes& at = n.attrs;
+  const size_t cin = static_cast<size_t>(n.w0.shape[0]), out_per_group = static_cast<size_t>(n.w0.shape[1]), kernel = static_cast<size_t>(n.w0.shape[2]);
+  const size_t groups = static_cast<size_t>(at.groups), per_group = cin / groups, cout = out_per_group * groups;
+  const size_t s = static_cast<size_t>(at.stride), dilation = static_cast<size_t>(at.dilation);
+  const size_t past = (kernel - 1) * dilation / s + 1;
+  const size_t ld_in = row_floats(static_cast<int64_t>(cin)), ld_out = row_floats(static_cast<int64_t>(cout));
+  const size_t exact = s * ld_out, cols = is_vector_width(exact) ? exact : round16(exact), depth = past * ld_in;
+  std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
+  for (size_t k = 0; k < kernel; ++k) {
+    const size_t q = k * dilation / s, j = k * dilation % s;
+    for (size_t c = 0; c < cin; ++c) {
+      const size_t group = c / per_group;
+      for (size_t o = 0; o < out_per_group; ++o) {
+        // Rows come oldest first: row 0 of the window is x[n - (past - 1)].
+        dense[((past - 1 - q) * ld_in + c) * cols + j * ld_out + group * out_per_group + o] += n.w0.data[(c * out_per_group + o) * kernel + k];
+      }
+    }
+  }
+  for (size_t j = 0; j < s && !n.b0.empty(); ++j) std::copy(n.b0.data.begin(), n.b0.data.end(), bias.begin() + static_cast<ptrdiff_t>(j * ld_out));
+  fold_affine(node, &dense, &bias, depth, cols, cout, ld_out);
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, exact == cols ? run_gemm : run_gemm_narrow, out);
+  step.seg_len = depth;
+  step.factor = static_cast<uint32_t>(s);
+  step.cols = cols;
+  step.hidden = exact;
+  step.weights = pack(dense, depth, cols);
+  step.bias = add_weights(bias);
+  if (exact != cols) step.scratch_floats = static_cast<size_t>(value.frames) / s * max_hops_ * cols;
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), static_cast<int64_t>(past) - 1}, static_cast<int64_t>(past));
+  apply_fusion(node, &step);
+}
+
+void Compiler::emit_linear(int node) {
+  const int root = root_of_[node];
+  const Node& n = graph_->nodes[root];
+  const size_t cout = static_cast<size_t>(n.w0.shape[0]), cin = static_cast<size_t>(n.w0.shape[1]);
+  const size_t depth = row_floats(static_cast<int64_t>(cin)), cols = row_floats(static_cast<int64_t>(cout));
+  std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
+  for (size_t o = 0; o < cout; ++o) {
+    for (size_t c = 0; c < cin; ++c) dense[c * cols + o] = n.w0.data[o * cin + c];
+    if (!n.b0.empty()) bias[o] = n.b0.data[o];
+  }
+  fold_affine(node, &dense, &bias, depth, cols, cout, cols);
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, run_gemm, out);
+  step.seg_len = depth;
+  step.cols = cols;
+  step.weights = pack(dense, depth, cols);
+  step.bias = add_weights(bias);
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), 0}, 1);
+  apply_fusion(node, &step);
+}
+
+// The input's product runs over all frames at once; the recurrent one frame by frame. Gates are `hidden` floats apart, padded to whole vectors.
+void Compiler::emit_recurrent(int node) {
+  const Node& n = graph_->nodes[node];
+  const bool gru = n.op == Op::kGru;
+  const size_t gates = gru ? 3 : 4, h = static_cast<size_t>(n.w1.shape[1]), cin = static_cast<size_t>(n.w0.shape[1]);
+  const size_t hidden = round16(h), ld_in = row_floats(static_cast<int64_t>(cin)), cols = gates * hidden;
+  const bool split = gru && !n.attrs.linear_before_reset;  // r*h enters the product: it runs in two parts
+  std::vector<float> wx(ld_in * cols, 0.0f), bx(cols, 0.0f), wh(hidden * cols, 0.0f), bh(cols, 0.0f);
+  for (size_t g = 0; g < gates; ++g) {
+    for (size_t o = 0; o < h; ++o) {
+      for (size_t c = 0; c < cin; ++c) wx[c * cols + g * hidden + o] = n.w0.data[(g * h + o) * cin + c];
+      for (size_t c = 0; c < h; ++c) wh[c * cols + g * hidden + o] = n.w1.data[(g * h + o) * h + c];
+      if (!n.b0.empty()) bx[g * hidden + o] = n.b0.data[g * h + o];
+      if (!n.b1.empty()) bh[g * hidden + o] = n.b1.data[g * h + o];
+    }
+  }
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, gru ? run_gru : run_lstm, out);
+  step.hidden = hidden;
+  step.cols = cols;
+  step.seg_len = ld_in;
+  step.delay = value.delay;
+  step.flag = split;
+  step.weights = pack(wx, ld_in, cols);
+  step.bias = add_weights(bx);
+  if (split) {
+    std::vector<float> reset_update(hidden * 2 * hidden), candidate(hidden * hidden);
+    for (size_t c = 0; c < hidden; ++c) {
+      std::copy_n(wh.begin() + static_cast<ptrdiff_t>(c * cols), 2 * hidden, reset_update.begin() + static_cast<ptrdiff_t>(c * 2 * hidden));
+      std::copy_n(wh.begin() + static_cast<ptrdiff_t>(c * cols + 2 * hidden), hidden, candidate.begin() + static_cast<ptrdiff_t>(c * hidden));
+    }
+    step.extra = pack(reset_update, hidden, 2 * hidden);
+    step.candidate = pack(candidate, hidden, hidden);
+  } else {
+    step.extra = pack(wh, hidden, cols);
+  }
+  step.extra_bias = add_weights(bh);
+  step.state = add_state(2 * hidden);
+  step.scratch_floats = static_cast<size_t>(value.frames) * max_hops_ * cols + cols;
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), 0}, 1);
+}
+
+}  // namespace rtvoice

@@ -1,0 +1,92 @@
+// Graph -> plan, in four passes: timing, fusion, steps, memory.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+#include "plan/step_access.h"
+
+namespace rtvoice {
+
+// What runs with a matrix product: y = act(scale*product + shift [+ residual]) or act(...) + residual.
+struct Fusion {
+  int last = -1;                 // the node whose value the step makes
+  std::vector<int> affine;       // nodes folded into the weights
+  int activation = -1;           // node, or -1
+  int residual_node = -1;        // add node, or -1
+  int residual_input = 0;        // which of its inputs is the residual
+  bool residual_before_act = false;
+};
+
+// tanh(x[:h]) * sigmoid(x[h:]) and its kin, found as slices, activations and a product.
+struct GluFusion {
+  int last = -1;
+  int input = -1;                // value
+  Op a = Op::kAffine, b = Op::kSigmoid;
+};
+
+class Compiler {
+ public:
+  Compiler(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error);
+  std::shared_ptr<const Plan> compile();
+
+ private:
+  struct Input {
+    uint32_t slot;
+    int64_t lag;
+  };
+
+  // fuse.cc
+  void find_fusions();
+  void fuse_chain(int node);
+  void fuse_glu(int node);
+  int sole_consumer(int value) const;   // node, or -1 when there are several, none, or the value is an output
+  const Node* node_of(int value) const;
+
+  // compile.cc
+  bool emit(int node);
+  bool fail(const Node& node, const std::string& what);
+  uint32_t add_slot(int64_t channels, int64_t frames, int64_t delay);
+  StepSpec& add_step(int node, StepFn run, uint32_t out);
+  Input input(int node, size_t index);  // expanded from control to stream rate where needed
+  void read(StepSpec* step, Input input, int64_t rows_after = 0);
+  void emit_pointwise(int node, StepFn run, StepSpec** step);
+  void emit_constant_channelwise(int node, simd::Channelwise op, const std::vector<float>& p, const std::vector<float>& q);
+
+  // compile_weights.cc: convolutions, products and recurrent cells
+  void emit_convolution(int node);
+  void emit_transposed(int node);
+  void emit_depthwise(int node, const Tensor& weight, const Tensor& bias, int64_t kernel);
+  void emit_linear(int node);
+  void emit_recurrent(int node);
+  void apply_fusion(int node, StepSpec* step);
+  size_t add_weights(const std::vector<float>& values);
+  size_t pack(const std::vector<float>& dense, size_t depth, size_t cols);
+  size_t add_state(size_t floats);
+  void fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols, size_t channels, size_t ld);
+
+  // layout.cc
+  bool lay_out();
+  void describe();
+
+  std::shared_ptr<const Graph> graph_;
+  size_t max_hops_;
+  std::string& error_;
+  std::shared_ptr<Plan> plan_;
+  const Timing* timing_ = nullptr;
+  int first_node_ = 0;
+  std::vector<std::vector<int>> consumers_;   // nodes, per value
+  std::vector<bool> is_output_;
+  std::vector<Fusion> fusions_;               // per node
+  std::vector<GluFusion> glus_;               // per node
+  std::vector<int> absorbed_by_;              // per node: the node that its work runs in, or -1
+  std::vector<int> root_of_;                  // per node: whose weights run when it is emitted
+  std::vector<int> slot_of_value_;
+  std::vector<uint32_t> rows_after_;          // per slot: rows beyond a run's that one window may span
+  std::vector<float> weights_;
+};
+
+}  // namespace rtvoice

@@ -1,0 +1,126 @@
+// Which nodes run inside another one's step.
+#include "plan/compiler.h"
+
+namespace rtvoice {
+namespace {
+
+bool is_activation(Op op) {
+  switch (op) {
+    case Op::kRelu: case Op::kSilu: case Op::kTanh: case Op::kSigmoid: case Op::kExp: case Op::kSquare: case Op::kAbs: case Op::kNeg:
+    case Op::kSin: case Op::kCos: case Op::kLeakyRelu: case Op::kElu: case Op::kGelu: case Op::kSoftplus: case Op::kClip: case Op::kSqrt:
+      return true;
+    default:
+      return false;  // log and 1/x make the padding lanes' zeros infinite: they run apart, on the channels only
+  }
+}
+
+bool is_plain(Op op) {  // pointwise, without attributes, as a gate's half
+  switch (op) {
+    case Op::kRelu: case Op::kSilu: case Op::kTanh: case Op::kSigmoid:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+const Node* Compiler::node_of(int value) const { return value >= first_node_ ? &graph_->nodes[value - first_node_] : nullptr; }
+
+int Compiler::sole_consumer(int value) const {
+  if (is_output_[value] || consumers_[value].size() != 1) return -1;
+  return consumers_[value][0];
+}
+
+void Compiler::find_fusions() {
+  const size_t nodes = graph_->nodes.size();
+  fusions_.assign(nodes, {});
+  glus_.assign(nodes, {});
+  absorbed_by_.assign(nodes, -1);
+  root_of_.assign(nodes, -1);
+  for (size_t i = 0; i < nodes; ++i) {
+    const Op op = graph_->nodes[i].op;
+    if (op == Op::kConv1d || op == Op::kConvTranspose1d || op == Op::kLinear) fuse_chain(static_cast<int>(i));
+    if (op == Op::kMul) fuse_glu(static_cast<int>(i));
+  }
+}
+
+// Follows a product through nodes that nobody else reads.
+void Compiler::fuse_chain(int node) {
+  Fusion& fusion = fusions_[node];
+  fusion.last = node;
+  std::vector<int> chain{node};
+  const std::vector<ValueTiming>& values = timing_->values;
+  while (true) {
+    const int value = first_node_ + fusion.last;
+    const int next = sole_consumer(value);
+    if (next < 0 || absorbed_by_[next] >= 0 || root_of_[next] >= 0) break;
+    const Node& consumer = graph_->nodes[next];
+    if (consumer.op == Op::kAffine && fusion.activation < 0 && fusion.residual_node < 0) {
+      fusion.affine.push_back(next);
+    } else if (is_activation(consumer.op) && fusion.activation < 0) {
+      fusion.activation = next;
+      fusion.residual_before_act = fusion.residual_node >= 0;
+    } else if (consumer.op == Op::kAdd && fusion.residual_node < 0) {
+      const int side = consumer.inputs[0] == value ? 1 : 0;
+      const int other = consumer.inputs[side];
+      // The product must be the later branch (it is read without a lag), the other one a stream of the same shape.
+      if (other == value || timing_->nodes[next].lags[1 - side] != 0 || values[other].channels != values[value].channels ||
+          values[other].frames != values[value].frames || values[other].control != values[value].control) {
+        break;
+      }
+      if (graph_->nodes[node].op == Op::kConvTranspose1d) break;  // its columns may run through scratch
+      fusion.residual_node = next;
+      fusion.residual_input = side;
+    } else {
+      break;
+    }
+    chain.push_back(next);
+    fusion.last = next;
+    if (fusion.activation >= 0 && fusion.residual_node >= 0) break;
+  }
+  for (int member : chain) {
+    if (member != fusion.last) absorbed_by_[member] = fusion.last;
+  }
+  root_of_[fusion.last] = node;
+}
+
+void Compiler::fuse_glu(int node) {
+  const Node& product = graph_->nodes[node];
+  if (absorbed_by_[node] >= 0 || root_of_[node] >= 0) return;
+  struct Half {
+    int slice = -1, act = -1;
+  } halves[2];
+  for (int i = 0; i < 2; ++i) {
+    int value = product.inputs[i];
+    const Node* n = node_of(value);
+    if (n == nullptr || sole_consumer(value) != node || absorbed_by_[value - first_node_] >= 0 || root_of_[value - first_node_] >= 0) return;
+    if (is_plain(n->op)) {
+      halves[i].act = value - first_node_;
+      value = n->inputs[0];
+      n = node_of(value);
+      if (n == nullptr || sole_consumer(value) != halves[i].act || absorbed_by_[value - first_node_] >= 0) return;
+    }
+    if (n->op != Op::kSlice) return;
+    halves[i].slice = value - first_node_;
+  }
+  const Node& s0 = graph_->nodes[halves[0].slice];
+  const Node& s1 = graph_->nodes[halves[1].slice];
+  const int64_t channels = timing_->values[s0.inputs[0]].channels;
+  if (s0.inputs[0] != s1.inputs[0] || timing_->values[s0.inputs[0]].control || channels % 2 != 0) return;
+  const bool in_order = s0.attrs.start == 0 && s0.attrs.stop == channels / 2 && s1.attrs.start == channels / 2 && s1.attrs.stop == channels;
+  const bool swapped = s1.attrs.start == 0 && s1.attrs.stop == channels / 2 && s0.attrs.start == channels / 2 && s0.attrs.stop == channels;
+  if (!in_order && !swapped) return;
+  GluFusion& glu = glus_[node];
+  glu.last = node;
+  glu.input = s0.inputs[0];
+  const auto act = [&](const Half& half) { return half.act < 0 ? Op::kAffine : graph_->nodes[half.act].op; };
+  glu.a = act(halves[in_order ? 0 : 1]);
+  glu.b = act(halves[in_order ? 1 : 0]);
+  for (const Half& half : halves) {
+    absorbed_by_[half.slice] = node;
+    if (half.act >= 0) absorbed_by_[half.act] = node;
+  }
+}
+
+}  // namespace rtvoice

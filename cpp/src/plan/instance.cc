@@ -1,0 +1,170 @@
+// One stream: slots with their histories, parameter ramps, and the loop over the plan's steps.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "plan/plan.h"
+#include "plan/step_access.h"
+
+namespace rtvoice {
+
+Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed)
+    : plan_(std::move(plan)), state_(plan_->state_floats_), scratch_(plan_->scratch_floats_), segments_(plan_->max_segments_), seed_(seed) {
+  slots_.reserve(plan_->slots_.size());
+  for (const SlotSpec& spec : plan_->slots_) {
+    float* base = (spec.ring != 0 ? state_.data() : scratch_.data()) + spec.base;
+    slots_.push_back({&spec, base, state_.data() + spec.saved, 0, 0});
+  }
+  const Graph& graph = plan_->graph();
+  for (const Parameter& parameter : graph.parameters) {
+    const size_t size = parameter.defaults.size();
+    const double hops = parameter.smoothing_ms * 1e-3 * graph.sample_rate / graph.hop;
+    ramps_.push_back({ramp_data_.size(), size, 0, static_cast<uint32_t>(std::max(1.0, std::round(hops)))});
+    ramp_data_.insert(ramp_data_.end(), parameter.defaults.begin(), parameter.defaults.end());
+    ramp_data_.insert(ramp_data_.end(), parameter.defaults.begin(), parameter.defaults.end());
+    ramp_data_.resize(ramp_data_.size() + size, 0.0f);
+  }
+  zero();
+  if (!graph.prewarmed || std::isinf(plan_->info().receptive_field)) return;
+  // Prewarmed models start where silence has already run through; reset copies this snapshot back.
+  const size_t hops = static_cast<size_t>(plan_->info().receptive_field) / static_cast<size_t>(graph.hop) + 1;
+  std::vector<float> silence(plan_->max_hops() * static_cast<size_t>(graph.hop), 0.0f), out(silence.size());
+  for (size_t done = 0; done < hops;) {
+    const size_t now = std::min(plan_->max_hops(), hops - done);
+    run(silence.data(), out.data(), now);
+    done += now;
+  }
+  snapshot_ = AlignedFloats(state_.size());
+  if (state_.size() != 0) std::memcpy(snapshot_.data(), state_.data(), state_.bytes());
+  snapshot_slots_ = slots_;
+}
+
+void Instance::zero() noexcept {
+  if (state_.size() != 0) std::memset(state_.data(), 0, state_.bytes());
+  // Lanes beside a row's channels meet zero weights, so they need not be zero, but finite.
+  if (scratch_.size() != 0) std::memset(scratch_.data(), 0, scratch_.bytes());
+  for (Slot& slot : slots_) {
+    slot.pos = 0;
+    slot.frame = 0;
+  }
+  last_hops_ = 0;
+  bad_ = false;
+  for (Ramp& ramp : ramps_) {
+    float* current = ramp_data_.data() + ramp.offset;
+    std::memcpy(current, current + ramp.size, ramp.size * sizeof(float));
+    ramp.remaining = 0;
+  }
+}
+
+void Instance::reset() noexcept {
+  zero();
+  if (snapshot_slots_.empty()) return;
+  if (state_.size() != 0) std::memcpy(state_.data(), snapshot_.data(), state_.bytes());
+  std::copy(snapshot_slots_.begin(), snapshot_slots_.end(), slots_.begin());
+}
+
+void Instance::set_parameter(size_t index, const float* values, bool jump) noexcept {
+  Ramp& ramp = ramps_[index];
+  float* current = ramp_data_.data() + ramp.offset;
+  float* target = current + ramp.size;
+  float* step = target + ramp.size;
+  std::memcpy(target, values, ramp.size * sizeof(float));
+  if (jump) {
+    std::memcpy(current, values, ramp.size * sizeof(float));
+    ramp.remaining = 0;
+    return;
+  }
+  ramp.remaining = ramp.steps;
+  for (size_t i = 0; i < ramp.size; ++i) step[i] = (target[i] - current[i]) / static_cast<float>(ramp.steps);
+}
+
+void Instance::fill_parameters(size_t hops) noexcept {
+  for (size_t p = 0; p < ramps_.size(); ++p) {
+    Ramp& ramp = ramps_[p];
+    float* current = ramp_data_.data() + ramp.offset;
+    const float* target = current + ramp.size;
+    const float* step = target + ramp.size;
+    Slot& slot = slots_[1 + p];
+    for (size_t h = 0; h < hops; ++h) {
+      if (ramp.remaining != 0) {
+        --ramp.remaining;
+        for (size_t i = 0; i < ramp.size; ++i) current[i] = ramp.remaining == 0 ? target[i] : current[i] + step[i];
+      }
+      std::memcpy(slot.base + h * slot.spec->ld, current, ramp.size * sizeof(float));
+    }
+  }
+}
+
+// After a producer wrote `rows` rows: silence before the value's own time 0, then the history that later runs read.
+void Instance::commit(Slot& slot, size_t rows) noexcept {
+  const SlotSpec& spec = *slot.spec;
+  const size_t ld = spec.ld;
+  float* first = slot.base + static_cast<size_t>(spec.ring != 0 ? slot.pos : spec.history) * ld;
+  if (slot.frame < spec.delay) {
+    const size_t zeros = static_cast<size_t>(std::min<uint64_t>(rows, spec.delay - slot.frame));
+    std::memset(first, 0, zeros * ld * sizeof(float));
+  }
+  if (spec.ring != 0) {
+    const size_t ring = spec.ring, mirror = spec.mirror, end = slot.pos + rows;
+    if (slot.pos < mirror) {
+      std::memcpy(slot.base + (ring + slot.pos) * ld, first, (std::min(end, mirror) - slot.pos) * ld * sizeof(float));
+    }
+    if (end > ring) std::memcpy(slot.base, slot.base + ring * ld, (end - ring) * ld * sizeof(float));
+  } else if (spec.history != 0) {
+    const size_t history = spec.history * ld;
+    std::memcpy(slot.base, slot.saved, history * sizeof(float));
+    std::memcpy(slot.saved, slot.base + rows * ld, history * sizeof(float));
+  }
+}
+
+bool Instance::run(const float* in, float* out, size_t hops) noexcept {
+  const Plan& plan = *plan_;
+  const size_t samples = hops * static_cast<size_t>(plan.graph().hop);
+  StepAccess access{*this};
+  std::memcpy(access.out(0), in, samples * sizeof(float));
+  commit(slots_[0], samples);
+  fill_parameters(hops);
+  for (const StepSpec& step : plan.steps_) {
+    step.run(step, *this, hops);
+    commit(slots_[step.out], slots_[step.out].spec->frames * hops);
+  }
+  if (out != nullptr && plan.audio_output_ >= 0) {
+    const float* result = access.row(plan.outputs_[static_cast<size_t>(plan.audio_output_)].slot, 0);
+    float poison = 0.0f;
+    for (size_t i = 0; i < samples; ++i) {
+      out[i] = result[i];
+      poison += result[i] * 0.0f;  // NaN as soon as one sample is not finite
+    }
+    if (!(poison == 0.0f)) bad_ = true;
+  }
+  for (const PlanOutput& output : plan.outputs_) {
+    if (output.audio) continue;
+    const SlotSpec& spec = *slots_[output.slot].spec;
+    const float* newest = access.row(output.slot, -static_cast<int64_t>(spec.frames * hops - 1));
+    float poison = 0.0f;
+    for (size_t c = 0; c < spec.channels; ++c) poison += newest[c] * 0.0f;
+    if (!(poison == 0.0f)) bad_ = true;
+  }
+  if (bad_) {
+    if (out != nullptr) std::memset(out, 0, samples * sizeof(float));
+    reset();
+    return false;
+  }
+  for (Slot& slot : slots_) {
+    const size_t rows = slot.spec->frames * hops;
+    slot.frame += rows;
+    if (slot.spec->ring != 0) slot.pos = static_cast<uint32_t>((slot.pos + rows) & (slot.spec->ring - 1));
+  }
+  last_hops_ = hops;
+  return true;
+}
+
+const float* Instance::output_frame(size_t index) const noexcept {
+  const Slot& slot = slots_[plan_->outputs_[index].slot];
+  const SlotSpec& spec = *slot.spec;
+  if (spec.ring != 0) return slot.base + static_cast<size_t>((slot.pos + spec.ring - 1) & (spec.ring - 1)) * spec.ld;
+  const size_t rows = spec.frames * std::max<size_t>(last_hops_, 1);
+  return slot.base + (spec.history + rows - 1) * spec.ld;
+}
+
+}  // namespace rtvoice

@@ -1,0 +1,125 @@
+// Graph -> plan: where everything lives. Scratch is shared between values whose lives do not overlap.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "plan/compiler.h"
+
+namespace rtvoice {
+namespace {
+
+constexpr size_t kMemoryLimit = size_t{1} << 30;  // bytes an engine may take (docs/model-format.md)
+
+struct Interval {
+  int first, last;        // steps
+  size_t floats;
+  size_t* offset;
+};
+
+size_t round16(size_t n) { return (n + 15) / 16 * 16; }
+
+// Lowest offset that no living neighbour covers, in the order of birth. Returns the arena's size.
+size_t place(std::vector<Interval>* intervals) {
+  std::sort(intervals->begin(), intervals->end(), [](const Interval& a, const Interval& b) { return a.first < b.first; });
+  std::vector<const Interval*> alive;  // sorted by offset
+  size_t total = 0;
+  for (Interval& interval : *intervals) {
+    alive.erase(std::remove_if(alive.begin(), alive.end(), [&](const Interval* other) { return other->last < interval.first; }), alive.end());
+    const size_t floats = round16(interval.floats);
+    size_t at = 0;
+    auto spot = alive.begin();
+    for (; spot != alive.end(); ++spot) {
+      if (*(*spot)->offset >= at + floats) break;
+      at = std::max(at, *(*spot)->offset + round16((*spot)->floats));
+    }
+    *interval.offset = at;
+    alive.insert(spot, &interval);
+    total = std::max(total, at + floats);
+  }
+  return total;
+}
+
+}  // namespace
+
+bool Compiler::lay_out() {
+  const int end = static_cast<int>(plan_->steps_.size());
+  std::vector<int> first(plan_->slots_.size(), -1), last(plan_->slots_.size(), -1);
+  for (int i = 0; i < end; ++i) {
+    const StepSpec& step = plan_->steps_[i];
+    first[step.out] = i;
+    last[step.out] = std::max(last[step.out], i);
+    for (uint32_t slot : step.in) last[slot] = std::max(last[slot], i);
+    plan_->max_segments_ = std::max(plan_->max_segments_, step.taps);
+  }
+  for (const PlanOutput& output : plan_->outputs_) last[output.slot] = end;
+
+  std::vector<Interval> intervals;
+  double state = static_cast<double>(plan_->state_floats_), scratch = 0.0;
+  for (size_t i = 0; i < plan_->slots_.size(); ++i) {
+    SlotSpec& slot = plan_->slots_[i];
+    const double run_rows = static_cast<double>(slot.frames) * static_cast<double>(max_hops_);
+    // Moving a history longer than a hop costs more than the hop (28-75 % of a small layer): those become rings.
+    const bool ring = slot.history > slot.frames;
+    const double rows = ring ? 2.0 * (slot.history + run_rows) + run_rows + rows_after_[i] : slot.history + run_rows;
+    (ring ? state : scratch) += rows * slot.ld;
+    if ((state + scratch) * sizeof(float) > 8.0 * kMemoryLimit) break;
+    if (ring) {
+      slot.mirror = static_cast<uint32_t>(run_rows) + rows_after_[i];
+      const size_t least = std::max<size_t>(slot.history + static_cast<size_t>(run_rows), slot.mirror);
+      slot.ring = 1;
+      while (slot.ring < least) slot.ring *= 2;
+      slot.base = add_state(static_cast<size_t>(slot.ring + slot.mirror) * slot.ld);
+    } else {
+      if (slot.history != 0) slot.saved = add_state(static_cast<size_t>(slot.history) * slot.ld);
+      intervals.push_back({first[i], last[i], static_cast<size_t>(rows) * slot.ld, &slot.base});
+    }
+  }
+  for (int i = 0; i < end; ++i) {
+    StepSpec& step = plan_->steps_[i];
+    if (step.scratch_floats != 0) intervals.push_back({i, i, step.scratch_floats, &step.scratch});
+    scratch += static_cast<double>(step.scratch_floats);
+  }
+  const double bytes = (state + scratch + static_cast<double>(weights_.size())) * sizeof(float);
+  if (bytes <= 8.0 * kMemoryLimit) plan_->scratch_floats_ = place(&intervals);
+  const double exact = static_cast<double>(plan_->state_floats_ + plan_->scratch_floats_ + weights_.size()) * sizeof(float);
+  if (bytes > 8.0 * kMemoryLimit || exact > static_cast<double>(kMemoryLimit)) {
+    error_ = "the network needs " + std::to_string(static_cast<long long>(std::max(bytes, exact) / (1 << 20))) +
+             " MiB of weights, state and scratch, more than 1024; shorten its history, its hop or its channels";
+    return false;
+  }
+  plan_->weights_ = AlignedFloats(weights_.size());
+  if (!weights_.empty()) std::memcpy(plan_->weights_.data(), weights_.data(), weights_.size() * sizeof(float));
+  return true;
+}
+
+void Compiler::describe() {
+  PlanInfo& info = plan_->info_;
+  const auto name_of = [&](int value) {
+    return value == 0 ? graph_->input_name : value < first_node_ ? graph_->parameters[value - 1].name : graph_->nodes[value - first_node_].name;
+  };
+  info.latency = timing_->latency;
+  info.weight_bytes = plan_->weights_.bytes();
+  info.state_bytes = plan_->state_floats_ * sizeof(float);
+  info.scratch_bytes = plan_->scratch_floats_ * sizeof(float);
+  for (const Output& output : graph_->outputs) {
+    info.receptive_field = std::max(info.receptive_field, timing_->values[output.value].receptive_field);
+  }
+  for (size_t i = 0; i < graph_->nodes.size(); ++i) {
+    const Node& node = graph_->nodes[i];
+    const ValueTiming& value = timing_->values[first_node_ + static_cast<int>(i)];
+    LayerInfo layer;
+    layer.name = node.name;
+    layer.op = op_name(node.op);
+    if (absorbed_by_[i] >= 0) layer.fused_into = graph_->nodes[absorbed_by_[i]].name;
+    for (int input : node.inputs) layer.inputs.push_back(name_of(input));
+    layer.channels = value.channels;
+    layer.frames = value.frames;
+    layer.delay = value.delay;
+    layer.macs = timing_->nodes[i].macs;
+    info.macs_per_hop += layer.macs;
+    for (const Tensor* tensor : {&node.w0, &node.w1, &node.b0, &node.b1}) info.parameter_count += static_cast<int64_t>(tensor->data.size());
+    info.layers.push_back(std::move(layer));
+  }
+}
+
+}  // namespace rtvoice

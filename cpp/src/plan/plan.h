@@ -1,0 +1,153 @@
+// A compiled network: a flat list of kernel calls over three arenas (weights, shared; state and scratch, one stream's).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/graph.h"
+#include "plan/aligned.h"
+#include "plan/infer.h"
+#include "simd/kernels.h"
+
+namespace rtvoice {
+
+// Floats from one row of a value to the next. 16 floats are one AVX-512 vector and a cache line; narrow values stay narrow.
+constexpr size_t row_floats(int64_t channels) {
+  return channels == 1 ? 1 : channels <= 4 ? 4 : channels <= 8 ? 8 : (static_cast<size_t>(channels) + 15) / 16 * 16;
+}
+
+// Where a value lives. Values that somebody reads late keep `history` rows: compact (rows before this run's, saved between runs) while
+// history <= one hop's rows, else a ring whose first rows are mirrored behind its end, so that every window is contiguous.
+struct SlotSpec {
+  uint32_t channels = 0, ld = 0, frames = 0;  // frames per hop
+  uint32_t history = 0;                       // rows
+  uint32_t ring = 0;                          // rows, a power of two; 0: compact or no history
+  uint32_t mirror = 0;                        // rows
+  size_t base = 0;                            // floats from the start of scratch; of state for rings
+  size_t saved = 0;                           // floats from the start of state (compact history)
+  uint64_t delay = 0;                         // rows that are zero at the start
+};
+
+struct StepSpec;
+class Instance;
+using StepFn = void (*)(const StepSpec&, Instance&, size_t hops) noexcept;
+
+// One call. Which fields count is the step function's business; offsets point into the arenas.
+struct StepSpec {
+  StepFn run = nullptr;
+  int node = -1;                              // of the graph: the last one fused in
+  std::vector<uint32_t> in;                   // slots
+  std::vector<int64_t> lag;                   // per input
+  uint32_t out = 0;                           // slot
+  size_t weights = 0, bias = 0, extra = 0, extra_bias = 0, candidate = 0;  // floats in the weight arena
+  bool has_bias = false;
+  size_t state = 0, state_floats = 0;         // floats in the state arena
+  size_t scratch = 0, scratch_floats = 0;     // floats in the scratch arena
+  // Windows over the input: `taps` segments of `seg_len` floats, `tap_rows` rows apart, rows `stride` apart.
+  size_t taps = 1, seg_len = 0, tap_rows = 1, stride = 1, cols = 0, hidden = 0;
+  std::vector<simd::PanelRange> ranges;
+  simd::Epilogue epilogue;                    // residual: input number `residual`, or -1
+  int residual = -1;
+  simd::Unary unary = simd::Unary::kNone, unary_b = simd::Unary::kNone;
+  simd::Binary binary = simd::Binary::kAdd;
+  simd::Channelwise channelwise = simd::Channelwise::kAffine;
+  bool flag = false;                          // rms norm, GRU form, linear or half-pixel mode, gaussian, channel order
+  float a = 0.0f, b = 0.0f;
+  uint32_t start = 0, factor = 1, stream = 0;
+  uint64_t delay = 0;                         // recurrent: frames before their own time 0; upsample: the input's
+};
+
+struct LayerInfo {
+  std::string name, op, fused_into;
+  std::vector<std::string> inputs;
+  int64_t channels = 0, frames = 0, delay = 0, macs = 0;
+};
+
+// What `rtvoice info` shows.
+struct PlanInfo {
+  int64_t latency = 0, macs_per_hop = 0, parameter_count = 0;
+  double receptive_field = 0.0;               // in samples; infinite with a recurrent layer
+  size_t weight_bytes = 0, state_bytes = 0, scratch_bytes = 0;
+  std::vector<LayerInfo> layers;
+};
+
+struct PlanOutput {
+  std::string name;
+  uint32_t slot = 0;
+  bool audio = true;
+};
+
+// Immutable after compile; shared by all engines of a model.
+class Plan {
+ public:
+  // `max_hops`: the most hops that one run processes. Null and one line in `error` on failure. [main-thread]
+  static std::shared_ptr<const Plan> compile(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error);
+
+  const Graph& graph() const { return *graph_; }
+  const PlanInfo& info() const { return info_; }
+  size_t max_hops() const { return max_hops_; }
+  int64_t latency() const { return info_.latency; }
+
+ private:
+  friend class Compiler;
+  friend class Instance;
+  std::shared_ptr<const Graph> graph_;
+  Timing timing_;
+  size_t max_hops_ = 1;
+  const simd::Kernels* kernels_ = nullptr;
+  std::vector<SlotSpec> slots_;               // slot 0: the audio input; then the parameters
+  std::vector<StepSpec> steps_;
+  std::vector<PlanOutput> outputs_;
+  int audio_output_ = -1;                     // index in outputs_
+  AlignedFloats weights_;
+  size_t state_floats_ = 0, scratch_floats_ = 0, max_segments_ = 1;
+  PlanInfo info_;
+};
+
+// One stream's state and scratch.
+class Instance {
+ public:
+  Instance(std::shared_ptr<const Plan> plan, uint64_t seed);   // [main-thread]
+
+  // hops*hop samples in and out; out may be null (a model without audio output). False when a value stopped being finite: the stream has
+  // then been reset and `out` is silent. [audio-thread]
+  bool run(const float* in, float* out, size_t hops) noexcept;
+  void reset() noexcept;                                       // [audio-thread]
+  // New target of parameter `index`; jumps when `jump`. [audio-thread]
+  void set_parameter(size_t index, const float* values, bool jump) noexcept;
+  // The newest frame of output `index`, valid until the next run. [audio-thread]
+  const float* output_frame(size_t index) const noexcept;
+  const Plan& plan() const { return *plan_; }
+
+ private:
+  friend struct StepAccess;
+  struct Slot {
+    const SlotSpec* spec;
+    float* base;
+    float* saved;
+    uint32_t pos;              // ring row of this run's first frame
+    uint64_t frame;            // rows written before this run
+  };
+  struct Ramp {
+    size_t offset, size;       // in ramps_data_: current, target, step
+    uint32_t remaining, steps;
+  };
+  void fill_parameters(size_t hops) noexcept;
+  void commit(Slot& slot, size_t rows) noexcept;
+  void zero() noexcept;
+
+  std::shared_ptr<const Plan> plan_;
+  AlignedFloats state_, scratch_, snapshot_;   // snapshot: a prewarmed model's start
+  std::vector<Slot> slots_, snapshot_slots_;
+  std::vector<Ramp> ramps_;
+  std::vector<float> ramp_data_;
+  std::vector<const float*> segments_;
+  uint64_t seed_ = 0;
+  size_t last_hops_ = 0;
+  bool bad_ = false;
+};
+
+}  // namespace rtvoice

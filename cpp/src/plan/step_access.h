@@ -1,0 +1,67 @@
+// What step functions may touch of an instance: rows of slots, arenas, counters.
+#pragma once
+
+#include "plan/plan.h"
+
+namespace rtvoice {
+
+struct StepAccess {
+  Instance& in;
+
+  const Plan& plan() const { return *in.plan_; }
+  const simd::Kernels& k() const { return *in.plan_->kernels_; }
+  Instance::Slot& slot(uint32_t index) const { return in.slots_[index]; }
+  const SlotSpec& spec(uint32_t index) const { return *in.slots_[index].spec; }
+  size_t rows(uint32_t index, size_t hops) const { return spec(index).frames * hops; }
+  uint64_t frame(uint32_t index) const { return in.slots_[index].frame; }
+  uint64_t seed() const { return in.seed_; }
+  void mark_bad() const { in.bad_ = true; }
+
+  // The row `lag` rows before this run's first one (negative: after it). Contiguous for as many rows as the plan's readers need.
+  const float* row(uint32_t index, int64_t lag) const {
+    const Instance::Slot& s = in.slots_[index];
+    const SlotSpec& spec = *s.spec;
+    if (spec.ring != 0) {
+      const uint64_t at = (s.pos + static_cast<uint64_t>(-lag)) & (spec.ring - 1);
+      return s.base + at * spec.ld;
+    }
+    return s.base + (static_cast<int64_t>(spec.history) - lag) * static_cast<int64_t>(spec.ld);
+  }
+  // Where the producer writes this run's rows.
+  float* out(uint32_t index) const {
+    const Instance::Slot& s = in.slots_[index];
+    const SlotSpec& spec = *s.spec;
+    return s.base + static_cast<size_t>(spec.ring != 0 ? s.pos : spec.history) * spec.ld;
+  }
+  void commit(uint32_t index, size_t hops) const { in.commit(in.slots_[index], rows(index, hops)); }
+
+  const float* weights(size_t offset) const { return in.plan_->weights_.data() + offset; }
+  float* state(size_t offset) const { return in.state_.data() + offset; }
+  float* scratch(size_t offset) const { return in.scratch_.data() + offset; }
+  const float** segments() const { return in.segments_.data(); }
+};
+
+// The step functions, one file per kind.
+void run_gemm(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_gemm_narrow(const StepSpec&, Instance&, size_t hops) noexcept;  // columns that are no vector width: through scratch
+void run_dot(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_depthwise(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_gru(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_lstm(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_unary(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_channelwise(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_binary(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_film(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_norm(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_glu(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_noise(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_concat(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_slice(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_copy(const StepSpec&, Instance&, size_t hops) noexcept;         // delay, advance
+void run_upsample(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_upsample_linear(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_depth_to_time(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_time_to_depth(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_expand(const StepSpec&, Instance&, size_t hops) noexcept;       // control to a stream's rate
+
+}  // namespace rtvoice

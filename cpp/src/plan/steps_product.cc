@@ -1,0 +1,173 @@
+// Steps that multiply by weights: convolutions in every form, and recurrent cells.
+#include <cmath>
+#include <cstring>
+
+#include "plan/step_access.h"
+
+namespace rtvoice {
+namespace {
+
+simd::GemmArgs gemm_args(const StepSpec& step, const StepAccess& at) {
+  const float** segments = at.segments();
+  for (size_t i = 0; i < step.taps; ++i) segments[i] = at.row(step.in[0], step.lag[0] - static_cast<int64_t>(i * step.tap_rows));
+  simd::GemmArgs args{};
+  args.seg = segments;
+  args.num_segments = step.taps;
+  args.seg_len = step.seg_len;
+  args.row_step = step.stride * at.spec(step.in[0]).ld;
+  args.weights = at.weights(step.weights);
+  args.bias = at.weights(step.bias);
+  args.ranges = step.ranges.empty() ? nullptr : step.ranges.data();
+  args.out_ld = step.cols;
+  args.cols = step.cols;
+  args.epilogue = step.epilogue;
+  return args;
+}
+
+void add_residual(const StepSpec& step, const StepAccess& at, simd::Epilogue* epilogue) {
+  if (step.residual < 0) return;
+  const size_t i = static_cast<size_t>(step.residual);
+  epilogue->residual = at.row(step.in[i], step.lag[i]);
+  epilogue->residual_ld = at.spec(step.in[i]).ld;
+}
+
+// Infinity times zero is NaN: one sum tells whether a recurrent state can ever recover.
+bool is_finite(const float* values, size_t count) {
+  float poison = 0.0f;
+  for (size_t i = 0; i < count; ++i) poison += values[i] * 0.0f;
+  return poison == 0.0f;
+}
+
+}  // namespace
+
+void run_gemm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  simd::GemmArgs args = gemm_args(step, at);
+  args.rows = at.rows(step.out, hops) / step.factor;
+  args.out = at.out(step.out);
+  add_residual(step, at, &args.epilogue);
+  at.k().gemm(args);
+}
+
+void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  simd::GemmArgs args = gemm_args(step, at);
+  args.rows = at.rows(step.out, hops) / step.factor;
+  args.out = at.scratch(step.scratch);
+  at.k().gemm(args);
+  float* out = at.out(step.out);
+  for (size_t r = 0; r < args.rows; ++r) std::memcpy(out + r * step.hidden, args.out + r * step.cols, step.hidden * sizeof(float));
+}
+
+void run_depthwise(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  const float** taps = at.segments();
+  for (size_t i = 0; i < step.taps; ++i) taps[i] = at.row(step.in[0], step.lag[0] - static_cast<int64_t>(i * step.tap_rows));
+  simd::DepthwiseArgs args{};
+  args.tap = taps;
+  args.num_taps = step.taps;
+  args.row_step = step.stride * at.spec(step.in[0]).ld;
+  args.weights = at.weights(step.weights);
+  args.weights_ld = step.cols;
+  args.bias = at.weights(step.bias);
+  args.out = at.out(step.out);
+  args.out_ld = step.cols;
+  args.rows = at.rows(step.out, hops);
+  args.cols = step.cols;
+  args.epilogue = step.epilogue;
+  add_residual(step, at, &args.epilogue);
+  at.k().depthwise(args);
+}
+
+namespace {
+
+// hidden-state product: out[cols] = bias + h W
+void product(const StepAccess& at, const float* h, size_t depth, size_t weights, const float* bias, float* out, size_t cols) {
+  simd::GemmArgs args{};
+  args.seg = &h;
+  args.num_segments = 1;
+  args.seg_len = depth;
+  args.row_step = depth;
+  args.weights = at.weights(weights);
+  args.bias = bias;
+  args.out = out;
+  args.out_ld = cols;
+  args.rows = 1;
+  args.cols = cols;
+  at.k().gemm(args);
+}
+
+// The input's half of all gates, for all frames; returns where the recurrent half goes.
+float* input_gates(const StepSpec& step, const StepAccess& at, size_t rows) {
+  simd::GemmArgs args = gemm_args(step, at);
+  args.rows = rows;
+  args.out = at.scratch(step.scratch);
+  args.epilogue = {};
+  at.k().gemm(args);
+  return args.out + rows * step.cols;
+}
+
+// Frames before the value's own time 0 leave the state at zero.
+size_t frames_to_skip(const StepSpec& step, const StepAccess& at, size_t rows) {
+  const uint64_t frame = at.frame(step.out);
+  return frame >= step.delay ? 0 : static_cast<size_t>(step.delay - frame < rows ? step.delay - frame : rows);
+}
+
+}  // namespace
+
+void run_gru(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  const size_t rows = at.rows(step.out, hops), hidden = step.hidden, ld = at.spec(step.out).ld;
+  float* gates_h = input_gates(step, at, rows);
+  const float* gates_x = at.scratch(step.scratch);
+  const float* bias = at.weights(step.extra_bias);
+  float* h = at.state(step.state);
+  float* rh = h + hidden;
+  float* out = at.out(step.out);
+  simd::GruCellArgs cell{};
+  cell.gates_h = gates_h;
+  cell.gate_ld = hidden;
+  cell.h = h;
+  cell.rh = rh;
+  cell.hidden = hidden;
+  for (size_t t = frames_to_skip(step, at, rows); t < rows; ++t) {
+    cell.gates_x = gates_x + t * step.cols;
+    if (step.flag) {
+      product(at, h, hidden, step.extra, bias, gates_h, 2 * hidden);
+      cell.phase = simd::GruPhase::kReset;
+      at.k().gru_cell(cell);
+      product(at, rh, hidden, step.candidate, bias + 2 * hidden, gates_h + 2 * hidden, hidden);
+      cell.phase = simd::GruPhase::kUpdate;
+    } else {
+      product(at, h, hidden, step.extra, bias, gates_h, step.cols);
+      cell.phase = simd::GruPhase::kAll;
+    }
+    at.k().gru_cell(cell);
+    std::memcpy(out + t * ld, h, ld * sizeof(float));
+  }
+  if (!is_finite(h, hidden)) at.mark_bad();
+}
+
+void run_lstm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  const size_t rows = at.rows(step.out, hops), hidden = step.hidden, ld = at.spec(step.out).ld;
+  float* gates_h = input_gates(step, at, rows);
+  const float* gates_x = at.scratch(step.scratch);
+  float* h = at.state(step.state);
+  float* out = at.out(step.out);
+  simd::LstmCellArgs cell{};
+  cell.gates_h = gates_h;
+  cell.gate_ld = hidden;
+  cell.h = h;
+  cell.c = h + hidden;
+  cell.hidden = hidden;
+  for (size_t t = frames_to_skip(step, at, rows); t < rows; ++t) {
+    product(at, h, hidden, step.extra, at.weights(step.extra_bias), gates_h, step.cols);
+    cell.gates_x = gates_x + t * step.cols;
+    at.k().lstm_cell(cell);
+    std::memcpy(out + t * ld, h, ld * sizeof(float));
+  }
+  if (!is_finite(h, 2 * hidden)) at.mark_bad();
+}
+
+}  // namespace rtvoice
