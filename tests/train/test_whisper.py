@@ -12,9 +12,10 @@ for package in ("torch", "pyworld", "soundfile", "scipy"):
 
 import soundfile  # noqa: E402
 import torch  # noqa: E402
+
 from rtvoice.train.data import SETS, Crops, list_speech, render_teacher  # noqa: E402
-from rtvoice.train.losses import StftLoss, envelope_loss  # noqa: E402
 from rtvoice.train.loop import Run, load_student, train  # noqa: E402
+from rtvoice.train.losses import StftLoss, envelope_loss  # noqa: E402
 from rtvoice.train.teacher import BANDS, PERIOD, RATE, whisper  # noqa: E402
 from rtvoice.train.whisper import TIERS, WhisperStudent  # noqa: E402
 

@@ -109,7 +109,8 @@ def train(run: Run) -> Path:
     held_out = Crops(run.out / "teacher", True, None, np.random.default_rng(1)).batches(32, CROP)
     probe = next(held_out)
     stft = StftLoss()
-    began, losses = time.monotonic() - spent, []
+    began = time.monotonic() - spent
+    losses: list[float] = []
     while True:
         seconds = time.monotonic() - began
         progress = step / run.steps if run.steps else seconds / (60 * run.minutes)

@@ -52,7 +52,8 @@ class StftLoss(torch.nn.Module):
         window = self.get_buffer(f"window{size}")
         frames = audio.unfold(1, size, size // 4) * window
         spectrum = torch.fft.rfft(frames)
-        return spectrum.real.square() + spectrum.imag.square()
+        power: Tensor = spectrum.real.square() + spectrum.imag.square()
+        return power
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the distance of audio `(batch, samples)` at a speech level of 1."""
