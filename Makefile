@@ -1,0 +1,38 @@
+# The targets install what they need (scripts/setup.sh): Debian packages where apt-get is there, a .venv, the package.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PY := .venv/bin/python
+export JOBS
+
+.PHONY: help demo test bench format lint clean
+
+help:
+	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
+	@echo "make test     the whole test suite, C++ and Python"
+	@echo "make bench    the time of each frame on this machine"
+	@echo "make format   lay out the sources"
+	@echo "make lint     ruff, mypy, clang-format, import rules"
+	@echo "make clean    remove build/, dist/ and .venv/"
+
+demo:
+	@scripts/setup.sh demo
+	@$(PY) scripts/demo.py
+
+test:
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+bench:
+	@scripts/setup.sh bench
+	@.venv/bin/rtvoice-bench --cold --tiers
+
+format:
+	@scripts/setup.sh lint
+	@scripts/lint.sh --fix
+
+lint:
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+clean:
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache

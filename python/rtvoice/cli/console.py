@@ -1,0 +1,150 @@
+"""What the commands share: the parser, tables, JSON, the progress bar, numbers for people."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+
+class CommandError(Exception):
+    """A failure to show as one line; ``status`` is the exit status."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and whose help ends with an example."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        kwargs.setdefault("epilog", f"example:\n  {example}" if example else None)
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where the help is; exit 2."""
+        self.exit(2, f"{self.prog}: error: {one_line(message)}; see '{self.prog} --help'\n")
+
+
+def add_common(parser: argparse.ArgumentParser, *, figures: bool = True) -> None:
+    """Add the options that every command has."""
+    if figures:
+        parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
+
+
+def add_tier(parser: argparse.ArgumentParser) -> None:
+    """Add ``--tier``."""
+    parser.add_argument(
+        "--tier", choices=("auto", "default", "hq"), default="auto", help="how much of the CPU to spend (auto: default)"
+    )
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return an argument type: a whole number from ``low`` to ``high``."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} is not within {low} to {high}")
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """Argument type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def one_line(message: str) -> str:
+    """Fold a message into one line."""
+    return " ".join(message.split())
+
+
+def warn(message: str) -> None:
+    """Print one line of warning on standard error."""
+    print(f"warning: {one_line(message)}", file=sys.stderr)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON object; what could not be measured is null, never NaN."""
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows in columns: words to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    right = [bool(rows) and all(_is_figure(row[i]) for row in rows) for i in range(len(head))]
+    lines = []
+    for row in [head, ["-" * width for width in widths], *rows]:
+        cells = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Lay out names and their values, one a line."""
+    width = max(len(name) for name, _ in pairs)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in pairs)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell in ("-", "") or cell[:1].isdigit() or (cell[:1] == "-" and cell[1:2].isdigit())
+
+
+def short_bytes(count: float) -> str:
+    """Write bytes as B, kB or MB."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+@contextlib.contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[float], None] | None]:
+    """Give a function that takes the part done; it shows a bar on a terminal once the work has taken a second."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:
+        yield None
+        return
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(label, total=1.0)
+    begin = time.monotonic()
+    shown = False
+
+    def update(part: float) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - begin > 1.0:
+            bar.start()
+            shown = True
+        bar.update(task, completed=part)
+
+    try:
+        yield update
+    finally:
+        if shown:
+            bar.stop()

@@ -1,0 +1,289 @@
+"""Engines: one audio stream each, through one model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rtvoice import _core
+from rtvoice.model import Model
+
+_RESAMPLERS = ("auto", "fir", "fir-short", "fastest", "medium", "best")
+
+
+def isa() -> str:
+    """Return the instruction set in use: ``"AVX3"``, ``"AVX2"``, ``"SSE4"``, ``"NEON"``."""
+    return _core.isa()
+
+
+class Microseconds(TypedDict):
+    """Percentiles of the time of a call, in microseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+
+
+class Stats(TypedDict):
+    """What an engine measured since it was made or reset.
+
+    ``frames`` and ``calls`` count samples per channel and calls of ``process``; ``us`` is the time of a call;
+    ``load`` is time spent over time of the audio processed; ``overruns`` counts calls that took longer than the audio
+    they made; ``nonfinite`` counts input samples that were NaN or infinite (and taken as zero) and hops whose output
+    had to be silenced; ``tier`` is the one that is running.
+    """
+
+    frames: int
+    calls: int
+    us: Microseconds
+    load: float
+    overruns: int
+    nonfinite: int
+    tier: str
+
+
+class Outputs(Mapping[str, NDArray[np.float32]]):
+    """The newest values of a model's outputs that are not audio, by name."""
+
+    def __init__(self, core: _core.Engine, names: list[str]) -> None:
+        self._core = core
+        self._names = names
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        if name not in self._names:
+            raise KeyError(f"no output is called {name!r}; there is: {', '.join(self._names) or 'none'}")
+        return self._core.output(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class Engine:
+    """Runs a model over an audio stream, frame by frame, as a host's audio callback would.
+
+    Parameters
+    ----------
+    model
+        A skin's name, the path of a ``.rtv`` file, or a :class:`Model`.
+    sample_rate
+        The host's rate in Hz, 8000 to 192000. Any rate: the engine converts to the model's and back.
+    max_frame
+        The largest frame of a call, 1 to 65536 samples per channel.
+    channels
+        1 to 32; each is a stream of its own through the same weights.
+    tier
+        ``"auto"``, ``"default"`` or ``"hq"``.
+    block
+        ``None`` for frames of any size. ``N`` promises frames of exactly ``N`` samples: less latency where ``N`` is a
+        multiple of the model's hop.
+    schedule
+        ``"inline"``: the network runs in the call that completes its hop.
+    seed
+        Of the model's noise, if it has any.
+    resampler
+        ``"auto"``, ``"fir"``, ``"fir-short"``, ``"fastest"``, ``"medium"`` or ``"best"``.
+    fade_ms
+        Length of the cross-fades of bypass, mix and swap, 0 to 1000 ms.
+
+    Raises
+    ------
+    ModelError
+        The model does not exist, is damaged or cannot run.
+    ValueError
+        An argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Model,
+        sample_rate: int = 48000,
+        max_frame: int = 1024,
+        channels: int = 1,
+        *,
+        tier: str = "auto",
+        block: int | None = None,
+        schedule: str = "inline",
+        seed: int = 0,
+        resampler: str = "auto",
+        fade_ms: float = 20.0,
+    ) -> None:
+        if schedule == "sliced":
+            raise ValueError("schedule='sliced' is not in this release; use 'inline'")
+        if schedule != "inline":
+            raise ValueError(f"schedule must be 'inline', not {schedule!r}")
+        if resampler not in _RESAMPLERS:
+            raise ValueError(f"resampler must be one of {', '.join(_RESAMPLERS)}, not {resampler!r}")
+        rate = _whole("sample_rate", sample_rate, 8000, 192000)
+        frame = _whole("max_frame", max_frame, 1, 65536)
+        promised = 0 if block is None else _whole("block", block, 1, frame)
+        self._model = _as_model(model, tier)
+        self._sample_rate = rate
+        self._max_frame = frame
+        self._channels = _whole("channels", channels, 1, 32)
+        self._core = _core.Engine(
+            self._model._core,
+            sample_rate=rate,
+            max_frame=frame,
+            channels=self._channels,
+            block=promised,
+            seed=_whole("seed", seed, 0, 2**64 - 1),
+            resampler=resampler,
+            fade_ms=float(fade_ms),
+        )
+
+    def process(self, frame: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Process one frame and return the output that is due.
+
+        Parameters
+        ----------
+        frame
+            float32, C-contiguous, ``(n,)`` or ``(n, channels)``, ``0 <= n <= max_frame``; nominally -1 to 1.
+        out
+            Where to write, of the frame's shape; may be ``frame`` itself. Without it a new array is made.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``out``, or the new array, of the frame's shape, :attr:`latency` samples late.
+
+        Raises
+        ------
+        ValueError
+            A wrong shape, dtype, length or memory layout; the stream is untouched.
+        """
+        try:
+            return self._core.process(frame, out)
+        except TypeError as error:
+            raise ValueError(_why_not(frame, out)) from error
+
+    @property
+    def latency(self) -> int:
+        """Samples at :attr:`sample_rate` from an input to its output; exact, and constant while the engine lives."""
+        return self._core.latency
+
+    @property
+    def latency_parts(self) -> dict[str, float]:
+        """What :attr:`latency` is made of, in host samples: ``model``, ``resampler``, ``buffering``."""
+        parts = self._core.latency_parts()
+        return {"model": parts["model"], "resampler": parts["resampler"], "buffering": parts["buffering"]}
+
+    def reset(self) -> None:
+        """Forget all history, as when fresh; parameters jump to their last set values."""
+        self._core.reset()
+
+    def set(self, name: str, value: ArrayLike) -> None:
+        """Set a parameter of the model, or ``"mix"`` (0 dry, 1 wet); safe from any thread, smoothed.
+
+        Raises
+        ------
+        ValueError
+            The name is unknown, or the value has the wrong size or is not finite.
+        """
+        self._core.set(name, np.ascontiguousarray(value, dtype=np.float32).reshape(-1))
+
+    @property
+    def bypass(self) -> bool:
+        """Pass the input through at equal latency; switching cross-fades. Safe from any thread."""
+        return self._core.bypass
+
+    @bypass.setter
+    def bypass(self, on: bool) -> None:
+        self._core.bypass = bool(on)
+
+    @property
+    def outputs(self) -> Outputs:
+        """The newest values of the outputs that are not audio, by name."""
+        return Outputs(self._core, self._model.outputs)
+
+    def stats(self) -> Stats:
+        """Return what was measured since the engine was made or reset."""
+        raw = self._core.stats()
+        us = raw["us"]
+        return Stats(
+            frames=raw["frames"],
+            calls=raw["calls"],
+            us=Microseconds(p50=us["p50"], p90=us["p90"], p99=us["p99"], p999=us["p999"], max=us["max"]),
+            load=raw["load"],
+            overruns=raw["overruns"],
+            nonfinite=raw["nonfinite"],
+            tier=raw["tier"],
+        )
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes this engine uses: ``weights`` (shared by engines of one model), ``state``, ``scratch``."""
+        memory = self._core.memory()
+        return {"weights": memory["weights"], "state": memory["state"], "scratch": memory["scratch"]}
+
+    def swap(self, model: str | os.PathLike[str] | Model, *, tier: str = "auto") -> None:
+        """Prepare another model here and cross-fade to it on the audio thread, at the engine's latency.
+
+        Raises
+        ------
+        ModelError
+            The model cannot run, or needs more latency than this engine has.
+        """
+        new = _as_model(model, tier)
+        self._core.swap(new._core)
+        self._model = new
+
+    @property
+    def model(self) -> Model:
+        """The model that runs."""
+        return self._model
+
+    @property
+    def sample_rate(self) -> int:
+        """The host's rate in Hz."""
+        return self._sample_rate
+
+    @property
+    def max_frame(self) -> int:
+        """The largest frame of a call, in samples per channel."""
+        return self._max_frame
+
+    @property
+    def channels(self) -> int:
+        """Streams, interleaved in a frame."""
+        return self._channels
+
+    def __repr__(self) -> str:
+        return f"<rtvoice.Engine {self._model.name!r}, {self._sample_rate} Hz, latency {self.latency}>"
+
+
+def _why_not(frame: object, out: object) -> str:
+    for name, array in (("frame", frame), ("out", out)):
+        if name == "out" and array is None:
+            continue
+        if not isinstance(array, np.ndarray):
+            return f"{name} must be a float32 numpy array, not {type(array).__name__}"
+        if array.dtype != np.float32:
+            return f"{name} must be float32, not {array.dtype}; convert with {name}.astype(np.float32)"
+        if not array.flags.c_contiguous:
+            return f"{name} must be C-contiguous; convert with np.ascontiguousarray({name})"
+    return "frame and out must be float32, C-contiguous, of shape (n,) or (n, channels)"
+
+
+def _as_model(model: str | os.PathLike[str] | Model, tier: str) -> Model:
+    if not isinstance(model, Model):
+        return Model.load(model, tier=tier)
+    if tier not in ("auto", model.tier):
+        raise ValueError(f"model {model.name!r} is of tier {model.tier!r}, not {tier!r}")
+    return model
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be a whole number, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low} to {high}, not {value}")
+    return int(value)

@@ -1,0 +1,130 @@
+"""Models: immutable, checked, shared by any number of engines."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rtvoice import _core, registry
+from rtvoice.errors import ModelError
+
+
+class Model:
+    """A trained network, read from a ``.rtv`` file and checked completely.
+
+    Make one with :meth:`load`, :meth:`from_bytes` or :func:`rtvoice.import_model`.
+    """
+
+    def __init__(self, core: _core.Model, *, data: bytes | None = None, path: Path | None = None) -> None:
+        self._core = core
+        self._data = data
+        self._path = path
+
+    @classmethod
+    def load(cls, model: str | os.PathLike[str], *, tier: str = "auto") -> Model:
+        """Open a skin by name, or a ``.rtv`` file by path.
+
+        Parameters
+        ----------
+        model
+            ``"whisper"``, ``"path/to/x.rtv"``.
+        tier
+            ``"auto"``, or the tier wanted: ``"default"``, ``"hq"``.
+
+        Raises
+        ------
+        ModelError
+            The file is missing (also a ``FileNotFoundError``), damaged or unsupported.
+        ValueError
+            The tier does not exist, or is not the file's.
+        """
+        path = registry.resolve(model, tier)
+        loaded = cls(_core.Model.open(os.fspath(path)), path=path)
+        if tier not in ("auto", loaded.tier):
+            raise ValueError(f"{path} is of tier {loaded.tier!r}, not {tier!r}")
+        return loaded
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Model:
+        """Read a model from the bytes of a ``.rtv`` file."""
+        data = bytes(data)
+        return cls(_core.Model.from_bytes(data), data=data)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the ``.rtv`` file; a file of that name is replaced in one step, never left half-written."""
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+        data = self._bytes()
+        try:
+            partial.write_bytes(data)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _bytes(self) -> bytes:
+        if self._data is not None:
+            return self._data
+        if self._path is None:
+            raise ModelError("this model has no file to copy")
+        data = self._path.read_bytes()
+        if json.loads(_core.Model.from_bytes(data).info())["hash"] != self.info["hash"]:
+            raise ModelError(f"{self._path} has changed since the model was loaded; load it again")
+        return data
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What the engine knows: name, rate, latency, parameters, outputs, costs, layers."""
+        info: dict[str, Any] = json.loads(self._core.info())
+        return info
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """The file's own ``rtvoice`` object: graph, parameters, licence, provenance."""
+        metadata: dict[str, Any] = json.loads(self._core.metadata())
+        return metadata
+
+    @property
+    def path(self) -> Path | None:
+        """The file it was loaded from."""
+        return self._path
+
+    @property
+    def name(self) -> str:
+        """The model's name, as the file says."""
+        return str(self.info["name"])
+
+    @property
+    def tier(self) -> str:
+        """The tier, as the file says."""
+        return str(self.info["tier"])
+
+    @property
+    def sample_rate(self) -> int:
+        """The model's own rate in Hz; engines convert from any other."""
+        return int(self.info["sample_rate"])
+
+    @property
+    def hop(self) -> int:
+        """Samples at :attr:`sample_rate` that one step of the network takes and makes."""
+        return int(self.info["hop"])
+
+    @property
+    def latency(self) -> int:
+        """Samples at :attr:`sample_rate` from an input to its output inside the network."""
+        return int(self.info["latency"])
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names that :meth:`rtvoice.Engine.set` takes, besides ``"mix"``."""
+        return [str(p["name"]) for p in self.info["parameters"]]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs that are not audio."""
+        return [str(o["name"]) for o in self.info["outputs"] if o["kind"] != "audio"]
+
+    def __repr__(self) -> str:
+        return f"<rtvoice.Model {self.name!r}, tier {self.tier!r}, {self.sample_rate} Hz>"

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Installs what a make target needs: scripts/setup.sh demo|test|bench|lint. Finished steps leave a stamp and cost nothing the next time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${1:?usage: scripts/setup.sh demo|test|bench|lint}
+venv=.venv
+stamps=$venv/.stamps
+jobs=${JOBS:-2}
+updated=
+
+say() { printf 'rtvoice: %s\n' "$*"; }
+die() { printf 'rtvoice: error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- Debian packages ---------------------------------------------------------------------------------------------------
+
+# debian_install WHAT_FOR REMEDY PACKAGE...: installs those that are missing; a package that cannot be had is named in one line.
+debian_install() {
+  local what=$1 remedy=$2 package missing=() failed=()
+  shift 2
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+      as_root=(sudo)
+    else
+      say "missing for $what: ${missing[*]}; $remedy"
+      return 1
+    fi
+  fi
+  say "installing ${missing[*]}"
+  if [ -z "$updated" ]; then
+    "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 || say "apt-get update failed; trying with the lists that are there"
+    updated=yes
+  fi
+  local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends)
+  "${install[@]}" "${missing[@]}" >/dev/null 2>&1 && return 0
+  for package in "${missing[@]}"; do
+    "${install[@]}" "$package" >/dev/null 2>&1 || failed+=("$package")
+  done
+  [ ${#failed[@]} -eq 0 ] && return 0
+  say "cannot be installed for $what: ${failed[*]}; $remedy"
+  return 1
+}
+
+native_packages() {
+  local packages=(pkg-config libhwy-dev libsamplerate0-dev nlohmann-json3-dev)
+  have g++ || have clang++ || packages+=(g++)
+  have cmake || packages+=(cmake)
+  have ninja || packages+=(ninja-build)
+  if ! python3 -c 'import sys, sysconfig, pathlib; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())'; then
+    packages+=(python3-dev)
+  fi
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+  [ "$target" = test ] && packages+=(libgtest-dev)
+  printf '%s\n' "${packages[@]}"
+}
+
+install_debian() {
+  have apt-get && have dpkg-query || { say "no apt-get here: the compiler, CMake >= 3.24, Highway and libsamplerate must be there or are downloaded"; return 0; }
+  mapfile -t packages < <(native_packages)
+  debian_install "the build" "install them by hand (apt-get install NAME as root), or let CMake download: -DRTVOICE_DEPS=fetch" "${packages[@]}" || true
+  case $target in
+    demo) debian_install "the demo" "the shipped synthetic clip is used instead" asterisk-core-sounds-en-g722 || true ;;
+    test) debian_install "the run without AVX" "that test is skipped" qemu-user || true ;;
+  esac
+}
+
+# ---- Python ------------------------------------------------------------------------------------------------------------
+
+stamp_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
+
+# once NAME KEY COMMAND...: runs the command unless the stamp NAME holds KEY.
+once() {
+  local name=$1 key=$2
+  shift 2
+  [ "$(cat "$stamps/$name" 2>/dev/null)" = "$key" ] && return 0
+  "$@" || return 1
+  printf '%s\n' "$key" >"$stamps/$name"
+}
+
+make_venv() {
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "Python 3.10 or later is needed, this is $(python3 --version); install a newer python3"
+  if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
+    say "making $venv"
+    rm -rf "$venv"
+    python3 -m venv "$venv" || die "python3 -m venv failed; on Debian and Ubuntu run: apt-get install python3-venv"
+  fi
+  mkdir -p "$stamps"
+  export PATH="$PWD/$venv/bin:$PATH"
+}
+
+pip_install() { "$venv/bin/python" -m pip install -q --disable-pip-version-check "$@"; }
+
+build_tools() {
+  local tools=("scikit-build-core>=1.0" "pybind11>=3.0")
+  cmake --version 2>/dev/null | python3 -c 'import re, sys; v = re.search(r"(\d+)\.(\d+)", sys.stdin.read()); sys.exit(not v or (int(v[1]), int(v[2])) < (3, 24))' || tools+=("cmake>=3.24")
+  have ninja || tools+=(ninja)
+  say "installing the build tools"
+  pip_install "${tools[@]}" || die "the build tools cannot be installed (${tools[*]}); check the network or pip's index"
+}
+
+extras() { case $target in demo) echo demo ;; test) echo test ;; lint) echo dev ;; bench) echo plot ;; esac; }
+
+package_dependencies() {
+  say "installing the Python packages of the extra '$(extras)'"
+  local names
+  names=$("$venv/bin/python" scripts/requirements.py "$(extras)")
+  # shellcheck disable=SC2086
+  pip_install $names || die "Python packages cannot be installed: $(echo $names); check the network or pip's index"
+}
+
+source_key() {
+  { find CMakeLists.txt pyproject.toml README.md LICENSE cmake cpp/CMakeLists.txt cpp/src cpp/include python models -type f \
+      ! -name '*.pyc' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 sha256sum; python3 --version; } | sha256sum | cut -d' ' -f1
+}
+
+install_package() {
+  say "building and installing rtvoice (the first time takes a few minutes)"
+  mkdir -p build
+  CMAKE_BUILD_PARALLEL_LEVEL=$jobs pip_install --no-build-isolation --no-deps --force-reinstall . >build/install.log 2>&1 && return 0
+  grep -E 'error|Error|not found' build/install.log | head -5 >&2
+  die "building the package failed; the whole output is in build/install.log"
+}
+
+# PyTorch only for the tests that compare with it. From the CPU index where the configured one has no CPU build.
+install_torch() {
+  "$venv/bin/python" -c 'import torch' 2>/dev/null && return 0
+  local version=2.13.0
+  say "installing PyTorch $version (CPU) for the tests"
+  if [ "$(uname -s)" = Linux ]; then
+    pip_install "torch==$version+cpu" 2>/dev/null && return 0
+    pip_install --timeout 20 --retries 1 --index-url https://download.pytorch.org/whl/cpu "torch==$version" 2>/dev/null && return 0
+  else
+    pip_install "torch==$version" 2>/dev/null && return 0
+  fi
+  say "PyTorch cannot be installed; the tests that need it are skipped (remedy: .venv/bin/pip install torch==$version)"
+}
+
+have python3 || { have apt-get && debian_install "everything" "install Python 3.10 or later" python3 python3-venv; } || die "python3 is not here; install Python 3.10 or later"
+install_debian
+make_venv
+once build-tools "$(python3 --version)" build_tools
+once "extra-$(extras)" "$(stamp_of pyproject.toml)" package_dependencies
+once package "$(source_key)" install_package
+if [ "$target" = test ]; then install_torch; fi
