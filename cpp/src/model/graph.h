@@ -66,7 +66,7 @@ struct Graph {
   bool has_loudness = false;
   double loudness = 0.0;
   std::string metadata_json;               // the whole `rtvoice` object as in the file
-  uint64_t hash = 0;                       // FNV-1a of the file's bytes
+  uint64_t hash = 0;                       // of the file's bytes
   std::vector<Parameter> parameters;
   std::vector<Node> nodes;
   std::vector<Output> outputs;
