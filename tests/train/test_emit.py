@@ -108,6 +108,33 @@ def test_graph_computes_what_the_module_computes(tier: str) -> None:
     close(found.numpy(), wanted)
 
 
+def test_every_layer_streams() -> None:
+    pytest.importorskip("rtvoice._core", reason="the engine is not built")
+    import rtvoice
+
+    torch.manual_seed(4)
+    layers = [nn.ReLU(), nn.SiLU(), nn.GELU(), nn.Tanh(), nn.Sigmoid(), nn.Exp(), nn.Clip(-1.0, 1.0)]
+    model = nn.Sequential(
+        nn.Conv1d(1, 8, 12, stride=4),
+        nn.GRU(8, 6),
+        nn.LayerNorm(6),
+        *layers,
+        nn.Conv1d(6, 6, 3, dilation=5, groups=3),
+        nn.Linear(6, 6, bias=False),
+        nn.ConvTranspose1d(6, 1, 8, stride=4, crop=3),
+    ).eval()
+    builder = GraphBuilder(name="layers", sample_rate=16000, hop=16)
+    builder.output(model.emit(builder, builder.input(), "net"))
+    engine = rtvoice.Engine(builder.model(), sample_rate=16000, max_frame=100)
+    x = np.random.default_rng(0).normal(size=1600).astype(np.float32)
+    late = engine.latency
+    assert late == 3 + 15
+    padded = np.concatenate([x, np.zeros(late, np.float32)])
+    streamed = np.concatenate([engine.process(padded[i : i + 37]) for i in range(0, padded.size, 37)])
+    with torch.no_grad():
+        close(streamed[late:], model(torch.from_numpy(x)[None, :, None])[0, :, 0].numpy())
+
+
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("block", [1, 7, 160, 480])
 def test_stream_equals_offline(tier: str, block: int, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ Needs torch (the `train` extra); `import rtvoice` alone never does.
 """
 
 from rtvoice.nn.layers import (
+    GELU,
+    GRU,
     Clip,
     Conv1d,
     ConvTranspose1d,
@@ -16,9 +18,12 @@ from rtvoice.nn.layers import (
     Linear,
     Log,
     Module,
+    Pointwise,
+    ReLU,
     Sequential,
+    Sigmoid,
     SiLU,
-    emit_binary,
+    Tanh,
 )
 from rtvoice.nn.noise import GaussianNoise, gaussian_noise
 from rtvoice.nn.spectral import MelAnalysis, NoiseSynthesis, mel_centres, mel_triangles
@@ -28,6 +33,8 @@ __all__ = [
     "Conv1d",
     "ConvTranspose1d",
     "Exp",
+    "GELU",
+    "GRU",
     "GaussianNoise",
     "LayerNorm",
     "Linear",
@@ -35,9 +42,12 @@ __all__ = [
     "MelAnalysis",
     "Module",
     "NoiseSynthesis",
+    "Pointwise",
+    "ReLU",
     "Sequential",
     "SiLU",
-    "emit_binary",
+    "Sigmoid",
+    "Tanh",
     "gaussian_noise",
     "mel_centres",
     "mel_triangles",

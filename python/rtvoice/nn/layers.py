@@ -211,40 +211,109 @@ class LayerNorm(Module):
         return builder.node("layer_norm", x, weight=array(self.weight), bias=array(self.bias), eps=self.eps, name=name)
 
 
-class SiLU(Module):
+class GRU(Module):
+    """A gated recurrent layer, PyTorch's form, starting at 0.
+
+    Parameters
+    ----------
+    channels_in, channels_out : int
+        Sizes.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.cell = torch.nn.GRU(channels_in, channels_out, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run over the frames of `(batch, frames, channels_in)`."""
+        y: Tensor = self.cell(x)[0]
+        return y
+
+    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
+        """Write one `gru` node."""
+        roles = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        weights = {role: array(getattr(self.cell, f"{role}_l0")) for role in roles}
+        return builder.node("gru", x, **weights, linear_before_reset=True, name=name)
+
+
+class Pointwise(Module):
+    """A function of each number alone, written as the op of the same meaning."""
+
+    op: str
+
+    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
+        """Write one node."""
+        return builder.node(self.op, x, name=name)
+
+
+class ReLU(Pointwise):
+    """`max(x, 0)`."""
+
+    op = "relu"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to any tensor."""
+        return F.relu(x)
+
+
+class SiLU(Pointwise):
     """`x * sigmoid(x)`."""
+
+    op = "silu"
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any tensor."""
         return F.silu(x)
 
-    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Write one node."""
-        return builder.node("silu", x, name=name)
+
+class GELU(Pointwise):
+    """`x * Phi(x)`, exact."""
+
+    op = "gelu"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to any tensor."""
+        return F.gelu(x)
 
 
-class Exp(Module):
+class Tanh(Pointwise):
+    """`tanh(x)`."""
+
+    op = "tanh"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to any tensor."""
+        return torch.tanh(x)
+
+
+class Sigmoid(Pointwise):
+    """`1 / (1 + exp(-x))`."""
+
+    op = "sigmoid"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to any tensor."""
+        return torch.sigmoid(x)
+
+
+class Exp(Pointwise):
     """`exp(x)`."""
+
+    op = "exp"
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any tensor."""
         return torch.exp(x)
 
-    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Write one node."""
-        return builder.node("exp", x, name=name)
 
-
-class Log(Module):
+class Log(Pointwise):
     """`log(x)`, for positive x."""
+
+    op = "log"
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any tensor."""
         return torch.log(x)
-
-    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Write one node."""
-        return builder.node("log", x, name=name)
 
 
 class Clip(Module):
@@ -267,8 +336,3 @@ class Clip(Module):
     def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
         """Write one node."""
         return builder.node("clip", x, min=self.low, max=self.high, name=name)
-
-
-def emit_binary(builder: Builder, op: str, a: Handle, b: Handle, name: str = "") -> Handle:
-    """Write `add`, `sub`, `mul` or `div` of two tensors with equal channels (or one channel on one side)."""
-    return builder.node(op, a, b, name=name)

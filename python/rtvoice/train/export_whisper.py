@@ -22,12 +22,13 @@ DATA = (
 def provenance(checkpoint: Path) -> dict[str, Any]:
     """Return what a model file says about its training run."""
     state = torch.load(checkpoint, weights_only=True)
+    length = "minutes" if state["run"]["steps"] == "None" else "steps"
     return {
         "teacher": "WORLD resynthesis with noise excitation, first formant broadened, low shelf",
         "data": DATA,
         "consent": "no speaker is imitated: the skin keeps the user's own voice, whispered",
-        "command": f"python -m rtvoice.train whisper --tier {state['tier']} --steps {state['step']}"
-        f" --seed {state['run']['seed']}",
+        "command": f"python -m rtvoice.train whisper --tier {state['tier']}"
+        f" --{length} {state['run'][length]} --seed {state['run']['seed']}",
         "steps": state["step"],
         "minutes": round(state["seconds"] / 60, 1),
     }
