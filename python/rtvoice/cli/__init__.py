@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 
 from rtvoice.cli import bench, check, import_, info, models, render
-from rtvoice.cli.console import CommandError, Parser, one_line
+from rtvoice.cli.console import CommandError, Parser, fail, guarded
 
 _COMMANDS = {
     "render": render,
@@ -17,6 +15,7 @@ _COMMANDS = {
     "check": check,
     "bench": bench,
 }
+_NAMES = (*_COMMANDS, "train")
 
 
 def build_parser() -> Parser:
@@ -33,15 +32,18 @@ def build_parser() -> Parser:
         sub = commands.add_parser(name, help=module.HELP, description=module.HELP, example=module.EXAMPLE)
         module.configure(sub)
         sub.set_defaults(run=module.run)
+    commands.add_parser("train", help="train a skin (needs the extra 'train'); 'rtvoice train --help' tells more")
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; return 0 done, 1 failed, 2 wrong usage."""
     parser = build_parser()
+    if argv and argv[0] == "train":
+        return guarded("rtvoice train", _train, list(argv[1:]))
     first = next((word for word in argv if not word.startswith("-")), None)
     if first is not None and first not in _COMMANDS:
-        return _fail("rtvoice", f"there is no command {first!r}; commands: {', '.join(_COMMANDS)}", 2)
+        return fail("rtvoice", f"there is no command {first!r}; commands: {', '.join(_NAMES)}", 2)
     args = parser.parse_args(argv)
     if args.version:
         from rtvoice import __version__
@@ -49,34 +51,13 @@ def run(argv: Sequence[str]) -> int:
         print(f"rtvoice {__version__}")
         return 0
     if args.command is None:
-        return _fail("rtvoice", f"name a command: {', '.join(_COMMANDS)}; 'rtvoice --help' tells more", 2)
+        return fail("rtvoice", f"name a command: {', '.join(_NAMES)}; 'rtvoice --help' tells more", 2)
     return guarded(f"rtvoice {args.command}", args.run, args)
 
 
-def guarded(program: str, action: object, args: object) -> int:
-    """Call ``action(args)`` and turn what it raises into one line on standard error and an exit status."""
-    from rtvoice.audio import AudioError
-    from rtvoice.errors import ModelError
-
+def _train(argv: list[str]) -> int:
     try:
-        action(args)  # type: ignore[operator]
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _fail(program, "interrupted; nothing was left half-written", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at exit
-        return 1
-    except Exception as error:
-        if getattr(args, "debug", False):
-            raise
-        if isinstance(error, CommandError):
-            return _fail(program, str(error), error.status)
-        if isinstance(error, AudioError | ModelError | ValueError | OSError | ImportError):
-            return _fail(program, str(error), 1)
-        return _fail(program, f"{type(error).__name__}: {error}; run it again with --debug and report it", 1)
-    return 0
-
-
-def _fail(program: str, message: str, status: int) -> int:
-    print(f"{program}: error: {one_line(message)}", file=sys.stderr)
-    return status
+        from rtvoice.train.__main__ import main
+    except ModuleNotFoundError as error:
+        raise CommandError(f"training needs {error.name}; run: pip install 'rtvoice[train]'") from error
+    return main(argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiers", action="store_true", help="measure every tier and tell which fits")
     parser.add_argument("--plot", metavar="FILE", help="write a picture of the distribution (.png, .svg)")
     console.add_common(parser)
+
+
+def main() -> int:
+    """Run ``rtvoice-bench`` and return its exit status."""
+    example = EXAMPLE.replace("rtvoice bench", "rtvoice-bench")
+    parser = console.Parser(prog="rtvoice-bench", description=HELP, example=example)
+    configure(parser)
+    return console.guarded("rtvoice-bench", run, parser.parse_args(sys.argv[1:]))
 
 
 def run(args: argparse.Namespace) -> None:

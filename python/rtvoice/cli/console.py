@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -79,6 +80,36 @@ def positive(text: str) -> float:
 def one_line(message: str) -> str:
     """Fold a message into one line."""
     return " ".join(message.split())
+
+
+def guarded(program: str, action: Callable[[Any], int | None], args: Any) -> int:
+    """Call ``action(args)``; what it raises becomes one line on standard error and an exit status."""
+    from rtvoice.audio import AudioError
+    from rtvoice.errors import ModelError
+
+    try:
+        status = action(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return fail(program, "interrupted; nothing was left half-written", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at exit
+        return 1
+    except Exception as error:
+        if getattr(args, "debug", False):
+            raise
+        if isinstance(error, CommandError):
+            return fail(program, str(error), error.status)
+        if isinstance(error, AudioError | ModelError | ValueError | OSError | ImportError):
+            return fail(program, str(error), 1)
+        return fail(program, f"{type(error).__name__}: {error}; run it again with --debug and report it", 1)
+    return status or 0
+
+
+def fail(program: str, message: str, status: int) -> int:
+    """Print one line on standard error and return the exit status."""
+    print(f"{program}: error: {one_line(message)}", file=sys.stderr)
+    return status
 
 
 def warn(message: str) -> None:
