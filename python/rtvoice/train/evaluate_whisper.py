@@ -16,6 +16,7 @@ import jiwer
 import numpy as np
 import numpy.typing as npt
 import parselmouth
+import pyloudnorm
 import torch
 from faster_whisper import WhisperModel
 
@@ -185,7 +186,8 @@ def word_figures(utterances: list[Utterance], voices: dict[str, Voice], model: W
 def robustness_figures(utterances: list[Utterance], voice: Voice) -> dict[str, Any]:
     """Measure what happens at -40 dBFS, in digital silence and in noise."""
     rng = np.random.default_rng(0)
-    steps, quiet_errors, noisy_voiced, voiced = [], [], 0, 0
+    steps, quiet_errors, loudness, noisy_voiced, voiced = [], [], [], 0, 0
+    meter = pyloudnorm.Meter(RATE)
     for utterance in utterances:
         speech = read_audio(utterance.path).astype(np.float64)
         level = speech_level(speech.astype(np.float32))
@@ -193,6 +195,8 @@ def robustness_figures(utterances: list[Utterance], voice: Voice) -> dict[str, A
         ours, theirs = voice(loud), voice(quiet)
         steps.append(20 * float(np.log10(np.std(ours) / np.std(theirs))))
         quiet_errors.append(distance(ours, theirs * 10, 0.1))
+        normal = speech * 10 ** ((-23 - meter.integrated_loudness(speech)) / 20)
+        loudness.append(meter.integrated_loudness(voice(normal)))
         noisy = speech + rng.normal(0, level * 10 ** (-15 / 20), speech.size)
         noisy_voiced += int(voiced_frames(voice(noisy)).sum())
         voiced += int(voiced_frames(speech).sum())
@@ -200,6 +204,7 @@ def robustness_figures(utterances: list[Utterance], voice: Voice) -> dict[str, A
     return {
         "output_step_db_for_20_db_input_step": round(float(np.median(steps)), 3),
         "log_mel_change_at_minus_40_dbfs_db": round(float(np.median(quiet_errors)), 3),
+        "output_lufs_for_input_at_minus_23": round(float(np.median(loudness)), 2),
         "voiced_share_in_white_noise_15_db": round(noisy_voiced / voiced, 4),
         "digital_silence_rms_dbfs": round(20 * float(np.log10(np.std(silence) + 1e-12)), 1),
     }
