@@ -1,0 +1,412 @@
+"""The meaning of a graph in float64: every node's offline tensor, straight from the op table of docs/model-format.md.
+
+Slow and plain on purpose, and independent of the core: it is the oracle for the engine's tests and ``rtvoice check``.
+A stream goes on after the signal's end: what looks ahead sees the audio input as zero there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .graph import Graph, Node
+from .safetensors_io import Array, BFloat16
+
+__all__ = ["evaluate", "noise"]
+
+F64 = NDArray[np.float64]
+_CHUNK = 4096  # output frames of a convolution at once
+_MAX_EXTRA_HOPS = 1 << 24
+
+
+def _f64(x: Any) -> F64:
+    return np.asarray(x, dtype=np.float64)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def _sigmoid(x: F64) -> F64:
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+PLAIN: dict[str, Callable[[F64], F64]] = {
+    "relu": lambda x: np.maximum(x, 0.0),
+    "silu": lambda x: x * _sigmoid(x),
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "abs": np.abs,
+    "neg": np.negative,
+    "reciprocal": np.reciprocal,
+    "sin": np.sin,
+    "cos": np.cos,
+}
+
+
+def _mix(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    x = x ^ (x >> np.uint32(16))
+    x = x * np.uint32(0x21F0AAAD)
+    x = x ^ (x >> np.uint32(15))
+    x = x * np.uint32(0xD35A2D97)
+    return x ^ (x >> np.uint32(15))
+
+
+def _words(index: NDArray[np.uint64], seed: int, stream: int) -> NDArray[np.uint32]:
+    """Return the random 32-bit word of each 64-bit counter."""
+
+    def word(value: int) -> NDArray[np.uint32]:
+        return np.array([value & 0xFFFFFFFF], dtype=np.uint32)
+
+    key = _mix(word(seed + 0x9E3779B9 * stream)) ^ _mix(word((seed >> 32) + 0x85EBCA6B))
+    low = (index & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    high = (index >> np.uint64(32)).astype(np.uint32)
+    return _mix(_mix(low ^ key) + high * np.uint32(0x9E3779B9) + key)
+
+
+def noise(node: Node, frames: int, seed: int = 0, start: int = 0) -> F64:
+    """Return what a noise node makes.
+
+    Parameters
+    ----------
+    node
+        A node of op ``noise``.
+    frames
+        Number of frames.
+    seed
+        The engine's 64-bit seed.
+    start
+        First frame.
+
+    Returns
+    -------
+    ndarray
+        ``(frames, channels)``.
+    """
+    a = node.attrs
+    first, count = np.uint64(start * a["channels"]), frames * a["channels"]
+    index = np.arange(count, dtype=np.uint64) + first
+    scale = 2.0**-24
+    if a["distribution"] == "uniform":
+        unit = (_words(index, seed, a["stream"]) >> np.uint32(8)).astype(np.float64) * scale
+        values = a["low"] + (a["high"] - a["low"]) * unit
+    else:
+        even = index * np.uint64(2)
+        radius = ((_words(even, seed, a["stream"]) >> np.uint32(8)).astype(np.float64) + 1.0) * scale
+        angle = (_words(even + np.uint64(1), seed, a["stream"]) >> np.uint32(8)).astype(np.float64) * scale
+        values = a["mean"] + a["std"] * np.sqrt(-2.0 * np.log(radius)) * np.cos(2.0 * np.pi * angle)
+    return np.asarray(values, dtype=np.float64).reshape(frames, a["channels"])
+
+
+def _wide(array: Array) -> F64:
+    return (array.widen() if isinstance(array, BFloat16) else array).astype(np.float64)
+
+
+def _rows(x: F64, first: int, count: int) -> F64:
+    """Return frames ``first`` to ``first + count - 1``; those before 0 and beyond the end are zero."""
+    out = np.zeros((max(count, 0), x.shape[1]))
+    begin, end = max(first, 0), min(first + count, len(x))
+    if end > begin:
+        out[begin - first : end - first] = x[begin:end]
+    return out
+
+
+def _windowed(length: int, kernel: int, dilation: int, stride: int, pad: int) -> int:
+    """Return how many outputs of a sliding window depend on the first `length` inputs only."""
+    return max((length + pad - (kernel - 1) * dilation - 1) // stride + 1, 0)
+
+
+def _conv1d(node: Node, x: F64) -> F64:
+    a, weight = node.attrs, _wide(node.weights["weight"])
+    out_channels, per_group, kernel = weight.shape
+    stride, dilation, groups, pad = a["stride"], a["dilation"], a["groups"], a["pads"][0]
+    count = _windowed(len(x), kernel, dilation, stride, pad)
+    matrix = weight.reshape(groups, out_channels // groups, per_group * kernel).transpose(0, 2, 1)
+    out = np.empty((count, out_channels))
+    for begin in range(0, count, _CHUNK):
+        size = min(_CHUNK, count - begin)
+        rows = _rows(x, begin * stride - pad, (size - 1) * stride + (kernel - 1) * dilation + 1)
+        taps = np.lib.stride_tricks.sliding_window_view(rows, (kernel - 1) * dilation + 1, axis=0)
+        taps = taps[::stride, :, ::dilation]  # (size, channels, kernel)
+        grouped = taps.reshape(size, groups, per_group * kernel).transpose(1, 0, 2)
+        out[begin : begin + size] = (grouped @ matrix).transpose(1, 0, 2).reshape(size, out_channels)
+    return _f64(out + _wide(node.weights["bias"]) if "bias" in node.weights else out)
+
+
+def _conv_transpose1d(node: Node, x: F64) -> F64:
+    a, weight = node.attrs, _wide(node.weights["weight"])
+    channels, per_group, kernel = weight.shape
+    stride, dilation, groups = a["stride"], a["dilation"], a["groups"]
+    length = len(x)
+    full = np.zeros((length * stride + (kernel - 1) * dilation, per_group * groups))
+    grouped = x.reshape(length, groups, channels // groups).transpose(1, 0, 2)
+    for k in range(kernel):
+        part = grouped @ weight[:, :, k].reshape(groups, channels // groups, per_group)
+        target = full[k * dilation : k * dilation + length * stride : stride]
+        target += part.transpose(1, 0, 2).reshape(length, per_group * groups)
+    full = full[a["crop"][0] : length * stride]
+    return full + _wide(node.weights["bias"]) if "bias" in node.weights else full
+
+
+def _linear(node: Node, x: F64) -> F64:
+    out = x @ _wide(node.weights["weight"]).T
+    return _f64(out + _wide(node.weights["bias"]) if "bias" in node.weights else out)
+
+
+def _affine(node: Node, x: F64) -> F64:
+    if "scale" in node.weights:
+        x = x * _wide(node.weights["scale"])
+    return x + _wide(node.weights["shift"]) if "shift" in node.weights else x
+
+
+def _recurrent_parts(node: Node, x: F64) -> tuple[F64, F64, F64]:
+    """Return the input's part of every gate with its bias, the recurrent matrix and its bias."""
+    given = x @ _wide(node.weights["weight_ih"]).T
+    matrix = _wide(node.weights["weight_hh"])
+    if "bias_ih" in node.weights:
+        given = given + _wide(node.weights["bias_ih"])
+    bias = _wide(node.weights["bias_hh"]) if "bias_hh" in node.weights else np.zeros(len(matrix))
+    return given, matrix, bias
+
+
+def _gru(node: Node, x: F64) -> F64:
+    given, matrix, bias = _recurrent_parts(node, x)
+    size = matrix.shape[1]
+    state, out = np.zeros(size), np.empty((len(x), size))
+    for t in range(len(x)):
+        gates = _sigmoid(given[t, : 2 * size] + matrix[: 2 * size] @ state + bias[: 2 * size])
+        reset, update = gates[:size], gates[size:]
+        if node.attrs["linear_before_reset"]:
+            inner = reset * (matrix[2 * size :] @ state + bias[2 * size :])
+        else:
+            inner = matrix[2 * size :] @ (reset * state) + bias[2 * size :]
+        new = np.tanh(given[t, 2 * size :] + inner)
+        state = (1.0 - update) * new + update * state
+        out[t] = state
+    return out
+
+
+def _lstm(node: Node, x: F64) -> F64:
+    given, matrix, bias = _recurrent_parts(node, x)
+    size = matrix.shape[1]
+    state, cell, out = np.zeros(size), np.zeros(size), np.empty((len(x), size))
+    for t in range(len(x)):
+        gates = given[t] + matrix @ state + bias
+        i, f, o = (_sigmoid(gates[k * size : (k + 1) * size]) for k in (0, 1, 3))
+        cell = f * cell + i * np.tanh(gates[2 * size : 3 * size])
+        state = o * np.tanh(cell)
+        out[t] = state
+    return out
+
+
+def _layer_norm(node: Node, x: F64) -> F64:
+    centred = x - x.mean(axis=1, keepdims=True)
+    out = centred / np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + node.attrs["eps"])
+    if "weight" in node.weights:
+        out = out * _wide(node.weights["weight"])
+    return _f64(out + _wide(node.weights["bias"]) if "bias" in node.weights else out)
+
+
+def _rms_norm(node: Node, x: F64) -> F64:
+    out = x / np.sqrt(np.square(x).mean(axis=1, keepdims=True) + node.attrs["eps"])
+    return _f64(out * _wide(node.weights["weight"]) if "weight" in node.weights else out)
+
+
+def _gelu(node: Node, x: F64) -> F64:
+    if node.attrs["approximate"] == "tanh":
+        return _f64(0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))))
+    return _f64(0.5 * x * (1.0 + _erf(x * math.sqrt(0.5))))
+
+
+def _snake(node: Node, x: F64) -> F64:
+    alpha = _wide(node.weights["alpha"])
+    beta = _wide(node.weights["beta"]) if "beta" in node.weights else alpha
+    return _f64(x + np.sin(alpha * x) ** 2 / beta)
+
+
+def _glu(node: Node, x: F64) -> F64:
+    half = x.shape[1] // 2
+    a = x[:, :half] if node.attrs["a"] == "none" else PLAIN[node.attrs["a"]](x[:, :half])
+    return _f64(a * PLAIN[node.attrs["b"]](x[:, half:]))
+
+
+def _upsample(node: Node, x: F64) -> F64:
+    factor, length = node.attrs["factor"], len(x)
+    if node.attrs["mode"] == "nearest":
+        return np.repeat(x, factor, axis=0)
+    # Frames whose later neighbour is known: position <= length - 1.
+    half = node.attrs["coordinates"] == "half_pixel"
+    count = ((2 * length - 1) * factor - 1) // 2 + 1 if half else (length - 1) * factor + 1
+    index = np.arange(max(count, 0), dtype=np.float64)
+    position = np.maximum((index + 0.5) / factor - 0.5 if half else index / factor, 0.0)
+    lower = np.floor(position).astype(np.int64)
+    share = (position - lower)[:, None]
+    upper = np.minimum(lower + 1, length - 1)
+    return _f64(x[lower] * (1.0 - share) + x[upper] * share)
+
+
+def _avg_pool(node: Node, x: F64) -> F64:
+    a = node.attrs
+    kernel, stride, pad = a["kernel"], a["stride"], a["pads"][0]
+    count = _windowed(len(x), kernel, 1, stride, pad)
+    out = np.zeros((count, x.shape[1]))
+    rows = _rows(x, -pad, (count - 1) * stride + kernel) if count else x
+    for k in range(kernel if count else 0):
+        out += rows[k : k + (count - 1) * stride + 1 : stride]
+    return _f64(out / kernel)
+
+
+def _depth_to_time(node: Node, x: F64) -> F64:
+    factor, channels = node.attrs["factor"], x.shape[1] // node.attrs["factor"]
+    if node.attrs["order"] == "time":
+        return x.reshape(len(x) * factor, channels)
+    return x.reshape(len(x), channels, factor).transpose(0, 2, 1).reshape(len(x) * factor, channels)
+
+
+def _time_to_depth(node: Node, x: F64) -> F64:
+    factor, channels, count = node.attrs["factor"], x.shape[1], len(x) // node.attrs["factor"]
+    x = x[: count * factor]
+    if node.attrs["order"] == "time":
+        return x.reshape(count, channels * factor)
+    return x.reshape(count, factor, channels).transpose(0, 2, 1).reshape(count, channels * factor)
+
+
+UNARY: dict[str, Callable[[Node, F64], F64]] = {
+    "conv1d": _conv1d,
+    "conv_transpose1d": _conv_transpose1d,
+    "linear": _linear,
+    "affine": _affine,
+    "gru": _gru,
+    "lstm": _lstm,
+    "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
+    "leaky_relu": lambda node, x: np.where(x >= 0, x, node.attrs["alpha"] * x),
+    "elu": lambda node, x: np.where(x >= 0, x, node.attrs["alpha"] * np.expm1(np.minimum(x, 0.0))),
+    "gelu": _gelu,
+    "softplus": lambda node, x: np.logaddexp(0.0, node.attrs["beta"] * x) / node.attrs["beta"],
+    "clip": lambda node, x: np.clip(x, node.attrs["min"], node.attrs["max"]),
+    "prelu": lambda node, x: np.where(x >= 0, x, _wide(node.weights["weight"]) * x),
+    "snake": _snake,
+    "glu": _glu,
+    "slice": lambda node, x: x[:, node.attrs["start"] : node.attrs["stop"]],
+    "delay": lambda node, x: _rows(x, -node.attrs["frames"], len(x)),
+    "advance": lambda node, x: x[node.attrs["frames"] :],
+    "upsample": _upsample,
+    "avg_pool": _avg_pool,
+    "depth_to_time": _depth_to_time,
+    "time_to_depth": _time_to_depth,
+}
+
+BINARY: dict[str, Callable[[F64, F64], F64]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+}
+
+
+def _expand(control: F64, frames: int, length: int) -> F64:
+    """Bring a control ``(hops, channels)`` to `frames` frames per hop: a ramp from the previous hop's value.
+
+    The last frame of a hop has the hop's value; the first hop starts at its own. After the end the last value stays.
+    """
+    hops = -(-length // frames)
+    now = control[np.minimum(np.arange(hops), len(control) - 1)]
+    before = np.concatenate([now[:1], now[:-1]])
+    share = (np.arange(1, frames + 1) / frames)[None, :, None]
+    return (before[:, None, :] + (now - before)[:, None, :] * share).reshape(hops * frames, -1)[:length]
+
+
+def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: int) -> F64:
+    made = graph.values[node.name]
+    if node.op == "noise":
+        return noise(node, hops * made.frames, seed)
+    inputs = [values[name] for name in node.inputs]
+    if not made.control and len(inputs) > 1:
+        controls = [graph.values[name].control for name in node.inputs]
+        length = min(len(x) for x, control in zip(inputs, controls, strict=True) if not control)
+        inputs = [
+            _expand(x, made.frames, length) if control else x[:length]
+            for x, control in zip(inputs, controls, strict=True)
+        ]
+    if node.op in BINARY:
+        return _f64(BINARY[node.op](inputs[0], inputs[1]))
+    if node.op == "film":
+        return _f64(inputs[0] * (inputs[1] + node.attrs["offset"]) + inputs[2])
+    if node.op == "concat":
+        return _f64(np.concatenate(inputs, axis=1))
+    if node.op in PLAIN:
+        return PLAIN[node.op](inputs[0])
+    return UNARY[node.op](node, inputs[0])
+
+
+def _run(graph: Graph, signal: F64, controls: Mapping[str, F64], hops: int, seed: int) -> dict[str, F64]:
+    padded = np.zeros((hops * graph.hop, 1))
+    padded[: len(signal), 0] = signal
+    values: dict[str, F64] = {graph.input_name: padded, **controls}
+    for node in graph.nodes:
+        with np.errstate(all="ignore"):
+            values[node.name] = _node(graph, node, values, hops, seed)
+    return values
+
+
+def _controls(graph: Graph, parameters: Mapping[str, ArrayLike], hops: int) -> dict[str, F64]:
+    known = {parameter.name: parameter for parameter in graph.parameters}
+    for name in parameters:
+        if name not in known:
+            raise ValueError(f"the graph has no parameter {name!r}; it has: {', '.join(known) or 'none'}")
+    out: dict[str, F64] = {}
+    for name, parameter in known.items():
+        size = len(parameter.default)
+        value: Any = np.asarray(parameters.get(name, parameter.default), dtype=np.float64)
+        if value.ndim < 2:
+            value = np.broadcast_to(value.reshape(1, -1), (max(hops, 1), value.size))
+        if value.shape != (max(hops, 1), size):
+            raise ValueError(f"parameter {name!r} has shape {value.shape}; it must be ({size},) or ({hops}, {size})")
+        out[name] = np.array(value)
+    return out
+
+
+def evaluate(
+    graph: Graph, signal: ArrayLike, parameters: Mapping[str, ArrayLike] | None = None, *, seed: int = 0
+) -> dict[str, F64]:
+    """Evaluate a graph offline in float64.
+
+    Parameters
+    ----------
+    graph
+        A graph, from `GraphBuilder.graph` or `load_graph`.
+    signal
+        The audio input, ``(n,)``, at the graph's sample rate; it is filled up to whole hops with zeros.
+    parameters
+        Values by name, ``(size,)``, or ``(hops, size)`` for a value per hop; the defaults where left out.
+    seed
+        The engine's 64-bit seed.
+
+    Returns
+    -------
+    dict
+        Every value of the graph by name, ``(hops * frames per hop, channels)``; a control has one frame per hop.
+    """
+    samples = np.asarray(signal, dtype=np.float64)
+    if samples.ndim != 1:
+        raise ValueError(f"signal has shape {samples.shape}; it must be (n,)")
+    hops = -(-len(samples) // graph.hop)
+    controls = _controls(graph, parameters or {}, hops)
+    wanted = {name: hops * tensor.frames for name, tensor in graph.values.items()}
+    extra = 0
+    while extra <= _MAX_EXTRA_HOPS:
+        values = _run(graph, samples, controls, hops + extra, seed)
+        short = max(-(-(wanted[name] - len(values[name])) // graph.values[name].frames) for name in wanted)
+        if short <= 0:
+            return {name: values[name][:count] for name, count in wanted.items()}
+        extra += short
+    raise ValueError("the graph looks further ahead than can be evaluated")
