@@ -76,7 +76,8 @@ struct Graph {
 // On failure returns null and puts one line into `error` that names the place ("node 'enc.3': ..."). Never throws, never allocates more than
 // about three times the file. [main-thread]
 std::unique_ptr<Graph> read_model(const void* data, size_t size, std::string* error);
-std::unique_ptr<Graph> read_model_file(const char* path, std::string* error);
+// `readable`, where given, tells a file that could not be read from one that is no good model.
+std::unique_ptr<Graph> read_model_file(const char* path, std::string* error, bool* readable = nullptr);
 
 // Channels of every value (index as in Node::inputs), from the checked graph.
 std::vector<int> value_channels(const Graph& graph);

@@ -274,12 +274,14 @@ std::unique_ptr<Graph> read_model(const void* data, size_t size, std::string* er
   return nullptr;
 }
 
-std::unique_ptr<Graph> read_model_file(const char* path, std::string* error) {
+std::unique_ptr<Graph> read_model_file(const char* path, std::string* error, bool* readable) {
   std::string ignored;
+  if (readable != nullptr) *readable = false;
   if (error == nullptr) error = &ignored;
   try {
     std::vector<char> bytes;
     if (!read_bytes(path, &bytes, error)) return nullptr;
+    if (readable != nullptr) *readable = true;
     return read_model(bytes.data(), bytes.size(), error);
   } catch (const std::exception& exception) {
     *error = "file: cannot be read (" + in_quotes(exception.what()) + "); check the path and the free memory";

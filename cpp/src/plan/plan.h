@@ -94,6 +94,7 @@ class Plan {
  private:
   friend class Compiler;
   friend class Instance;
+  friend struct StepAccess;
   std::shared_ptr<const Graph> graph_;
   Timing timing_;
   size_t max_hops_ = 1;

@@ -1,0 +1,172 @@
+// The C interface over Model and Engine: argument checks, status codes, the last error's text.
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "engine/engine.h"
+#include "rtvoice/rtvoice.h"
+
+struct rtv_model {
+  std::shared_ptr<rtvoice::Model> model;
+};
+struct rtv_engine {
+  std::unique_ptr<rtvoice::Engine> engine;
+};
+
+namespace {
+
+// A plain array: thread-local objects with constructors would be made lazily, on whichever thread comes first.
+thread_local char last_error[1024] = "";
+
+rtv_status fail(rtv_status status, const std::string& what) {
+  const size_t length = what.size() < sizeof last_error - 1 ? what.size() : sizeof last_error - 1;
+  std::memcpy(last_error, what.data(), length);
+  last_error[length] = '\0';
+  return status;
+}
+
+// Runs `body`, which may throw only for want of memory.
+template <typename Body>
+rtv_status guarded(Body body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return fail(RTV_ERROR_MEMORY, "out of memory");
+  } catch (const std::exception& e) {
+    return fail(RTV_ERROR_MODEL, e.what());
+  }
+}
+
+rtv_status take_model(std::unique_ptr<rtvoice::Graph> graph, rtv_status status, const std::string& error, rtv_model** out) {
+  if (graph == nullptr) return fail(status, error);
+  auto model = std::make_shared<rtvoice::Model>(std::move(graph));
+  std::string what;
+  if (model->info(&what).empty()) return fail(RTV_ERROR_MODEL, what);  // plans it once: what cannot stream is refused here
+  *out = new rtv_model{std::move(model)};
+  return RTV_OK;
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* rtv_status_string(rtv_status status) RTV_NONBLOCKING {
+  switch (status) {
+    case RTV_OK: return "ok";
+    case RTV_ERROR_ARGUMENT: return "bad argument";
+    case RTV_ERROR_FILE: return "file cannot be read";
+    case RTV_ERROR_MODEL: return "damaged or unsupported model";
+    case RTV_ERROR_MEMORY: return "out of memory";
+    case RTV_ERROR_FRAME_SIZE: return "frame size not agreed at create";
+    case RTV_ERROR_LATENCY: return "the model needs more latency than the engine has";
+    case RTV_ERROR_BUSY: return "a swap is in progress";
+    case RTV_ERROR_STRUCT_SIZE: return "struct not initialised";
+  }
+  return "unknown status";
+}
+
+const char* rtv_last_error(void) { return last_error; }
+uint32_t rtv_version(void) RTV_NONBLOCKING { return RTVOICE_VERSION_NUMBER; }
+const char* rtv_isa(void) { return rtvoice::simd::kernels().isa; }
+
+rtv_status rtv_model_open(const char* path, rtv_model** out) {
+  if (out != nullptr) *out = nullptr;
+  if (path == nullptr || out == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_model_open: path and out must not be NULL");
+  return guarded([&] {
+    std::string error;
+    bool readable = true;
+    std::unique_ptr<rtvoice::Graph> graph = rtvoice::read_model_file(path, &error, &readable);
+    return take_model(std::move(graph), readable ? RTV_ERROR_MODEL : RTV_ERROR_FILE, error, out);
+  });
+}
+
+rtv_status rtv_model_open_memory(const void* data, size_t size, rtv_model** out) {
+  if (out != nullptr) *out = nullptr;
+  if (data == nullptr || out == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_model_open_memory: data and out must not be NULL");
+  return guarded([&] {
+    std::string error;
+    std::unique_ptr<rtvoice::Graph> graph = rtvoice::read_model(data, size, &error);
+    return take_model(std::move(graph), RTV_ERROR_MODEL, error, out);
+  });
+}
+
+void rtv_model_close(rtv_model* model) { delete model; }
+
+const char* rtv_model_info(const rtv_model* model) {
+  if (model == nullptr) return "";
+  std::string error;
+  return model->model->info(&error).c_str();
+}
+
+void rtv_config_init(rtv_config* config) {
+  if (config == nullptr) return;
+  std::memset(config, 0, sizeof *config);
+  config->struct_size = sizeof *config;
+  config->sample_rate = 48000;
+  config->max_frame = 1024;
+  config->channels = 1;
+  config->fade_ms = 20.0f;
+}
+
+rtv_status rtv_engine_create(const rtv_model* model, const rtv_config* config, rtv_engine** out) {
+  if (out != nullptr) *out = nullptr;
+  if (model == nullptr || config == nullptr || out == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create: arguments must not be NULL");
+  if (config->struct_size < sizeof(rtv_config)) return fail(RTV_ERROR_STRUCT_SIZE, "rtv_engine_create: call rtv_config_init(&config) first");
+  return guarded([&] {
+    rtv_status status = RTV_OK;
+    std::string error;
+    std::unique_ptr<rtvoice::Engine> engine = rtvoice::Engine::make(model->model, *config, &status, &error);
+    if (engine == nullptr) return fail(status, error);
+    *out = new rtv_engine{std::move(engine)};
+    return RTV_OK;
+  });
+}
+
+void rtv_engine_destroy(rtv_engine* engine) { delete engine; }
+
+rtv_status rtv_engine_process(rtv_engine* engine, const float* in, float* out, uint32_t frames) RTV_NONBLOCKING {
+  if (engine == nullptr || ((in == nullptr || out == nullptr) && frames != 0)) return RTV_ERROR_ARGUMENT;
+  return engine->engine->process(in, out, frames);
+}
+
+uint32_t rtv_engine_latency(const rtv_engine* engine) RTV_NONBLOCKING { return engine == nullptr ? 0 : engine->engine->latency(); }
+
+void rtv_engine_reset(rtv_engine* engine) RTV_NONBLOCKING {
+  if (engine != nullptr) engine->engine->reset();
+}
+
+rtv_status rtv_engine_set(rtv_engine* engine, const char* name, const float* values, uint32_t count) RTV_NONBLOCKING {
+  if (engine == nullptr || name == nullptr || values == nullptr) return RTV_ERROR_ARGUMENT;
+  return engine->engine->set(name, values, count);
+}
+
+void rtv_engine_bypass(rtv_engine* engine, int on) RTV_NONBLOCKING {
+  if (engine != nullptr) engine->engine->bypass(on != 0);
+}
+
+uint32_t rtv_engine_output(const rtv_engine* engine, const char* name, float* values, uint32_t capacity) RTV_NONBLOCKING {
+  if (engine == nullptr || name == nullptr || (values == nullptr && capacity != 0)) return 0;
+  return engine->engine->output(name, values, capacity);
+}
+
+rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model) {
+  if (engine == nullptr || model == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_engine_swap: arguments must not be NULL");
+  return guarded([&] {
+    std::string error;
+    const rtv_status status = engine->engine->swap(model->model, &error);
+    return status == RTV_OK ? status : fail(status, error);
+  });
+}
+
+void rtv_stats_init(rtv_stats* stats) {
+  if (stats == nullptr) return;
+  std::memset(stats, 0, sizeof *stats);
+  stats->struct_size = sizeof *stats;
+}
+
+void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING {
+  if (engine != nullptr && stats != nullptr) engine->engine->stats(stats);
+}
+
+}  // extern "C"

@@ -1,0 +1,286 @@
+// What the audio thread runs.
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/processor_state.h"
+
+namespace rtvoice {
+namespace {
+
+ResamplerKind resampler_of(uint32_t kind) {
+  switch (kind) {
+    case RTV_RESAMPLER_FIR: return ResamplerKind::kFir;
+    case RTV_RESAMPLER_FASTEST: return ResamplerKind::kLibsamplerateFastest;
+    case RTV_RESAMPLER_MEDIUM: return ResamplerKind::kLibsamplerateMedium;
+    case RTV_RESAMPLER_BEST: return ResamplerKind::kLibsamplerateBest;
+    case RTV_RESAMPLER_FIR_SHORT: return ResamplerKind::kFirShort;
+    default: return ResamplerKind::kAuto;
+  }
+}
+
+// One line, empty when all is well.
+std::string check_config(const rtv_config& c) {
+  const auto range = [](const char* what, double value, double low, double high) {
+    return value >= low && value <= high ? std::string()
+                                         : std::string(what) + " must be " + std::to_string(static_cast<long long>(low)) + " to " +
+                                               std::to_string(static_cast<long long>(high)) + ", it is " + std::to_string(static_cast<long long>(value));
+  };
+  std::string bad = range("sample_rate", c.sample_rate, 8000, 192000);
+  if (bad.empty()) bad = range("max_frame", c.max_frame, 1, 65536);
+  if (bad.empty()) bad = range("channels", c.channels, 1, 32);
+  if (bad.empty() && c.block != 0) bad = range("block", c.block, 1, c.max_frame);
+  if (bad.empty()) bad = range("resampler", c.resampler, 0, RTV_RESAMPLER_FIR_SHORT);
+  if (bad.empty() && !(c.fade_ms >= 0.0f && c.fade_ms <= 1000.0f)) bad = "fade_ms must be 0 to 1000";
+  return bad;
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status, std::string* error) {
+  *error = check_config(config);
+  if (!error->empty()) {
+    *status = RTV_ERROR_ARGUMENT;
+    return nullptr;
+  }
+  std::unique_ptr<Engine> engine(new Engine(config));
+  std::unique_ptr<Stage> stage = engine->make_stage(std::move(model), -1, status, error);
+  if (stage == nullptr) return nullptr;
+  engine->latency_ = stage->pipeline->latency();
+  engine->latency_parts_ = stage->pipeline->latency_parts();
+  size_t capacity = 1;
+  while (capacity < static_cast<size_t>(engine->latency_) + config.max_frame) capacity *= 2;
+  engine->dry_mask_ = capacity - 1;
+  engine->dry_ = AlignedFloats(capacity * config.channels);
+  engine->bank_.store(stage->pipeline->bank());
+  engine->active_ = stage.release();
+  return engine;
+}
+
+Engine::Engine(const rtv_config& config)
+    : config_(config),
+      channels_(config.channels),
+      fade_frames_(std::max<size_t>(1, static_cast<size_t>(std::lround(config.fade_ms * 1e-3 * config.sample_rate)))),
+      ticks_per_second_(ticks_per_second()),
+      in_(static_cast<size_t>(config.max_frame) * config.channels),
+      wet_(in_.size()),
+      wet_incoming_(in_.size()) {}
+
+Engine::~Engine() {
+  delete active_;
+  delete incoming_;
+  delete pending_.load();
+  delete retired_.load();
+}
+
+ControlBank* Engine::bank_for(const Graph& graph) {
+  for (const auto& bank : banks_) {
+    if (bank->model_hash == graph.hash) return bank.get();
+  }
+  banks_.push_back(std::make_unique<ControlBank>(graph));
+  return banks_.back().get();
+}
+
+std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status, std::string* error) {
+  PipelineConfig config;
+  config.sample_rate = static_cast<int>(config_.sample_rate);
+  config.max_frame = config_.max_frame;
+  config.channels = channels_;
+  config.block = config_.block;
+  config.resampler = resampler_of(config_.resampler);
+  config.seed = config_.seed;
+  config.latency = latency;
+  *status = RTV_ERROR_MODEL;
+  const BlockPlan blocks = plan_blocks(model->graph(), config);
+  std::shared_ptr<const Plan> plan = model->plan(blocks.hops * blocks.max_blocks, error);
+  if (plan == nullptr) return nullptr;
+  auto stage = std::make_unique<Stage>();
+  stage->model = std::move(model);
+  ControlBank* bank = bank_for(stage->model->graph());
+  if (ControlBank* now = bank_.load(); now != nullptr && now != bank) {
+    for (const auto& control : bank->parameters) {  // a swapped-in model starts with the values that were set
+      const Control* same = now->parameter(control->name().c_str());
+      if (same == nullptr || same->size() != control->size()) continue;
+      std::vector<float> values(same->size());
+      same->read(values.data(), same->size());
+      control->set(values.data(), control->size());
+    }
+  }
+  *status = RTV_ERROR_ARGUMENT;
+  stage->pipeline = Pipeline::make(plan, bank, config, error);
+  if (stage->pipeline == nullptr) return nullptr;
+  if (latency >= 0 && stage->pipeline->latency() > latency) {
+    *status = RTV_ERROR_LATENCY;
+    *error = "the new model needs " + std::to_string(stage->pipeline->latency()) + " samples of latency, the engine has " + std::to_string(latency) +
+             "; create the engine with the slower model first";
+    return nullptr;
+  }
+  weight_bytes_.store(plan->info().weight_bytes, std::memory_order_relaxed);
+  state_bytes_.store(plan->info().state_bytes * channels_, std::memory_order_relaxed);
+  scratch_bytes_.store(plan->info().scratch_bytes * channels_, std::memory_order_relaxed);
+  *status = RTV_OK;
+  return stage;
+}
+
+rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
+  delete retired_.exchange(nullptr, std::memory_order_acquire);
+  if (swapping_.load(std::memory_order_acquire)) {
+    *error = "the model before is still fading in; try again after the fade";
+    return RTV_ERROR_BUSY;
+  }
+  rtv_status status = RTV_OK;
+  std::unique_ptr<Stage> stage = make_stage(std::move(model), latency_, &status, error);
+  if (stage == nullptr) return status;
+  bank_.store(stage->pipeline->bank(), std::memory_order_release);
+  swapping_.store(true, std::memory_order_relaxed);
+  pending_.store(stage.release(), std::memory_order_release);
+  return RTV_OK;
+}
+
+rtv_status Engine::set(const char* name, const float* values, uint32_t count) noexcept {
+  if (std::strcmp(name, "mix") == 0) {
+    if (count != 1 || !std::isfinite(values[0])) return RTV_ERROR_ARGUMENT;
+    mix_.store(std::min(std::max(values[0], 0.0f), 1.0f), std::memory_order_relaxed);
+    return RTV_OK;
+  }
+  Control* control = bank_.load(std::memory_order_acquire)->parameter(name);
+  return control != nullptr && control->set(values, count) ? RTV_OK : RTV_ERROR_ARGUMENT;
+}
+
+uint32_t Engine::output(const char* name, float* values, uint32_t capacity) const noexcept {
+  const Control* control = bank_.load(std::memory_order_acquire)->output(name);
+  if (control == nullptr) return 0;
+  if (capacity != 0) control->read(values, capacity);
+  return control->size();
+}
+
+// Copies the frame; what is not finite becomes 0.
+size_t Engine::guard_input(const float* in, size_t samples) noexcept {
+  size_t bad = 0;
+  for (size_t i = 0; i < samples; ++i) {
+    const bool finite = std::fabs(in[i]) <= 3.4028234e38f;
+    in_.data()[i] = finite ? in[i] : 0.0f;
+    bad += finite ? 0 : 1;
+  }
+  return bad;
+}
+
+void Engine::finish_swap() noexcept {
+  retired_.store(active_, std::memory_order_release);
+  active_ = incoming_;
+  incoming_ = nullptr;
+  swapping_.store(false, std::memory_order_release);
+}
+
+// The wet signal, of both models while one fades into the other.
+void Engine::run_stages(size_t frames) noexcept {
+  if (incoming_ == nullptr && pending_.load(std::memory_order_relaxed) != nullptr) {
+    incoming_ = pending_.exchange(nullptr, std::memory_order_acquire);
+    swap_frame_ = 0;
+    // The new model hears the input for its latency and 20 ms more before it is heard.
+    prime_frames_ = static_cast<size_t>(latency_) + config_.sample_rate / 50;
+  }
+  active_->pipeline->pull_parameters(false);
+  statistics_.count_nonfinite(active_->pipeline->process(in_.data(), wet_.data(), frames));
+  if (incoming_ == nullptr) return;
+  incoming_->pipeline->pull_parameters(false);
+  statistics_.count_nonfinite(incoming_->pipeline->process(in_.data(), wet_incoming_.data(), frames));
+  for (size_t i = 0; i < frames; ++i, ++swap_frame_) {
+    if (swap_frame_ < prime_frames_) continue;
+    const float share = std::min(1.0f, static_cast<float>(swap_frame_ - prime_frames_ + 1) / static_cast<float>(fade_frames_));
+    for (size_t c = 0; c < channels_; ++c) {
+      float& wet = wet_.data()[i * channels_ + c];
+      wet += (wet_incoming_.data()[i * channels_ + c] - wet) * share;
+    }
+  }
+  if (swap_frame_ >= prime_frames_ + fade_frames_) finish_swap();
+}
+
+// Dry and wet, each as late as the other.
+void Engine::mix(float* out, size_t frames) noexcept {
+  const float target = bypass_.load(std::memory_order_relaxed) ? 0.0f : mix_.load(std::memory_order_relaxed);
+  if (target != gain_target_) {
+    gain_target_ = target;
+    gain_left_ = fade_frames_;
+    gain_step_ = (target - gain_) / static_cast<float>(fade_frames_);
+  }
+  float* dry = dry_.data();
+  const bool no_audio = !active_->pipeline->has_audio_output();  // an analyser leaves the audio as it is
+  for (size_t i = 0; i < frames; ++i) {
+    const size_t write = (dry_write_ & dry_mask_) * channels_, read = ((dry_write_ - static_cast<size_t>(latency_)) & dry_mask_) * channels_;
+    ++dry_write_;
+    if (gain_left_ != 0) {
+      --gain_left_;
+      gain_ = gain_left_ == 0 ? gain_target_ : gain_ + gain_step_;
+    }
+    for (size_t c = 0; c < channels_; ++c) {
+      dry[write + c] = in_.data()[i * channels_ + c];
+      const float wet_sample = wet_.data()[i * channels_ + c], dry_sample = dry[read + c];
+      if (gain_ == 1.0f && !no_audio) {
+        out[i * channels_ + c] = wet_sample;
+      } else if (gain_ == 0.0f || no_audio) {
+        out[i * channels_ + c] = dry_sample;
+      } else {
+        out[i * channels_ + c] = dry_sample + (wet_sample - dry_sample) * gain_;
+      }
+    }
+  }
+}
+
+rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcept {
+  if (frames == 0) return RTV_OK;
+  if (frames > config_.max_frame || (config_.block != 0 && frames != config_.block)) {
+    std::memset(out, 0, static_cast<size_t>(frames) * channels_ * sizeof(float));
+    return RTV_ERROR_FRAME_SIZE;
+  }
+  const uint64_t start = read_ticks();
+  {
+    const FloatMode mode;
+    statistics_.count_nonfinite(guard_input(in, frames * channels_));
+    run_stages(frames);
+    mix(out, frames);
+  }
+  const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
+  statistics_.record(frames, read_ticks() - start, static_cast<uint64_t>(budget));
+  return RTV_OK;
+}
+
+void Engine::reset() noexcept {
+  if (incoming_ == nullptr) incoming_ = pending_.exchange(nullptr, std::memory_order_acquire);
+  if (incoming_ != nullptr) finish_swap();
+  active_->pipeline->pull_parameters(true);
+  active_->pipeline->reset();
+  if (dry_.size() != 0) std::memset(dry_.data(), 0, dry_.bytes());
+  dry_write_ = 0;
+  gain_target_ = bypass_.load(std::memory_order_relaxed) ? 0.0f : mix_.load(std::memory_order_relaxed);
+  gain_ = gain_target_;
+  gain_left_ = 0;
+  statistics_.reset();
+}
+
+void Engine::stats(rtv_stats* out) const noexcept {
+  const Statistics::Snapshot s = statistics_.snapshot();
+  const double us = 1e6 / ticks_per_second_, ms = 1e3 / config_.sample_rate;
+  out->struct_size = sizeof(rtv_stats);
+  out->reserved = 0;
+  out->frames = s.frames;
+  out->calls = s.calls;
+  out->overruns = s.overruns;
+  out->nonfinite = s.nonfinite;
+  out->us_p50 = static_cast<float>(s.p50 * us);
+  out->us_p90 = static_cast<float>(s.p90 * us);
+  out->us_p99 = static_cast<float>(s.p99 * us);
+  out->us_p999 = static_cast<float>(s.p999 * us);
+  out->us_max = static_cast<float>(s.max * us);
+  out->load = s.frames == 0 ? 0.0f : static_cast<float>(s.busy / ticks_per_second_ * config_.sample_rate / static_cast<double>(s.frames));
+  out->latency_model_ms = static_cast<float>(latency_parts_.model * ms);
+  out->latency_resampler_ms = static_cast<float>(latency_parts_.resampler * ms);
+  out->latency_buffering_ms = static_cast<float>(latency_parts_.buffering * ms);
+  out->memory_weights = weight_bytes_.load(std::memory_order_relaxed);
+  out->memory_state = state_bytes_.load(std::memory_order_relaxed);
+  out->memory_scratch = scratch_bytes_.load(std::memory_order_relaxed);
+}
+
+}  // namespace rtvoice

@@ -1,0 +1,36 @@
+// Counters and a histogram of call times, written by the audio thread and read by any other.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace rtvoice {
+
+class Statistics {
+ public:
+  struct Snapshot {
+    uint64_t frames, calls, overruns, nonfinite;
+    double p50, p90, p99, p999, max, busy;   // ticks
+  };
+
+  void record(uint64_t frames, uint64_t ticks, uint64_t budget_ticks) noexcept;   // [audio-thread]
+  void count_nonfinite(uint64_t count) noexcept;                                   // [audio-thread]
+  void reset() noexcept;                                                           // [audio-thread]
+  Snapshot snapshot() const noexcept;                                              // [any-thread]
+
+ private:
+  // 32 steps an octave, at most 3.1 % apart, over 2^40 ticks.
+  static constexpr int kStepsLog2 = 5;
+  static constexpr int kBuckets = (40 - kStepsLog2 + 1) << kStepsLog2;
+  static int bucket_of(uint64_t ticks) noexcept;
+  static double upper_edge(int bucket) noexcept;
+  using Counter = std::atomic<uint64_t>;
+  // One writer: a load and a store, no locked instruction.
+  static void add(Counter& counter, uint64_t value) noexcept { counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed); }
+
+  Counter frames_{0}, calls_{0}, overruns_{0}, nonfinite_{0}, busy_{0}, max_{0};
+  std::array<Counter, kBuckets> histogram_{};
+};
+
+}  // namespace rtvoice

@@ -1,0 +1,46 @@
+// What other threads exchange with the audio thread: parameter targets in, value outputs out. Wait-free on both sides.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace rtvoice {
+
+// A named vector of floats. Elements are single atomics and a version says that they changed: a reader that meets a writer half-way reads again at
+// its next turn, when the writer's version arrives.
+class Control {
+ public:
+  Control(std::string name, std::vector<float> values, float low, float high);
+
+  const std::string& name() const { return name_; }
+  uint32_t size() const { return size_; }
+  bool set(const float* values, uint32_t count) noexcept;       // [any-thread] false: wrong count or not finite
+  void publish(const float* values) noexcept;                   // [audio-thread] one writer; odd versions mark a write in progress
+  void read(float* values, uint32_t count) const noexcept;      // [any-thread]
+  // True and the values when they changed since `seen`. [audio-thread]
+  bool poll(uint32_t* seen, float* values) const noexcept;
+
+ private:
+  std::string name_;
+  uint32_t size_;
+  float low_, high_;
+  std::unique_ptr<std::atomic<float>[]> values_;
+  std::atomic<uint32_t> version_{0};
+};
+
+// The parameters and value outputs of one model in one engine.
+struct ControlBank {
+  explicit ControlBank(const Graph& graph);
+  Control* parameter(const char* name) const noexcept;
+  const Control* output(const char* name) const noexcept;
+
+  uint64_t model_hash;
+  std::vector<std::unique_ptr<Control>> parameters, outputs;    // outputs: null where the output is audio
+};
+
+}  // namespace rtvoice
