@@ -1,0 +1,110 @@
+// Pointwise activations: one function per Unary, chosen once per call or per GEMM tile.
+#pragma once
+
+#include "simd/math-inl.h"
+
+namespace rtvoice::simd::HWY_NAMESPACE {
+namespace {
+
+template <Unary kOp>
+struct Activation {
+  V a, b;
+  Activation(float a_in, float b_in) : a(set(a_in)), b(set(b_in)) {}
+
+  HWY_INLINE V operator()(V x) const {
+    const V zero = set(0.0f), one = set(1.0f), half = set(0.5f);
+    if constexpr (kOp == Unary::kRelu) return hn::Max(x, zero);
+    if constexpr (kOp == Unary::kLeakyRelu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(x, a));
+    if constexpr (kOp == Unary::kElu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(a, expm1(hn::Min(x, zero))));
+    if constexpr (kOp == Unary::kGeluErf) {
+      const V h = hn::Mul(x, half);
+      return hn::MulAdd(h, erf(hn::Mul(x, set(0.707106781f))), h);
+    }
+    if constexpr (kOp == Unary::kGeluTanh) {
+      // (1 + tanh u) / 2 = 1 / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
+      const V x2 = hn::Mul(x, x);
+      const V minus_2u = hn::Mul(x, hn::MulAdd(x2, set(-0.0713548162726f), set(-1.59576912161f)));
+      return hn::Div(x, hn::Add(one, exp_wide(minus_2u)));
+    }
+    if constexpr (kOp == Unary::kSilu) return silu(x);
+    if constexpr (kOp == Unary::kTanh) return tanh(x);
+    if constexpr (kOp == Unary::kSigmoid) return sigmoid(x);
+    if constexpr (kOp == Unary::kSoftplus) return softplus(x, a);
+    if constexpr (kOp == Unary::kExp) return exp(x);
+    if constexpr (kOp == Unary::kLog) return log(x);
+    if constexpr (kOp == Unary::kSqrt) return hn::Sqrt(x);
+    if constexpr (kOp == Unary::kSquare) return hn::Mul(x, x);
+    if constexpr (kOp == Unary::kAbs) return hn::Abs(x);
+    if constexpr (kOp == Unary::kNeg) return hn::Neg(x);
+    if constexpr (kOp == Unary::kReciprocal) return hn::Div(one, x);
+    if constexpr (kOp == Unary::kSin) return sin(x);
+    if constexpr (kOp == Unary::kCos) return cos(x);
+    if constexpr (kOp == Unary::kClip) return hn::Min(hn::Max(x, a), b);
+    return x;
+  }
+};
+
+// Calls body(Activation<op>(a, b)): the switch stays outside of every loop.
+template <class Body>
+HWY_INLINE void with_activation(Unary op, float a, float b, Body body) {
+  switch (op) {
+    case Unary::kNone: return body(Activation<Unary::kNone>(a, b));
+    case Unary::kRelu: return body(Activation<Unary::kRelu>(a, b));
+    case Unary::kLeakyRelu: return body(Activation<Unary::kLeakyRelu>(a, b));
+    case Unary::kElu: return body(Activation<Unary::kElu>(a, b));
+    case Unary::kGeluErf: return body(Activation<Unary::kGeluErf>(a, b));
+    case Unary::kGeluTanh: return body(Activation<Unary::kGeluTanh>(a, b));
+    case Unary::kSilu: return body(Activation<Unary::kSilu>(a, b));
+    case Unary::kTanh: return body(Activation<Unary::kTanh>(a, b));
+    case Unary::kSigmoid: return body(Activation<Unary::kSigmoid>(a, b));
+    case Unary::kSoftplus: return body(Activation<Unary::kSoftplus>(a, b));
+    case Unary::kExp: return body(Activation<Unary::kExp>(a, b));
+    case Unary::kLog: return body(Activation<Unary::kLog>(a, b));
+    case Unary::kSqrt: return body(Activation<Unary::kSqrt>(a, b));
+    case Unary::kSquare: return body(Activation<Unary::kSquare>(a, b));
+    case Unary::kAbs: return body(Activation<Unary::kAbs>(a, b));
+    case Unary::kNeg: return body(Activation<Unary::kNeg>(a, b));
+    case Unary::kReciprocal: return body(Activation<Unary::kReciprocal>(a, b));
+    case Unary::kSin: return body(Activation<Unary::kSin>(a, b));
+    case Unary::kCos: return body(Activation<Unary::kCos>(a, b));
+    case Unary::kClip: return body(Activation<Unary::kClip>(a, b));
+  }
+}
+
+// A finished tile of sums, [rows][cols], on its way out.
+struct TileOut {
+  const float* sums;   // row distance sums_ld; residual_before_act is already in
+  size_t sums_ld;
+  float* out;
+  size_t out_ld;
+  const float* residual;  // to add after the activation, or null
+  size_t residual_ld;
+  size_t rows, cols;
+};
+
+// Separate from the accumulation loop: inlined there, one imperfectly unrolled epilogue spilled the accumulators (90 % -> 30 % of peak).
+HWY_NOINLINE void finish_tile(Unary op, float a, float b, TileOut t) noexcept {
+  if (t.sums_ld == t.cols && t.out_ld == t.cols && (t.residual == nullptr || t.residual_ld == t.cols)) {
+    t.cols *= t.rows;  // one long row: whole vectors for 4 and 8 columns, too
+    t.rows = 1;
+  }
+  with_activation(op, a, b, [&](auto act) HWY_ATTR {
+    for (size_t r = 0; r < t.rows; ++r) {
+      const float* sums = t.sums + r * t.sums_ld;
+      float* out = t.out + r * t.out_ld;
+      if (t.residual == nullptr) {
+        columns(t.cols, [&](auto io, size_t c) HWY_ATTR { io.store(act(io.load(sums + c)), out + c); });
+      } else {
+        const float* residual = t.residual + r * t.residual_ld;
+        columns(t.cols, [&](auto io, size_t c) HWY_ATTR { io.store(hn::Add(act(io.load(sums + c)), io.load(residual + c)), out + c); });
+      }
+    }
+  });
+}
+
+void unary(const UnaryArgs& args) noexcept {
+  finish_tile(args.op, args.a, args.b, {args.in, args.in_ld, args.out, args.out_ld, nullptr, 0, args.rows, args.cols});
+}
+
+}  // namespace
+}  // namespace rtvoice::simd::HWY_NAMESPACE

@@ -1,0 +1,92 @@
+// Depthwise convolution: each channel its own taps. Bias, then taps in ascending order, one accumulator per output.
+#pragma once
+
+#include "simd/activation-inl.h"
+
+namespace rtvoice::simd::HWY_NAMESPACE {
+namespace {
+
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col, float* HWY_RESTRICT sums) noexcept {
+  const D d;
+  V acc[kRows][kVectors];
+  RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) {
+    const V bias = args.bias ? hn::LoadU(d, args.bias + col + j * kLanes) : hn::Zero(d);
+    RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][j] = bias;
+  }
+  const size_t step = args.row_step;
+  for (size_t k = 0; k < args.num_taps; ++k) {
+    const float* HWY_RESTRICT x = args.tap[k] + row * step + col;
+    const float* HWY_RESTRICT w = args.weights + k * args.weights_ld + col;
+    RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) {
+      const V wj = hn::LoadU(d, w + j * kLanes);
+      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][j] = hn::MulAdd(hn::LoadU(d, x + i * step + j * kLanes), wj, acc[i][j]);
+    }
+  }
+  RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
+    RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::Store(acc[i][j], d, sums + (i * kVectors + j) * kLanes);
+  }
+}
+
+HWY_INLINE void depthwise_part(const DepthwiseArgs& args, size_t row, size_t col, size_t n, float* HWY_RESTRICT sums) noexcept {
+  const D d;
+  V acc = args.bias ? load_part(d, args.bias + col, n) : hn::Zero(d);
+  for (size_t k = 0; k < args.num_taps; ++k) {
+    acc = hn::MulAdd(load_part(d, args.tap[k] + row * args.row_step + col, n), load_part(d, args.weights + k * args.weights_ld + col, n), acc);
+  }
+  hn::Store(acc, d, sums);
+}
+
+// A tile of sums becomes output.
+HWY_INLINE void depthwise_finish(const DepthwiseArgs& args, size_t row, size_t col, size_t rows, size_t cols, float* sums, size_t sums_ld) noexcept {
+  const Epilogue& e = args.epilogue;
+  const float* residual = e.residual ? e.residual + row * e.residual_ld + col : nullptr;
+  if (residual && e.residual_before_act) {
+    for (size_t i = 0; i < rows; ++i) {
+      columns(cols, [&](auto io, size_t c) HWY_ATTR {
+        float* s = sums + i * sums_ld + c;
+        io.store(hn::Add(io.load(s), io.load(residual + i * e.residual_ld + c)), s);
+      });
+    }
+    residual = nullptr;
+  }
+  finish_tile(e.act, e.a, e.b, {sums, sums_ld, args.out + row * args.out_ld + col, args.out_ld, residual, e.residual_ld, rows, cols});
+}
+
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void depthwise_step(const DepthwiseArgs& args, size_t row, size_t col) noexcept {
+  alignas(64) float sums[kRows * kVectors * kLanes];
+  depthwise_tile<kRows, kVectors>(args, row, col, sums);
+  depthwise_finish(args, row, col, kRows, kVectors * kLanes, sums, kVectors * kLanes);
+}
+
+void depthwise(const DepthwiseArgs& args) noexcept {
+  size_t col = 0;
+  // Four rows share a tap's weights; a lone row takes more columns instead, for independent accumulators.
+  for (; col + 2 * kLanes <= args.cols; col += 2 * kLanes) {
+    size_t row = 0;
+    for (; row + 4 <= args.rows; row += 4) depthwise_step<4, 2>(args, row, col);
+    if (row == args.rows) continue;
+    if (args.rows - row == 1 && col + 8 * kLanes <= args.cols && row == 0) {
+      depthwise_step<1, 8>(args, row, col);
+      col += 6 * kLanes;
+      continue;
+    }
+    for (; row < args.rows; ++row) depthwise_step<1, 2>(args, row, col);
+  }
+  for (; col + kLanes <= args.cols; col += kLanes) {
+    size_t row = 0;
+    for (; row + 4 <= args.rows; row += 4) depthwise_step<4, 1>(args, row, col);
+    for (; row < args.rows; ++row) depthwise_step<1, 1>(args, row, col);
+  }
+  if (kLanes > 1 && col < args.cols) {
+    alignas(64) float sums[kLanes];
+    for (size_t row = 0; row < args.rows; ++row) {
+      depthwise_part(args, row, col, args.cols - col, sums);
+      depthwise_finish(args, row, col, 1, args.cols - col, sums, kLanes);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rtvoice::simd::HWY_NAMESPACE

@@ -1,0 +1,161 @@
+// The product behind every convolution and linear layer: register tiles over packed panels of columns.
+//
+// Each output is bias, then its products in ascending k, in one accumulator, in every tile shape: the bits do not depend on how rows are cut.
+// Independent accumulators come from the tile's rows and vectors; a single row spans a whole panel instead.
+#pragma once
+
+#include "simd/activation-inl.h"
+#include "simd/dot-inl.h"
+
+namespace rtvoice::simd::HWY_NAMESPACE {
+namespace {
+
+// 64 columns: one sequential stream of 4 AVX-512 vectors reads L2 at 190 GB/s, several streams at 130.
+constexpr size_t kPanelCols = 64;
+
+// Tiles as large as the registers hold (accumulators + one row of weights + a broadcast input): 32 registers allow 24, 16 allow 12.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr size_t kMaxVectors = 4;
+constexpr size_t kRowVectors = 4;
+constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 16 : vectors == 2 ? 12 : vectors == 3 ? 8 : 6; }
+#else
+constexpr size_t kMaxVectors = 2;
+constexpr size_t kRowVectors = 8;  // for one row: 8 accumulators hide an FMA's latency, 2 reach 24 % of peak
+constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 12 : vectors == 2 ? 6 : 1; }
+#endif
+
+// A tile's place.
+struct TileAt {
+  size_t row, col;
+  const float* weights;   // the panel's first vector of this tile
+  size_t panel_cols;      // floats between k and k + 1
+  size_t begin, length;   // of every segment
+};
+
+template <size_t kRows, size_t kVectors, class DT>
+HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
+  const DT d;
+  using VT = hn::Vec<DT>;
+  constexpr size_t kN = hn::MaxLanes(DT());
+  VT acc[kRows][kVectors];
+  RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) {
+    const VT bias = args.bias ? hn::LoadU(d, args.bias + at.col + j * kN) : hn::Zero(d);
+    RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][j] = bias;
+  }
+  const size_t step = args.row_step;
+  for (size_t s = 0; s < args.num_segments; ++s) {
+    const float* HWY_RESTRICT x = args.seg[s] + at.row * step + at.begin;
+    const float* HWY_RESTRICT w = at.weights + (s * args.seg_len + at.begin) * at.panel_cols;
+    for (size_t k = 0; k < at.length; ++k) {
+      VT b[kVectors];
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) b[j] = hn::LoadU(d, w + j * kN);
+      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
+        const VT xi = hn::Set(d, x[i * step]);
+        RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(xi, b[j], acc[i][j]);
+      }
+      ++x;
+      w += at.panel_cols;
+    }
+  }
+
+  const Epilogue& e = args.epilogue;
+  if (e.residual != nullptr && (e.residual_before_act || e.act == Unary::kNone)) {
+    const float* residual = e.residual + at.row * e.residual_ld + at.col;
+    RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, residual + i * e.residual_ld + j * kN));
+    }
+  }
+  float* out = args.out + at.row * args.out_ld + at.col;
+  if (e.act == Unary::kNone) {
+    RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, out + i * args.out_ld + j * kN);
+    }
+    return;
+  }
+  // Through a buffer that stays in L1, so that `out` may be the residual.
+  alignas(64) float sums[kRows * kVectors * kN];
+  RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
+    RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::Store(acc[i][j], d, sums + (i * kVectors + j) * kN);
+  }
+  const float* after = e.residual_before_act || !e.residual ? nullptr : e.residual + at.row * e.residual_ld + at.col;
+  finish_tile(e.act, e.a, e.b, {sums, kVectors * kN, out, args.out_ld, after, e.residual_ld, kRows, kVectors * kN});
+}
+
+// Rows in tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1.
+template <size_t kVectors, class DT, size_t kRows = max_rows(kVectors)>
+HWY_INLINE void gemm_tile_of(size_t rows, const GemmArgs& args, const TileAt& at) noexcept {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return gemm_tile_of<kVectors, DT, kRows - 1>(rows, args, at);
+  }
+  gemm_tile<kRows, kVectors, DT>(args, at);
+}
+
+template <size_t kVectors, class DT>
+HWY_INLINE void gemm_column(const GemmArgs& args, TileAt at) noexcept {
+  constexpr size_t kHeight = max_rows(kVectors);
+  const size_t tiles = (args.rows + kHeight - 1) / kHeight;
+  const size_t height = args.rows / tiles, taller = args.rows % tiles;
+  at.row = 0;
+  for (size_t t = 0; t < tiles; ++t) {
+    const size_t rows = height + (t < taller ? 1 : 0);
+    gemm_tile_of<kVectors, DT>(rows, args, at);
+    at.row += rows;
+  }
+}
+
+template <class DT>
+HWY_INLINE void gemm_panel(const GemmArgs& args, TileAt at) noexcept {
+  constexpr size_t kN = hn::MaxLanes(DT());
+  const size_t vectors = at.panel_cols / kN, widest = args.rows == 1 ? kRowVectors : kMaxVectors;
+  for (size_t v = 0; v < vectors;) {
+    size_t n = min_size(vectors - v, widest);
+    if (n > 4) n = n >= 8 ? 8 : 4;
+    if constexpr (kMaxVectors < 3) n = n == 3 ? 2 : n;
+    switch (n) {
+      case 1: gemm_column<1, DT>(args, at); break;
+      case 2: gemm_column<2, DT>(args, at); break;
+      case 3: if constexpr (kMaxVectors >= 3) gemm_column<3, DT>(args, at); break;
+      case 4: gemm_column<4, DT>(args, at); break;
+      default: if constexpr (kRowVectors >= 8) gemm_column<8, DT>(args, at); break;
+    }
+    v += n;
+    at.col += n * kN;
+    at.weights += n * kN;
+  }
+}
+
+size_t gemm_panel_cols(size_t cols) noexcept { return min_size(cols, kPanelCols); }
+
+size_t gemm_packed_floats(size_t depth, size_t cols) noexcept { return depth * cols; }
+
+void gemm_pack(const float* w, size_t depth, size_t cols, float* packed) noexcept {
+  for (size_t p = 0; p < cols; p += kPanelCols) {
+    const size_t width = min_size(kPanelCols, cols - p);
+    for (size_t k = 0; k < depth; ++k) {
+      for (size_t c = 0; c < width; ++c) *packed++ = w[k * cols + p + c];
+    }
+  }
+}
+
+void gemm(const GemmArgs& args) noexcept {
+  if (args.rows == 0) return;
+  if (args.cols == 1) return gemm_single(args);
+  const size_t depth = args.num_segments * args.seg_len;
+  for (size_t col = 0, panel = 0; col < args.cols; col += kPanelCols, ++panel) {
+    TileAt at{0, col, args.weights + depth * col, min_size(kPanelCols, args.cols - col), 0, args.seg_len};
+    if (args.ranges != nullptr) {
+      at.begin = args.ranges[panel].begin;
+      at.length = args.ranges[panel].length;
+    }
+    if (at.panel_cols >= 16) {
+      gemm_panel<D>(args, at);
+    } else if (at.panel_cols == 8) {
+      gemm_panel<hn::CappedTag<float, 8>>(args, at);
+    } else {
+      gemm_panel<hn::CappedTag<float, 4>>(args, at);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rtvoice::simd::HWY_NAMESPACE

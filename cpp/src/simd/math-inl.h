@@ -1,0 +1,174 @@
+// Elementary functions on vectors, accurate to a few units of float32. Coefficients and their errors: fit/fit_activations.py.
+#pragma once
+
+#include "simd/common-inl.h"
+
+namespace rtvoice::simd::HWY_NAMESPACE {
+namespace {
+
+HWY_INLINE V set(float x) { return hn::Set(D(), x); }
+HWY_INLINE V bits(uint32_t x) { return hn::BitCast(D(), hn::Set(DU(), x)); }
+
+// e^x = 2^n (1 + q). Adding 1.5*2^23 + offset rounds to an integer and leaves n + offset in the low bits, one shift away from the exponent field.
+struct ExpParts {
+  V shifted;  // low 9 bits: n + offset
+  V q;
+};
+
+HWY_INLINE ExpParts exp_parts(V x, float offset) {
+  const V magic = set(12582912.0f + offset);
+  const V shifted = hn::MulAdd(x, set(1.442695041f), magic);
+  const V n = hn::Sub(shifted, magic);
+  // ln 2 in two pieces, the first of 12 bits: n * piece is exact without FMA too.
+  V r = hn::NegMulAdd(n, set(6.931152344e-01f), x);
+  r = hn::NegMulAdd(n, set(3.194618330e-05f), r);
+  V g = set(1.395049156e-03f);
+  g = hn::MulAdd(g, r, set(8.368889801e-03f));
+  g = hn::MulAdd(g, r, set(4.166620597e-02f));
+  g = hn::MulAdd(g, r, set(1.666651815e-01f));
+  g = hn::MulAdd(g, r, set(0.5f));
+  return {shifted, hn::MulAdd(hn::Mul(r, r), g, r)};
+}
+
+HWY_INLINE V exponent_field(V shifted) { return hn::BitCast(D(), hn::ShiftLeft<23>(hn::BitCast(DU(), shifted))); }
+
+HWY_INLINE V clamp(V x, float low, float high) { return hn::Min(hn::Max(x, set(low)), set(high)); }
+
+// For functions that need e^x between 0 and infinity but not its last octaves: exact infinity from 88.4, exact zero below -87.7.
+HWY_INLINE V exp_wide(V x) {
+  const ExpParts e = exp_parts(clamp(x, -88.0f, 89.0f), 127.0f);
+  return hn::Mul(exponent_field(e.shifted), hn::Add(e.q, set(1.0f)));
+}
+
+// Every normal result, infinity above, zero instead of denormals (the same with and without FTZ).
+HWY_INLINE V exp(V x) {
+  constexpr float kLowest = -87.33654f, kHighest = 88.72283f;  // ln of the least and the greatest normal float
+  const ExpParts e = exp_parts(clamp(x, kLowest, kHighest), 0.0f);
+  const auto p = hn::BitCast(DU(), hn::Add(e.q, set(1.0f)));
+  const V y = hn::BitCast(D(), hn::Add(p, hn::ShiftLeft<23>(hn::BitCast(DU(), e.shifted))));
+  return hn::IfThenElse(hn::Gt(x, set(kHighest)), bits(0x7F800000u), hn::IfThenElseZero(hn::Ge(x, set(kLowest)), y));
+}
+
+// e^x - 1 for x <= 87, exact to a few ulp near 0 as well.
+HWY_INLINE V expm1(V x) {
+  const ExpParts e = exp_parts(hn::Max(x, set(-30.0f)), 127.0f);
+  const V s = exponent_field(e.shifted);
+  return hn::MulAdd(s, e.q, hn::Sub(s, set(1.0f)));
+}
+
+// E / (E + 2) with E = e^(2x) - 1: at most 1.9e-7 where a rational function of the same cost rounds to 3.1e-7. Exactly 1 from 10 on.
+HWY_INLINE V tanh(V x) {
+  const V y = clamp(x, -10.0f, 10.0f);
+  const V e = expm1(hn::Add(y, y));
+  return hn::Div(e, hn::Add(e, set(2.0f)));
+}
+
+HWY_INLINE V sigmoid(V x) { return hn::Div(set(1.0f), hn::Add(set(1.0f), exp_wide(hn::Neg(x)))); }
+
+HWY_INLINE V silu(V x) { return hn::Div(x, hn::Add(set(1.0f), exp_wide(hn::Neg(x)))); }
+
+// x = 2^e (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1]; log(1 + f) = f - f^2/2 + f^3 g(f). Zero and denormals give -infinity.
+HWY_INLINE V log(V x) {
+  const auto from_sqrt_half = hn::Sub(hn::BitCast(DI(), x), hn::Set(DI(), 0x3F3504F3));
+  const V e = hn::ConvertTo(D(), hn::ShiftRight<23>(from_sqrt_half));
+  const auto mantissa = hn::And(from_sqrt_half, hn::Set(DI(), 0x007FFFFF));
+  const V f = hn::Sub(hn::BitCast(D(), hn::Add(mantissa, hn::Set(DI(), 0x3F3504F3))), set(1.0f));
+  V g = set(-7.859616727e-02f);
+  g = hn::MulAdd(g, f, set(1.288165003e-01f));
+  g = hn::MulAdd(g, f, set(-1.312875450e-01f));
+  g = hn::MulAdd(g, f, set(1.418119222e-01f));
+  g = hn::MulAdd(g, f, set(-1.662455350e-01f));
+  g = hn::MulAdd(g, f, set(2.000228614e-01f));
+  g = hn::MulAdd(g, f, set(-2.500081062e-01f));
+  g = hn::MulAdd(g, f, set(3.333331645e-01f));
+  const V f2 = hn::Mul(f, f);
+  V y = hn::MulAdd(hn::Mul(f2, f), g, hn::Mul(e, set(-2.121944400e-04f)));
+  y = hn::NegMulAdd(f2, set(0.5f), y);
+  y = hn::MulAdd(e, set(0.693359375f), hn::Add(f, y));
+  y = hn::IfThenElse(hn::Lt(x, set(1.17549435e-38f)), bits(0xFF800000u), y);
+  y = hn::IfThenElse(hn::Lt(x, set(0.0f)), bits(0x7FC00000u), y);
+  return hn::IfThenElse(hn::Gt(x, set(3.4028234e38f)), x, y);
+}
+
+// log(1 + e^(beta x)) / beta, from log1p(t) = log(u) + (t - (u - 1)) / u with u = 1 + t: keeps the far negative side.
+HWY_INLINE V softplus(V x, V beta) {
+  const V y = hn::Mul(x, beta);
+  const V t = exp_wide(hn::Neg(hn::Abs(y)));
+  const V u = hn::Add(t, set(1.0f));
+  const V log1p = hn::Add(log(u), hn::Div(hn::Sub(t, hn::Sub(u, set(1.0f))), u));
+  return hn::Div(hn::Add(hn::Max(y, set(0.0f)), log1p), beta);
+}
+
+// sin on [-pi/2, pi/2], 4e-9 before rounding.
+HWY_INLINE V sin_half_turn(V r) {
+  const V t = hn::Mul(r, r);
+  V g = set(2.608789600e-06f);
+  g = hn::MulAdd(g, t, set(-1.981105306e-04f));
+  g = hn::MulAdd(g, t, set(8.333087899e-03f));
+  g = hn::MulAdd(g, t, set(-1.666665971e-01f));
+  return hn::MulAdd(hn::Mul(t, r), g, r);
+}
+
+// x - n pi for |n| < 2^13: three pieces of 11 bits make every product exact, so |x| up to 2e4 keeps its accuracy. The clamp keeps absurd inputs
+// from blowing up in the polynomial: whatever x is, |sin| <= 1.
+HWY_INLINE V minus_pi(V x, V n) {
+  V r = hn::NegMulAdd(n, set(3.140625f), x);
+  r = hn::NegMulAdd(n, set(9.675025940e-04f), r);
+  r = hn::NegMulAdd(n, set(1.509906724e-07f), r);
+  return clamp(hn::NegMulAdd(n, set(5.126688137e-12f), r), -1.5707964f, 1.5707964f);
+}
+
+// Rounds to the nearest integer and leaves its parity in the lowest bit of `shifted`. |x| < 2^22.
+HWY_INLINE V nearest(V x, V& shifted) {
+  const V magic = set(12582912.0f);
+  shifted = hn::Add(x, magic);
+  return hn::Sub(shifted, magic);
+}
+
+HWY_INLINE V flip_if_odd(V y, V shifted) {
+  return hn::Xor(y, hn::BitCast(D(), hn::ShiftLeft<31>(hn::BitCast(DU(), shifted))));
+}
+
+HWY_INLINE V sin(V x) {
+  V shifted;
+  const V n = nearest(hn::Mul(x, set(0.318309886f)), shifted);
+  return flip_if_odd(sin_half_turn(minus_pi(x, n)), shifted);
+}
+
+// cos((n + 1/2) pi + r) = -(-1)^n sin r
+HWY_INLINE V cos(V x) {
+  V shifted;
+  const V n = nearest(hn::MulAdd(x, set(0.318309886f), set(-0.5f)), shifted);
+  const V r = minus_pi(x, hn::Add(n, set(0.5f)));
+  return hn::Neg(flip_if_odd(sin_half_turn(r), shifted));
+}
+
+// sin(x)^2 has the period pi: no sign to restore.
+HWY_INLINE V sin_squared(V x) {
+  V shifted;
+  const V n = nearest(hn::Mul(x, set(0.318309886f)), shifted);
+  const V s = sin_half_turn(minus_pi(x, n));
+  return hn::Mul(s, s);
+}
+
+// Rational in x^2 over |x| <= 3.92, where erf is 1 - 3e-8; 3.8e-7 in float32.
+HWY_INLINE V erf(V x) {
+  const V t = hn::Mul(x, x);
+  V p = set(2.050102466e-06f);
+  p = hn::MulAdd(p, t, set(2.848814183e-04f));
+  p = hn::MulAdd(p, t, set(3.765550209e-03f));
+  p = hn::MulAdd(p, t, set(5.274851993e-02f));
+  p = hn::MulAdd(p, t, set(1.904048771e-01f));
+  p = hn::MulAdd(p, t, set(1.128379107e+00f));
+  V q = set(3.809180271e-05f);
+  q = hn::MulAdd(q, t, set(1.162519562e-03f));
+  q = hn::MulAdd(q, t, set(1.496908441e-02f));
+  q = hn::MulAdd(q, t, set(1.141084656e-01f));
+  q = hn::MulAdd(q, t, set(5.020746589e-01f));
+  q = hn::MulAdd(q, t, set(1.0f));
+  const V y = hn::Div(hn::Mul(x, p), q);
+  return hn::IfThenElse(hn::Gt(hn::Abs(x), set(3.92f)), hn::CopySign(set(1.0f), x), y);
+}
+
+}  // namespace
+}  // namespace rtvoice::simd::HWY_NAMESPACE

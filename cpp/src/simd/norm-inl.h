@@ -1,0 +1,53 @@
+// Normalisation over the channels of each frame. Padding lanes are neither read nor written.
+#pragma once
+
+#include "simd/common-inl.h"
+#include "simd/math-inl.h"
+
+namespace rtvoice::simd::HWY_NAMESPACE {
+namespace {
+
+// Two accumulators and one tree, the same for every row. Partial vectors add `term` of their own lanes only.
+template <class Term>
+HWY_INLINE V sum_row(size_t channels, Term term) {
+  const D d;
+  V s0 = hn::Zero(d), s1 = hn::Zero(d);
+  size_t c = 0;
+  for (; c + 2 * kLanes <= channels; c += 2 * kLanes) {
+    s0 = hn::Add(s0, term(Whole(), c));
+    s1 = hn::Add(s1, term(Whole(), c + kLanes));
+  }
+  if (c + kLanes <= channels) {
+    s0 = hn::Add(s0, term(Whole(), c));
+    c += kLanes;
+  }
+  if (kLanes > 1 && c < channels) {
+    const V t = term(Part{channels - c}, c);
+    s1 = hn::Add(s1, hn::IfThenElseZero(hn::FirstN(d, channels - c), t));
+  }
+  return hn::SumOfLanes(d, hn::Add(s0, s1));
+}
+
+void norm(const NormArgs& args) noexcept {
+  const V count = set(static_cast<float>(args.channels)), eps = set(args.eps);
+  for (size_t r = 0; r < args.rows; ++r) {
+    const float* in = args.in + r * args.in_ld;
+    float* out = args.out + r * args.out_ld;
+    V mean = set(0.0f);
+    if (!args.rms) mean = hn::Div(sum_row(args.channels, [&](auto io, size_t c) HWY_ATTR { return io.load(in + c); }), count);
+    const V squares = sum_row(args.channels, [&](auto io, size_t c) HWY_ATTR {
+      const V x = hn::Sub(io.load(in + c), mean);
+      return hn::Mul(x, x);
+    });
+    const V scale = hn::Div(set(1.0f), hn::Sqrt(hn::Add(hn::Div(squares, count), eps)));
+    columns(args.channels, [&](auto io, size_t c) HWY_ATTR {
+      V y = hn::Mul(hn::Sub(io.load(in + c), mean), scale);
+      if (args.weight != nullptr) y = hn::Mul(y, io.load(args.weight + c));
+      if (args.bias != nullptr) y = hn::Add(y, io.load(args.bias + c));
+      io.store(y, out + c);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace rtvoice::simd::HWY_NAMESPACE

@@ -1,0 +1,113 @@
+// Elementwise kernels over rows: per-channel parameters, two inputs, FiLM, gated units.
+#pragma once
+
+#include "simd/activation-inl.h"
+
+namespace rtvoice::simd::HWY_NAMESPACE {
+namespace {
+
+void channelwise(const ChannelwiseArgs& args) noexcept {
+  const auto run = [&](auto f) HWY_ATTR {
+    for (size_t r = 0; r < args.rows; ++r) {
+      const float* in = args.in + r * args.in_ld;
+      float* out = args.out + r * args.out_ld;
+      columns(args.cols, [&](auto io, size_t c) HWY_ATTR { io.store(f(io, c, io.load(in + c)), out + c); });
+    }
+  };
+  switch (args.op) {
+    case Channelwise::kAffine:
+      return run([&](auto io, size_t c, V x) HWY_ATTR { return hn::MulAdd(x, io.load(args.p + c), io.load(args.q + c)); });
+    case Channelwise::kPrelu:
+      return run([&](auto io, size_t c, V x) HWY_ATTR { return hn::IfThenElse(hn::Gt(x, set(0.0f)), x, hn::Mul(x, io.load(args.p + c))); });
+    case Channelwise::kSnake:
+      return run([&](auto io, size_t c, V x) HWY_ATTR {
+        return hn::MulAdd(sin_squared(hn::Mul(x, io.load(args.p + c))), io.load(args.q + c), x);
+      });
+  }
+}
+
+// A row of one input: its channels, or its first element for all of them.
+struct WideRow {
+  const float* p;
+  template <class IO>
+  HWY_INLINE V load(IO io, size_t c) const { return io.load(p + c); }
+};
+struct NarrowRow {
+  V v;
+  template <class IO>
+  HWY_INLINE V load(IO, size_t) const { return v; }
+};
+
+template <class F, class A, class B>
+HWY_INLINE void binary_row(F f, A a, B b, float* out, size_t cols) {
+  columns(cols, [&](auto io, size_t c) HWY_ATTR { io.store(f(a.load(io, c), b.load(io, c)), out + c); });
+}
+
+void binary(const BinaryArgs& args) noexcept {
+  const auto run = [&](auto f) HWY_ATTR {
+    for (size_t r = 0; r < args.rows; ++r) {
+      const float* a = args.a + r * args.a_ld;
+      const float* b = args.b + r * args.b_ld;
+      float* out = args.out + r * args.out_ld;
+      if (args.a_wide && args.b_wide) {
+        binary_row(f, WideRow{a}, WideRow{b}, out, args.cols);
+      } else if (args.a_wide) {
+        binary_row(f, WideRow{a}, NarrowRow{set(b[0])}, out, args.cols);
+      } else if (args.b_wide) {
+        binary_row(f, NarrowRow{set(a[0])}, WideRow{b}, out, args.cols);
+      } else {
+        binary_row(f, NarrowRow{set(a[0])}, NarrowRow{set(b[0])}, out, args.cols);
+      }
+    }
+  };
+  switch (args.op) {
+    case Binary::kAdd: return run([](V a, V b) HWY_ATTR { return hn::Add(a, b); });
+    case Binary::kSub: return run([](V a, V b) HWY_ATTR { return hn::Sub(a, b); });
+    case Binary::kMul: return run([](V a, V b) HWY_ATTR { return hn::Mul(a, b); });
+    case Binary::kDiv: return run([](V a, V b) HWY_ATTR { return hn::Div(a, b); });
+  }
+}
+
+void film(const FilmArgs& args) noexcept {
+  const V offset = set(args.offset);
+  for (size_t r = 0; r < args.rows; ++r) {
+    const float* x = args.x + r * args.x_ld;
+    const float* gamma = args.gamma + r * args.gamma_ld;
+    const float* beta = args.beta + r * args.beta_ld;
+    float* out = args.out + r * args.out_ld;
+    columns(args.cols, [&](auto io, size_t c) HWY_ATTR {
+      io.store(hn::MulAdd(io.load(x + c), hn::Add(io.load(gamma + c), offset), io.load(beta + c)), out + c);
+    });
+  }
+}
+
+template <class A, class B>
+HWY_INLINE void glu_rows(const GluArgs& args, A a, B b) {
+  for (size_t r = 0; r < args.rows; ++r) {
+    const float* in_a = args.in_a + r * args.in_ld;
+    const float* in_b = args.in_b + r * args.in_ld;
+    float* out = args.out + r * args.out_ld;
+    columns(args.cols, [&](auto io, size_t c) HWY_ATTR { io.store(hn::Mul(a(io.load(in_a + c)), b(io.load(in_b + c))), out + c); });
+  }
+}
+
+// The gates in use get a fused loop; the other pairs go through a buffer, so that 400 pairs do not become 400 loops.
+void glu(const GluArgs& args) noexcept {
+  const Activation<Unary::kSigmoid> sigmoid_gate(0.0f, 0.0f);
+  if (args.b == Unary::kSigmoid && args.a == Unary::kNone) return glu_rows(args, Activation<Unary::kNone>(0.0f, 0.0f), sigmoid_gate);
+  if (args.b == Unary::kSigmoid && args.a == Unary::kTanh) return glu_rows(args, Activation<Unary::kTanh>(0.0f, 0.0f), sigmoid_gate);
+  constexpr size_t kChunk = 256;
+  alignas(64) float a[kChunk], b[kChunk];
+  for (size_t r = 0; r < args.rows; ++r) {
+    for (size_t c = 0; c < args.cols; c += kChunk) {
+      const size_t n = min_size(kChunk, args.cols - c);
+      finish_tile(args.a, 0.0f, 0.0f, {args.in_a + r * args.in_ld + c, n, a, n, nullptr, 0, 1, n});
+      finish_tile(args.b, 0.0f, 0.0f, {args.in_b + r * args.in_ld + c, n, b, n, nullptr, 0, 1, n});
+      float* out = args.out + r * args.out_ld + c;
+      columns(n, [&](auto io, size_t i) HWY_ATTR { io.store(hn::Mul(io.load(a + i), io.load(b + i)), out + i); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rtvoice::simd::HWY_NAMESPACE

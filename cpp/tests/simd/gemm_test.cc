@@ -1,0 +1,237 @@
+// GEMM against float64, over shapes, segments, strides, panels' ranges and epilogues; and the same bits however its rows are cut.
+#include "simd_test_util.h"
+
+namespace rtvoice::simd {
+namespace {
+
+struct Shape {
+  size_t segments, seg_len, row_step, dilation, rows, cols;
+  bool bias, ranges;
+};
+
+// A convolution-like problem: segment s starts dilation*s frames of row_step floats later.
+struct Problem {
+  Problem(const Kernels& k, const Shape& s, uint32_t seed)
+      : shape(s), random(seed), depth(s.segments * s.seg_len), offset(random.below(4)), out_ld(s.cols + random.below(2) * 5),
+        residual_ld(s.cols + random.below(2) * 3), input((s.dilation * (s.segments - 1) + s.rows - 1) * s.row_step + s.seg_len, offset),
+        weights(depth * s.cols, 0), packed(k.gemm_packed_floats(depth, s.cols), random.below(3)), bias(s.cols, random.below(3)),
+        residual((s.rows - 1) * residual_ld + s.cols, random.below(3)) {
+    input.fill(random);
+    weights.fill(random);
+    bias.fill(random);
+    residual.fill(random);
+    for (size_t i = 0; i < s.segments; ++i) segments.push_back(input.data() + i * s.dilation * s.row_step);
+    if (s.ranges) {
+      for (size_t c = 0; c < s.cols; c += k.gemm_panel_cols(s.cols)) {
+        const uint32_t begin = static_cast<uint32_t>(random.below(s.seg_len));
+        ranges.push_back({begin, static_cast<uint32_t>(1 + random.below(s.seg_len - begin))});
+        // Weights outside the range are wrong on purpose: they must not be used.
+      }
+    }
+    k.gemm_pack(weights.data(), depth, s.cols, packed.data());
+    args = {segments.data(), s.segments, s.seg_len, s.row_step, packed.data(), s.bias ? bias.data() : nullptr, s.ranges ? ranges.data() : nullptr,
+            nullptr, out_ld, s.rows, s.cols, {}};
+  }
+
+  void use(const Kernels& k, Unary act, bool with_residual, bool before, float a, float b) {
+    (void)k;
+    args.epilogue = {act, before, a, b, with_residual ? residual.data() : nullptr, residual_ld};
+  }
+
+  // The sum and, for its error bound, the sum of magnitudes.
+  double expected(const Kernels& k, size_t r, size_t c, double* scale) const {
+    double sum = shape.bias ? bias[c] : 0.0, magnitude = std::abs(sum);
+    const size_t panel = c / k.gemm_panel_cols(shape.cols);
+    const size_t begin = shape.ranges ? ranges[panel].begin : 0, length = shape.ranges ? ranges[panel].length : shape.seg_len;
+    for (size_t s = 0; s < shape.segments; ++s) {
+      for (size_t i = begin; i < begin + length; ++i) {
+        const double product = static_cast<double>(segments[s][r * shape.row_step + i]) * weights[(s * shape.seg_len + i) * shape.cols + c];
+        sum += product;
+        magnitude += std::abs(product);
+      }
+    }
+    const Epilogue& e = args.epilogue;
+    const double res = e.residual ? e.residual[r * e.residual_ld + c] : 0.0;
+    *scale = magnitude + std::abs(res);
+    return e.residual_before_act ? reference(e.act, sum + res, e.a, e.b) : reference(e.act, sum, e.a, e.b) + res;
+  }
+
+  void check(const Kernels& k, double tolerance) {
+    Output out(shape.rows, shape.cols, out_ld, offset);
+    args.out = out.data();
+    k.gemm(args);
+    out.expect_canaries();
+    double worst = 0;
+    for (size_t r = 0; r < shape.rows; ++r) {
+      for (size_t c = 0; c < shape.cols; ++c) {
+        double scale = 0;
+        const double y = expected(k, r, c, &scale);
+        const double error = std::abs(out.at(r, c) - y) / std::max(scale, 1.0);
+        worst = error < worst ? worst : error;  // a NaN stays
+      }
+    }
+    EXPECT_LT(worst, tolerance) << shape.segments << "x" << shape.seg_len << " step " << shape.row_step << " rows " << shape.rows << " cols " << shape.cols
+                                << " act " << static_cast<int>(args.epilogue.act);
+  }
+
+  Shape shape;
+  Random random;
+  size_t depth, offset, out_ld, residual_ld;
+  Buffer input, weights, packed, bias, residual;
+  std::vector<const float*> segments;
+  std::vector<PanelRange> ranges;
+  GemmArgs args;
+};
+
+using GemmTest = KernelTest;
+
+const size_t kCols[] = {1, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128, 144, 192, 208};
+
+TEST_P(GemmTest, MatchesFloat64AtEveryHeight) {
+  uint32_t seed = 1;
+  for (const size_t cols : kCols) {
+    for (size_t rows = 1; rows <= 33; ++rows) {
+      const size_t len = 1 + (rows * 7 + cols) % 19;
+      Problem p(k(), {1 + rows % 3, len, len + rows % 2, 1 + rows % 4, rows, cols, rows % 5 != 0, false}, seed++);
+      p.check(k(), 1e-6);
+    }
+  }
+}
+
+TEST_P(GemmTest, StridedOverlappingAndLongInputs) {
+  uint32_t seed = 1000;
+  for (const size_t cols : {1u, 8u, 16u, 64u, 128u}) {
+    for (const Shape s : {Shape{1, 64, 32, 1, 20, cols, true, false},      // strided window: rows overlap
+                          Shape{1, 7, 1, 1, 45, cols, true, false},         // FIR over single samples
+                          Shape{3, 64, 64, 16, 160, cols, true, false},     // dilated
+                          Shape{5, 33, 40, 2, 3, cols, false, false},
+                          Shape{1, 1024, 1024, 1, 2, cols, true, false}}) {
+      Problem p(k(), s, seed++);
+      p.check(k(), 1e-5 / 4);
+    }
+  }
+}
+
+TEST_P(GemmTest, PanelRangesSkipTheRest) {
+  uint32_t seed = 2000;
+  for (const size_t cols : kCols) {
+    for (const size_t rows : {1u, 2u, 7u, 13u}) {
+      Problem p(k(), {3, 24, 24, 2, rows, cols, true, true}, seed++);
+      p.check(k(), 1e-6);
+    }
+  }
+}
+
+TEST_P(GemmTest, EveryEpilogue) {
+  uint32_t seed = 3000;
+  for (const Unary act : all_unary()) {
+    for (const size_t cols : {1u, 4u, 8u, 16u, 64u, 112u}) {
+      for (const size_t rows : {1u, 5u, 19u}) {
+        for (int residual = 0; residual < 3; ++residual) {
+          if (act == Unary::kLog || act == Unary::kReciprocal || act == Unary::kSqrt) {
+            // Away from their poles, where the error of the sum would be amplified without bound.
+            Problem p(k(), {1, 3, 3, 1, rows, cols, true, false}, seed++);
+            for (size_t i = 0; i < p.bias.size(); ++i) p.bias[i] = 8.0f;
+            p.use(k(), act, residual > 0, residual == 2, 0.3f, 0.7f);
+            p.check(k(), 1e-6);
+          } else {
+            Problem p(k(), {2, 5, 6, 1, rows, cols, true, false}, seed++);
+            p.use(k(), act, residual > 0, residual == 2, act == Unary::kClip ? -0.4f : 0.3f, 0.7f);
+            p.check(k(), act == Unary::kExp || act == Unary::kSquare ? 1e-4 : 2e-6);
+          }
+        }
+      }
+    }
+  }
+}
+
+// out == residual is the usual in-place update of a residual stream.
+TEST_P(GemmTest, OutputMayBeTheResidual) {
+  for (const bool before : {false, true}) {
+    for (const size_t cols : {1u, 8u, 64u, 80u}) {
+      Problem p(k(), {3, 16, 16, 2, 21, cols, true, false}, 77);
+      p.use(k(), Unary::kTanh, true, before, 0, 0);
+      p.args.epilogue.residual_ld = p.args.out_ld = cols;
+      std::vector<float> apart(21 * cols), in_place(p.residual.data(), p.residual.data() + 21 * cols);
+      p.args.out = apart.data();
+      k().gemm(p.args);
+      p.args.out = in_place.data();
+      p.args.epilogue.residual = in_place.data();
+      k().gemm(p.args);
+      EXPECT_EQ(std::memcmp(apart.data(), in_place.data(), apart.size() * sizeof(float)), 0) << cols;
+    }
+  }
+}
+
+// 160 rows in one call, and in pieces of every size that a host's blocks can make of them.
+TEST_P(GemmTest, CuttingRowsKeepsTheBits) {
+  uint32_t seed = 4000;
+  for (const size_t cols : kCols) {
+    for (const bool ranges : {false, true}) {
+      const size_t rows = 160;
+      Problem p(k(), {3, 20, 24, 4, rows, cols, true, ranges}, seed++);
+      p.use(k(), cols % 32 == 0 ? Unary::kTanh : Unary::kSilu, true, cols % 64 == 0, 0, 0);
+      std::vector<float> whole(rows * p.out_ld, 0.0f);
+      p.args.out = whole.data();
+      k().gemm(p.args);
+      for (const size_t piece : {1u, 2u, 3u, 4u, 5u, 7u, 11u, 12u, 13u, 17u, 31u, 64u, 159u}) {
+        std::vector<float> cut(rows * p.out_ld, 0.0f);
+        for (size_t r = 0; r < rows; r += piece) {
+          GemmArgs a = p.args;
+          std::vector<const float*> segments(p.segments);
+          for (auto& s : segments) s += r * a.row_step;
+          a.seg = segments.data();
+          a.rows = std::min(piece, rows - r);
+          a.out = cut.data() + r * a.out_ld;
+          a.epilogue.residual += r * a.epilogue.residual_ld;
+          k().gemm(a);
+        }
+        ASSERT_EQ(std::memcmp(whole.data(), cut.data(), whole.size() * sizeof(float)), 0) << "cols " << cols << " in pieces of " << piece;
+      }
+    }
+  }
+}
+
+// One accumulator in ascending order is a contract that plan rewrites rely on: the exact bits of a naive loop with the same rounding.
+TEST_P(GemmTest, OneSummationOrder) {
+  const bool fused = std::string(k().isa) != "SCALAR" && std::string(k().isa) != "SSE4";
+  for (const size_t cols : {4u, 8u, 16u, 64u, 128u}) {
+    for (const size_t rows : {1u, 6u, 29u}) {
+      Problem p(k(), {3, 21, 21, 1, rows, cols, true, false}, 5000);
+      std::vector<float> out(rows * p.out_ld);
+      p.args.out = out.data();
+      k().gemm(p.args);
+      for (size_t r = 0; r < rows; ++r) {
+        for (size_t c = 0; c < cols; ++c) {
+          volatile float sum = p.bias[c];
+          for (size_t s = 0; s < 3; ++s) {
+            for (size_t i = 0; i < 21; ++i) {
+              const float x = p.segments[s][r * 21 + i], w = p.weights[(s * 21 + i) * cols + c];
+              if (fused) {
+                sum = std::fma(x, w, sum);
+              } else {
+                volatile float product = x * w;
+                sum = sum + product;
+              }
+            }
+          }
+          ASSERT_EQ(out[r * p.out_ld + c], sum) << "row " << r << " col " << c;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GemmTest, NoRowsWriteNothing) {
+  Problem p(k(), {1, 8, 8, 1, 1, 16, true, false}, 6000);
+  Output out(1, 0, p.out_ld, 0);
+  p.args.rows = 0;
+  p.args.out = out.data();
+  k().gemm(p.args);
+  out.expect_canaries();
+}
+
+RTV_ALL_KERNELS(GemmTest);
+
+}  // namespace
+}  // namespace rtvoice::simd
