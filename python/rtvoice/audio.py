@@ -193,8 +193,11 @@ class Writer:
             )
         except (RuntimeError, OSError) as error:
             self._partial.unlink(missing_ok=True)
-            reason = str(error).partition(": ")[2] or str(error)
-            raise AudioError(f"{self._path} cannot be written ({reason.rstrip('.')})") from error
+            reason = (str(error).partition(": ")[2] or str(error)).rstrip(".")
+            if reason == "System error":
+                writable = os.access(self._path.parent, os.W_OK)
+                reason = "is the disk full?" if writable else f"the folder {self._path.parent} is not writable"
+            raise AudioError(f"{self._path} cannot be written: {reason}") from error
 
     def write(self, frames: Frames) -> None:
         """Append float32 ``(frames,)`` or ``(frames, channels)``; integer formats clip, which ``clipped`` counts."""
@@ -203,7 +206,7 @@ class Writer:
         try:
             self._file.write(frames)
         except (RuntimeError, OSError, AssertionError) as error:
-            raise AudioError(f"{self._path} cannot be written; is the disk full?") from error
+            raise AudioError(f"{self._path} cannot be written: is the disk full?") from error
         self._frames += len(frames)
 
     def __enter__(self) -> Writer:
@@ -225,7 +228,7 @@ class Writer:
         try:
             found = probe(self._partial).frames if self._frames else 0
         except AudioError as error:
-            raise AudioError(f"{self._path} cannot be written; is the disk full?") from error
+            raise AudioError(f"{self._path} cannot be written: is the disk full?") from error
         if found < self._frames:
             raise AudioError(f"{self._path}: {found} of {self._frames} frames could be written; is the disk full?")
 

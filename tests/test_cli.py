@@ -1,0 +1,318 @@
+"""The commands: what they print and write, their exit statuses, and one-line errors that name the remedy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import rtvoice
+from commands import Done, run
+
+COMMANDS = ["render", "models", "info", "import", "check", "bench"]
+
+
+def record(
+    path: Path, seconds: float = 0.5, rate: int = 48000, channels: int = 1, subtype: str = "FLOAT"
+) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    signal = (0.1 * rng.standard_normal((int(seconds * rate), channels))).astype(np.float32)
+    soundfile.write(path, signal, rate, subtype=subtype)
+    return signal
+
+
+def failed(done: Done, status: int, *words: str) -> None:
+    assert done.status == status, done
+    assert done.out == ""
+    assert done.err.count("\n") == 1, done.err
+    for word in words:
+        assert word in done.err
+
+
+# ---- the command line as a whole
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str) -> None:
+    done = run(command, "--help")
+    assert done.status == 0
+    assert f"example:\n  {'RTVOICE_MODELS' if command == 'models' else f'rtvoice {command}'}" in done.out
+    assert done.err == ""
+
+
+def test_help_lists_the_commands() -> None:
+    done = run("--help")
+    assert done.status == 0
+    assert all(command in done.out for command in COMMANDS)
+    assert "example:" in done.out
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    done = run("--version")
+    assert (done.status, done.out) == (0, f"rtvoice {version('rtvoice')}\n")
+    assert rtvoice.__version__ == version("rtvoice")
+
+
+@pytest.mark.parametrize("command", ["live", "log", "compare", "distill", "monitor", "evaluate", "rendr"])
+def test_an_unknown_command_lists_those_there_are(command: str) -> None:
+    failed(run(command, "--help"), 2, command, *COMMANDS)
+
+
+def test_no_command_is_wrong_usage() -> None:
+    failed(run(), 2, *COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["render"],
+        ["render", "in.wav"],
+        ["render", "in.wav", "out.wav", "extra.wav"],
+        ["render", "in.wav", "out.wav", "--rate", "7999"],
+        ["render", "in.wav", "out.wav", "--rate", "fast"],
+        ["render", "in.wav", "out.wav", "--block", "0"],
+        ["render", "in.wav", "out.wav", "--block", "65537"],
+        ["render", "in.wav", "out.wav", "--block", "1.5"],
+        ["render", "in.wav", "out.wav", "--seed", "-1"],
+        ["render", "in.wav", "out.wav", "--tier", "ultra"],
+        ["render", "in.wav", "out.wav", "--modle", "whisper"],
+        ["info"],
+        ["import", "x.onnx"],
+        ["bench", "--seconds", "0"],
+        ["bench", "--seconds", "nan"],
+        ["bench", "--block", "480,none"],
+        ["models", "--bogus"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2_and_one_line(words: list[str]) -> None:
+    failed(run(*words), 2, f"rtvoice {words[0]}: error:", "--help")
+
+
+# ---- render
+
+
+def test_render_is_the_engine_moved_back_by_its_latency(model_path: Path, tmp_path: Path) -> None:
+    signal = record(tmp_path / "in.wav")[:, 0]
+    done = run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, "--json")
+    assert (done.status, done.err) == (0, "")
+    engine = rtvoice.Engine(model_path, 48000, 480)
+    padded = np.concatenate([signal, np.zeros(48000, np.float32)])
+    expected = np.concatenate([engine.process(padded[i : i + 480]) for i in range(0, len(padded), 480)])
+    out, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    assert rate == 48000
+    np.testing.assert_array_equal(out, expected[engine.latency :][: len(signal)])
+    assert done.json["latency_samples"] == engine.latency
+    assert done.json["frames"] == len(signal)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("block", [None, 1, 64, 480, 1013, 65536])
+def test_any_block_gives_the_same_file(model_path: Path, tmp_path: Path, channels: int, block: int | None) -> None:
+    if channels > 1 and block == 1:
+        pytest.skip("a block of 1 is tried in mono")
+    signal = record(tmp_path / "in.wav", seconds=0.31, channels=channels)
+    options = [] if block is None else ["--block", block]
+    done = run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, *options)
+    assert done.status == 0, done.err
+    out = soundfile.read(tmp_path / "out.wav", dtype="float32", always_2d=True)[0]
+    assert out.shape == signal.shape
+    engine = rtvoice.Engine(model_path, 48000, 4096, channels)
+    padded = np.concatenate([signal, np.zeros((16384, channels), np.float32)])
+    expected = np.concatenate(
+        [engine.process(padded[i : i + 4096]) for i in range(0, len(padded) // 4096 * 4096, 4096)]
+    )
+    np.testing.assert_array_equal(out, expected[engine.latency :][: len(signal)])
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 192000])
+def test_every_rate_keeps_its_length(model_path: Path, tmp_path: Path, rate: int) -> None:
+    signal = record(tmp_path / "in.wav", seconds=0.3, rate=rate)
+    assert run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path).status == 0
+    info = soundfile.info(tmp_path / "out.wav")
+    assert (info.frames, info.samplerate) == (len(signal), rate)
+
+
+def test_rate_makes_the_host_run_at_it(model_path: Path, tmp_path: Path) -> None:
+    record(tmp_path / "in.wav", seconds=0.5, rate=16000)
+    done = run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, "--rate", 48000, "--json")
+    info = soundfile.info(tmp_path / "out.wav")
+    assert (info.samplerate, info.frames) == (48000, 24000)
+    assert (done.json["sample_rate"], done.json["block"]) == (48000, 480)
+
+
+def test_raw_latency_is_late_and_keeps_the_tail(model_path: Path, tmp_path: Path) -> None:
+    signal = record(tmp_path / "in.wav", seconds=0.2)
+    both = {}
+    for name, options in (("raw", ["--raw-latency"]), ("plain", [])):
+        done = run("render", tmp_path / "in.wav", tmp_path / f"{name}.wav", "--model", model_path, "--json", *options)
+        both[name] = soundfile.read(tmp_path / f"{name}.wav", dtype="float32")[0]
+    latency = done.json["latency_samples"]
+    assert latency > 0
+    assert len(both["raw"]) == len(signal) + latency
+    np.testing.assert_array_equal(both["raw"][latency:], both["plain"])
+
+
+def test_the_seed_decides_the_bits(tmp_path: Path) -> None:
+    record(tmp_path / "in.wav", rate=16000)
+    outs = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        done = run("render", tmp_path / "in.wav", tmp_path / f"{name}.wav", "--seed", seed)
+        assert done.status == 0, done.err
+        outs.append(soundfile.read(tmp_path / f"{name}.wav")[0])
+    np.testing.assert_array_equal(outs[0], outs[1])
+    assert not np.array_equal(outs[0], outs[2])
+
+
+@pytest.mark.parametrize("extension", ["flac", "ogg", "mp3", "aiff", "wav"])
+def test_formats_go_by_the_extension(model_path: Path, tmp_path: Path, extension: str) -> None:
+    if extension.upper() not in soundfile.available_formats():
+        pytest.skip(f"this libsndfile has no {extension}")
+    record(tmp_path / "in.flac", rate=16000, subtype="PCM_16")
+    first = tmp_path / f"first.{extension}"
+    assert run("render", tmp_path / "in.flac", first, "--model", model_path).status == 0
+    assert run("render", first, tmp_path / "second.wav", "--model", model_path).status == 0
+    assert soundfile.info(first).samplerate == 16000
+
+
+def test_the_sample_type_is_kept(model_path: Path, tmp_path: Path) -> None:
+    for subtype in ("PCM_16", "PCM_24", "FLOAT"):
+        record(tmp_path / "in.wav", subtype=subtype)
+        assert run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path).status == 0
+        assert soundfile.info(tmp_path / "out.wav").subtype == subtype
+
+
+def test_rendering_onto_the_input_is_allowed(model_path: Path, tmp_path: Path) -> None:
+    record(tmp_path / "a.wav")
+    run("render", tmp_path / "a.wav", tmp_path / "b.wav", "--model", model_path)
+    assert run("render", tmp_path / "a.wav", tmp_path / "a.wav", "--model", model_path).status == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+def test_render_errors_name_the_file_and_the_remedy(model_path: Path, tmp_path: Path) -> None:
+    good, out = tmp_path / "good.wav", tmp_path / "out.wav"
+    record(good)
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "text.wav").write_text("no audio here")
+    (tmp_path / "bad.rtv").write_bytes(b"no model here")
+    (tmp_path / "dir").mkdir()
+    record(tmp_path / "slow.wav", rate=4000)
+    soundfile.write(tmp_path / "none.wav", np.zeros((0, 1), np.float32), 48000)
+    failed(run("render", tmp_path / "missing.wav", out), 1, "missing.wav", "no such file")
+    failed(run("render", tmp_path / "dir", out), 1, "dir is a folder")
+    failed(run("render", tmp_path / "empty.wav", out), 1, "empty.wav", "empty")
+    failed(run("render", tmp_path / "text.wav", out), 1, "text.wav", "formats")
+    failed(run("render", tmp_path / "none.wav", out), 1, "none.wav", "holds no audio")
+    failed(run("render", tmp_path / "slow.wav", out), 1, "slow.wav", "--rate 48000")
+    failed(run("render", good, tmp_path / "out"), 1, "extension", ".wav")
+    failed(run("render", good, tmp_path / "out.xyz", "--model", model_path), 1, "out.xyz", ".wav")
+    failed(run("render", good, tmp_path / "no" / "out.wav", "--model", model_path), 1, "folder", "does not exist")
+    failed(run("render", good, tmp_path / "dir", "--model", model_path), 1, "dir")
+    failed(run("render", good, out, "--model", "nobody"), 1, "nobody", "whisper")
+    failed(run("render", good, out, "--model", tmp_path / "missing.rtv"), 1, "missing.rtv", "no such file")
+    failed(run("render", good, out, "--model", tmp_path / "bad.rtv"), 1, "bad.rtv")
+    failed(run("render", good, out, "--model", model_path, "--tier", "hq"), 1, "tier", "hq")
+    assert not out.exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = run("render", tmp_path / "missing.wav", tmp_path / "out.wav", "--debug")
+    assert done.status == 1
+    assert "Traceback" in done.err
+    assert "no such file" in done.err
+
+
+def test_samples_that_are_not_finite_are_told(model_path: Path, tmp_path: Path) -> None:
+    signal = record(tmp_path / "in.wav")
+    signal[100:110] = np.nan
+    soundfile.write(tmp_path / "in.wav", signal, 48000, subtype="FLOAT")
+    done = run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, "--json")
+    assert done.status == 0
+    assert done.json["nonfinite"] == 10
+    assert "10" in done.err and "in.wav" in done.err
+    assert np.isfinite(soundfile.read(tmp_path / "out.wav")[0]).all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_render_leaves_no_file(model_path: Path, tmp_path: Path, number: signal.Signals) -> None:
+    record(tmp_path / "in.wav", seconds=60, subtype="PCM_16")
+    (tmp_path / "out.wav").write_bytes(b"old")
+    words = ["render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, "--block", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "rtvoice", *map(str, words)], stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.wav.*")) and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.send_signal(number)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, err
+    assert err.count("\n") == 1 and "interrupted" in err
+    assert (tmp_path / "out.wav").read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav", "out.wav"]
+
+
+def test_no_progress_bar_when_piped(model_path: Path, tmp_path: Path) -> None:
+    record(tmp_path / "in.wav", seconds=3)
+    done = run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, "--block", 2)
+    assert (done.status, done.err) == (0, "")
+
+
+# ---- models, info
+
+
+def test_models_lists_the_shipped_skins() -> None:
+    done = run("models", "--json", RTVOICE_MODELS="")
+    assert (done.status, done.err) == (0, "")
+    found = {(m["name"], m["tier"]): m for m in done.json["models"]}
+    assert {("whisper", "default"), ("whisper", "hq")} <= set(found)
+    keys = {"sample_rate", "latency_ms", "parameters", "mac_per_second", "licence", "path"}
+    assert all(keys <= set(m) for m in found.values())
+    assert run("models").out.count("whisper") >= 2
+
+
+def test_models_names_a_damaged_file_and_lists_the_others(skins: Path) -> None:
+    (skins / "broken.rtv").write_bytes(b"nothing")
+    done = run("models", "--json")
+    assert done.status == 0
+    assert "broken.rtv" in done.err and done.err.count("\n") == 1
+    assert [d["path"] for d in done.json["damaged"]] == [str(skins / "broken.rtv")]
+    assert {"echo", "loud"} <= {m["name"] for m in done.json["models"]}
+
+
+def test_info_tells_the_whole_model(model_path: Path) -> None:
+    done = run("info", model_path, "--json")
+    assert (done.status, done.err) == (0, "")
+    info = done.json
+    assert (info["name"], info["sample_rate"], info["hop"], info["latency"]) == ("echo", 16000, 80, 40)
+    assert [i["name"] for i in info["inputs"]] == ["audio", "gain", "hiss"]
+    assert "energy" in [o["name"] for o in info["outputs"]]
+    assert set(info["memory_bytes"]) == {"weights", "state", "scratch"}
+    assert info["receptive_field"] > 0
+    assert {"filter", "sum"} <= {layer["name"] for layer in info["layers"]}
+    text = run("info", model_path).out
+    for word in ("echo", "16000 Hz", "latency", "receptive field", "MMAC/s", "state", "filter", "gain"):
+        assert word in text
+
+
+def test_info_errors(tmp_path: Path) -> None:
+    failed(run("info", "nobody"), 1, "nobody", "whisper")
+    failed(run("info", tmp_path / "x.rtv"), 1, "x.rtv", "no such file")
+    failed(run("info", tmp_path), 1, "folder")
+
+
+def test_a_closed_pipe_is_no_traceback(model_path: Path) -> None:
+    words = [sys.executable, "-m", "rtvoice", "info", str(model_path)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert "Traceback" not in done.stderr
