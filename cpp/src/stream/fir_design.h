@@ -1,4 +1,4 @@
-// Design of the linear-phase low-pass filters of the integer-ratio resampler.
+// Design of the linear-phase low-pass filters of the FIR resampler.
 #pragma once
 
 #include <cstddef>
@@ -7,15 +7,22 @@
 namespace rtvoice {
 
 struct LowpassSpec {
-  int ratio;           // high rate / low rate
-  int half_length;     // the filter has 2*half_length + 1 taps at the high rate and delays by half_length
+  int half_length;     // in samples of the low rate: the impulse response is zero from there on
   double pass, stop;   // band edges as fractions of the low rate
   double stop_weight;  // squared error of the stop band against that of the pass band
 };
 
-// Weighted least squares over pass and stop band, in closed form. The taps are symmetric, and each of the `ratio`
-// polyphase components sums to 1/ratio: a constant keeps its value exactly, and no image of it stays at multiples of
-// the low rate.
-std::vector<double> design_lowpass(const LowpassSpec& spec);
+// A symmetric impulse response in continuous time, band-limited to `stop`.
+class LowpassKernel {
+ public:
+  explicit LowpassKernel(const LowpassSpec& spec);
+  // At `time` in samples of the low rate, 0 at the centre. Its samples at any rate add up to about that rate / low
+  // rate.
+  double operator()(double time) const;
+
+ private:
+  int half_length_;
+  std::vector<double> taps_;  // kOversampling per sample of the low rate, with room for the interpolation on both sides
+};
 
 }  // namespace rtvoice

@@ -34,7 +34,7 @@ std::unique_ptr<Resampler> make_resampler(const ResamplerConfig& config, std::st
     return nullptr;
   }
   const bool automatic = config.kind == ResamplerKind::kAuto;
-  const bool fir = automatic ? fir_ratio(config.in_rate, config.out_rate) > 0
+  const bool fir = automatic ? fir_fits(config.in_rate, config.out_rate)
                              : config.kind == ResamplerKind::kFir || config.kind == ResamplerKind::kFirShort;
   return fir ? make_fir_resampler(config, error) : make_libsamplerate_resampler(config, error);
 }

@@ -8,12 +8,15 @@
 
 namespace rtvoice {
 
-// Bands as fractions of the lower rate, delay of one direction at a low rate of 16 kHz:
-//   kFir                  0.006 dB to 0.43, -32 dB at 0.5, -94 dB beyond 0.52; 2 ms. Integer ratios 1 to 12 either way.
-//   kFirShort             0.04 dB to 0.43, -11 dB at 0.5, -88 dB beyond 0.57; 1 ms. Likewise.
-//   kLibsamplerateFastest 0.1 dB to 0.36 but -10.6 dB at 0.43, -89 dB at 0.5; 1.2 ms. This and the next two: any ratio.
+// Bands as fractions of the lower rate; delay of one direction at a lower rate of 16 kHz (it scales); time per 10 ms of
+// 44.1 -> 16 kHz with AVX-512:
+//   kFir                  0.006 dB to 0.43, -32 dB at 0.5, -94 dB beyond 0.52; 1.9 to 2 ms; 3 us
+//   kFirShort             0.04 dB to 0.43, -11 dB at 0.5, -87 dB beyond 0.57; 0.9 to 1 ms; 2.5 us
+//   kLibsamplerateFastest 0.1 dB to 0.36 but -10.6 dB at 0.43, -89 dB at 0.5; 1.2 ms; 28 us
 //   kLibsamplerateMedium  0.04 dB to 0.43, -77 dB at 0.5; 2.9 ms
 //   kLibsamplerateBest    0.02 dB to 0.47, -80 dB at 0.5; 9 ms
+// The FIR kinds take every pair of usual rates from 8 to 192 kHz but a few far apart (11.025 and 192); libsamplerate
+// takes any.
 enum class ResamplerKind : uint8_t {
   kAuto,  // kFir where it fits, else FASTEST
   kFir,
@@ -41,8 +44,8 @@ class Resampler {
   virtual void process(const float* in, size_t n_in, float* out, size_t n_out) noexcept = 0;
   // As fresh. [audio-thread]
   virtual void reset() noexcept = 0;
-  // At the input rate, extra_delay included. With kFir and kFirShort a whole number of samples at the higher rate.
-  // [any-thread]
+  // At the input rate, exact, extra_delay included. With kFir and kFirShort at an integer ratio, without extra_delay, a
+  // whole number of samples at the higher rate. [any-thread]
   virtual double delay_in_samples() const noexcept = 0;
 };
 
@@ -50,12 +53,11 @@ struct ResamplerConfig {
   int in_rate = 0, out_rate = 0;   // Hz
   size_t max_in = 0, max_out = 0;  // largest block on either side
   ResamplerKind kind = ResamplerKind::kAuto;
-  // In input samples, >= 0. Makes a path's sum whole: any fraction with libsamplerate, a whole number of samples at the
-  // higher rate with the FIR kinds.
+  // In input samples, >= 0, any fraction (whole at equal rates, except with libsamplerate). Makes a path's sum whole.
   double extra_delay = 0.0;
 };
 
-// Null and a message when a rate or size is out of range, the kind does not fit the ratio, or memory is short.
+// Null and a message when a rate or size is out of range, or the kind does not fit the ratio.
 // [main-thread]
 std::unique_ptr<Resampler> make_resampler(const ResamplerConfig& config, std::string* error);
 

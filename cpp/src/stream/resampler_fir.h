@@ -1,4 +1,5 @@
-// Integer-ratio resampler: one polyphase FIR filter, either way, and the ratio 1 as a plain delay.
+// FIR resampler: polyphase, for any ratio of two rates with a reasonable common divisor, and the ratio 1 as a plain
+// delay.
 #pragma once
 
 #include <memory>
@@ -8,12 +9,11 @@
 
 namespace rtvoice {
 
-constexpr int kMaxFirRatio = 12;
+// Whether the filters of all phases stay small enough (256 KB): true for every pair of the usual rates but 11 025 to
+// 192 000 Hz and the like.
+bool fir_fits(int in_rate, int out_rate);
 
-// The integer ratio of the two rates, or 0 when there is none up to kMaxFirRatio.
-int fir_ratio(int in_rate, int out_rate);
-
-// `config` is checked except for extra_delay against the ratio; the kind is kFir or kFirShort.
+// `config` is checked except for extra_delay at equal rates; the kind is kFir, kFirShort or kAuto (long).
 std::unique_ptr<Resampler> make_fir_resampler(const ResamplerConfig& config, std::string* error);
 
 }  // namespace rtvoice

@@ -49,20 +49,24 @@ TEST(ResamplerDelay, EveryKindBothWays) {
 
 TEST(ResamplerDelay, FractionalExtraDelay) {
   for (double extra : {0.001, 0.25, 0.5, 0.75, 0.996, 0.999, 1.0, 2.3, 1234.567}) {
-    for (ResamplerKind kind : {ResamplerKind::kLibsamplerateFastest, ResamplerKind::kLibsamplerateBest}) {
+    for (ResamplerKind kind : kAllKinds) {
+      if (kind == ResamplerKind::kLibsamplerateMedium) continue;
       expect_sine_delay(44100, 16000, kind, extra);
       expect_sine_delay(16000, 44100, kind, extra);
       expect_sine_delay(44100, 48000, kind, extra);
-      expect_sine_delay(16000, 16000, kind, extra);
+      expect_sine_delay(48000, 24000, kind, extra);
     }
+    expect_sine_delay(16000, 16000, ResamplerKind::kLibsamplerateFastest, extra);
   }
 }
 
 TEST(ResamplerDelay, ExtraDelayAddsExactly) {
   for (int host : kHostRates) {
-    auto plain = make(host, 16000, ResamplerKind::kLibsamplerateFastest);
-    auto late = make(host, 16000, ResamplerKind::kLibsamplerateFastest, 7.3125);
-    EXPECT_NEAR(late->delay_in_samples() - plain->delay_in_samples(), 7.3125, 1e-9) << host;
+    if (host == 16000) continue;
+    for (ResamplerKind kind : {ResamplerKind::kFir, ResamplerKind::kLibsamplerateFastest}) {
+      auto plain = make(host, 16000, kind), late = make(host, 16000, kind, 7.3125);
+      EXPECT_NEAR(late->delay_in_samples() - plain->delay_in_samples(), 7.3125, 1e-9) << host;
+    }
   }
 }
 
@@ -107,9 +111,10 @@ TEST(ResamplerDelay, PairBudget) {
                         {48000, 16000, ResamplerKind::kFirShort, 2.0},
                         {48000, 24000, ResamplerKind::kFir, 2.7},
                         {48000, 24000, ResamplerKind::kFirShort, 1.4},
-                        {44100, 16000, ResamplerKind::kAuto, 2.6},
-                        {44100, 24000, ResamplerKind::kAuto, 1.8},
-                        {44100, 48000, ResamplerKind::kAuto, 1.0},
+                        {44100, 16000, ResamplerKind::kFir, 4.0},
+                        {44100, 16000, ResamplerKind::kFirShort, 2.0},
+                        {44100, 48000, ResamplerKind::kFir, 1.5},
+                        {44100, 16000, ResamplerKind::kLibsamplerateFastest, 2.6},
                         {96000, 16000, ResamplerKind::kFir, 4.0},
                         {192000, 16000, ResamplerKind::kFir, 4.0},
                         {16000, 48000, ResamplerKind::kFir, 4.0},

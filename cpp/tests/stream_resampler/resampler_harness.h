@@ -16,7 +16,7 @@ constexpr ResamplerKind kAllKinds[] = {ResamplerKind::kFir, ResamplerKind::kFirS
                                        ResamplerKind::kLibsamplerateBest};
 
 std::unique_ptr<Resampler> make(int in_rate, int out_rate, ResamplerKind kind = ResamplerKind::kAuto,
-                                double extra_delay = 0.0, size_t max_in = 4096, size_t max_out = 65536);
+                                double extra_delay = 0.0, size_t max_in = 4096, size_t max_out = 131072);
 
 // A stream's sums: after `total_in` inputs as many outputs as the contract allows.
 class Ledger {
