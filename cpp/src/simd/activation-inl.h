@@ -12,14 +12,11 @@ struct Activation {
   Activation(float a_in, float b_in) : a(set(a_in)), b(set(b_in)) {}
 
   HWY_INLINE V operator()(V x) const {
-    const V zero = set(0.0f), one = set(1.0f), half = set(0.5f);
+    const V zero = set(0.0f), one = set(1.0f);
     if constexpr (kOp == Unary::kRelu) return hn::Max(x, zero);
     if constexpr (kOp == Unary::kLeakyRelu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(x, a));
     if constexpr (kOp == Unary::kElu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(a, expm1(hn::Min(x, zero))));
-    if constexpr (kOp == Unary::kGeluErf) {
-      const V h = hn::Mul(x, half);
-      return hn::MulAdd(h, erf(hn::Mul(x, set(0.707106781f))), h);
-    }
+    if constexpr (kOp == Unary::kGeluErf) return gelu_erf(x);
     if constexpr (kOp == Unary::kGeluTanh) {
       // (1 + tanh u) / 2 = 1 / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
       const V x2 = hn::Mul(x, x);

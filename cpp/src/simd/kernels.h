@@ -202,6 +202,9 @@ struct Kernels {
   void (*gru_cell)(const GruCellArgs&) noexcept;
   void (*lstm_cell)(const LstmCellArgs&) noexcept;
   void (*noise)(const NoiseArgs&) noexcept;
+
+  // rounds x 12 x lanes multiply-adds in registers only: this core's peak, for benchmarks.
+  float (*peak_loop)(size_t rounds) noexcept;
 };
 
 // The best table for this processor and operating system, decided by cpuid at first use (main thread). The environment variable RTVOICE_ISA

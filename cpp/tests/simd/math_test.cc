@@ -79,7 +79,7 @@ TEST_P(MathTest, Log) {
 TEST_P(MathTest, SinAndCos) {
   for (const Unary op : {Unary::kSin, Unary::kCos}) {
     EXPECT_LE(worst(op, -10, 10, false), 1.5e-7);
-    EXPECT_LE(worst(op, -1e4, 1e4, false), 1.5e-7);
+    EXPECT_LE(worst(op, -1e4, 1e4, false), 2e-7);
     for (const float x : {1e6f, -1e9f, 1e30f}) EXPECT_LE(std::abs(one(op, x)), 1.0f);
   }
   EXPECT_LE(worst(Unary::kSin, -1e-2, 1e-2, true, 0, 1e-30), 2e-7);
@@ -99,7 +99,7 @@ TEST_P(MathTest, GatedLinearFamily) {
 TEST_P(MathTest, SoftplusAndElu) {
   for (const float beta : {1.0f, 2.5f, 0.3f}) {
     EXPECT_LE(worst(Unary::kSoftplus, -20, 20, true, beta, 1.0), 4e-7);
-    EXPECT_LE(worst(Unary::kSoftplus, -20, 0, true, beta), 2e-6);
+    EXPECT_LE(worst(Unary::kSoftplus, -20, 0, true, beta), 4e-6);  // beta*x = -50 is rounded to 2e-6
     EXPECT_EQ(one(Unary::kSoftplus, 1000, beta), 1000.0f);
     EXPECT_EQ(one(Unary::kSoftplus, -1000, beta), 0.0f);
   }

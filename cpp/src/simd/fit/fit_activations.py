@@ -1,19 +1,23 @@
-"""Fits the polynomials of math-inl.h and prints them with their errors, in exact and in simulated float32 arithmetic.
+"""Fits the polynomials of math-inl.h and prints them with the largest error of the exact fit.
 
-Iteratively reweighted least squares (Lawson) towards the minimax solution, in float64 on Chebyshev points; rational
-fits are linearised and divided by the previous denominator. Needs numpy, scipy.
+Iteratively reweighted least squares (Lawson) towards the minimax solution, in float64 on Chebyshev points. Needs
+numpy, scipy and mpmath.
 """
 
+import mpmath
 import numpy as np
-from scipy.special import erf
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+Array = NDArray[np.float64]
 
 
-def cheb(lo: float, hi: float, n: int) -> np.ndarray:
+def chebyshev_points(low: float, high: float, count: int = 3000) -> Array:
     """Points of an interval, denser at its ends."""
-    return (lo + hi) / 2 - (hi - lo) / 2 * np.cos(np.pi * (np.arange(n) + 0.5) / n)
+    return (low + high) / 2 - (high - low) / 2 * np.cos(np.pi * (np.arange(count) + 0.5) / count)
 
 
-def lawson(columns: np.ndarray, target: np.ndarray, scale: np.ndarray, rounds: int = 400) -> np.ndarray:
+def lawson(columns: Array, target: Array, scale: Array, rounds: int = 300) -> Array:
     """Coefficients c minimising max |scale * (columns @ c - target)|."""
     weight = np.ones(len(target))
     best, best_error = np.zeros(columns.shape[1]), np.inf
@@ -29,97 +33,50 @@ def lawson(columns: np.ndarray, target: np.ndarray, scale: np.ndarray, rounds: i
     return best
 
 
-def rational(x: np.ndarray, y: np.ndarray, num: int, den: int, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit y ~ x P(x^2)/Q(x^2) with Q(0) = 1; P has num + 1 coefficients, Q has den + 1."""
-    t = x * x
-    q = np.ones_like(x)
-    best, best_error = None, np.inf
-    for _ in range(60):
-        columns = np.stack([x * t**i for i in range(num + 1)] + [-y * t**i for i in range(1, den + 1)], axis=1)
-        c = lawson(columns, y, scale / q, rounds=60)
-        p_c, q_c = c[: num + 1], np.concatenate([[1.0], c[num + 1 :]])
-        q = np.polyval(q_c[::-1], t)
-        error = np.abs(scale * (x * np.polyval(p_c[::-1], t) / q - y)).max()
-        if error < best_error:
-            best, best_error = (p_c, q_c), error
-    assert best is not None
-    return best
-
-
-def fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """float32 fused multiply-add (double rounding aside)."""
-    return (a.astype(np.float64) * b.astype(np.float64) + c.astype(np.float64)).astype(np.float32)
-
-
-def horner(coefficients: np.ndarray, t: np.ndarray) -> np.ndarray:
-    c = coefficients.astype(np.float32)
-    y = np.full_like(t, c[-1])
-    for k in c[-2::-1]:
-        y = fma(y, t, np.full_like(t, k))
-    return y
-
-
-def show(name: str, c: np.ndarray) -> None:
+def report(name: str, t: Array, g: Array, scale: Array, degree: int) -> None:
+    """Fit g(t) by a polynomial of the given degree, its error multiplied by scale(t)."""
+    columns = np.stack([t**i for i in range(degree + 1)], axis=1)
+    c = lawson(columns, g, scale)
     print(f"{name}: " + ", ".join(f"{float(np.float32(v)):.9e}f" for v in c))
+    print(f"  [{t[0]:.4f}, {t[-1]:.4f}] largest error {np.abs(scale * (columns @ c - g)).max():.2e}")
 
 
-def report_rational(name: str, f, hi: float, num: int, den: int) -> None:
-    x = cheb(1e-6, hi, 4000)
-    y = f(x)
-    p, q = rational(x, y, num, den, 1 / y)
-    show(f"{name} P", p)
-    show(f"{name} Q", q)
-    exact = np.abs(x * np.polyval(p[::-1], x * x) / np.polyval(q[::-1], x * x) - y).max()
-    xs = np.linspace(0, hi, 2_000_001).astype(np.float32)
-    t = xs * xs
-    ys = (xs * horner(p, t) / horner(q, t)).astype(np.float64)
-    true = f(xs.astype(np.float64))
-    e = np.abs(ys - true)
-    print(f"  [0, {hi}] exact {exact:.2e}, float32 abs {e.max():.2e} at {xs[e.argmax()]:.3f}, rel {np.max(e[1:] / true[1:]):.2e}")
+def exact(f: object, points: Array) -> Array:
+    """Evaluate with 40 digits, where float64 would cancel."""
+    with mpmath.workdps(40):
+        return np.array([float(f(mpmath.mpf(p))) for p in points])  # type: ignore[operator]
 
 
-def report_polynomial(name: str, g, lo: float, hi: float, degree: int, scale) -> None:
-    """Fit g(t) by a polynomial in t, error weighted by scale(t)."""
-    t = cheb(lo, hi, 4000)
-    c = lawson(np.stack([t**i for i in range(degree + 1)], axis=1), g(t), scale(t))
-    show(name, c)
-    print(f"  [{lo:.4f}, {hi:.4f}] weighted error {np.abs(scale(t) * (np.polyval(c[::-1], t) - g(t))).max():.2e}")
-
-
-def split(name: str, value: float, bits: int, parts: int) -> None:
-    """Cody-Waite: pieces of a few bits each, so that an integer of 24 - bits bits times a piece is exact."""
-    import mpmath
-
-    mpmath.mp.prec = 200
-    v = {"pi": mpmath.pi, "ln2": mpmath.log(2)}[name]
-    out = []
+def cody_waite(name: str, value: mpmath.mpf, bits: int, parts: int) -> None:
+    """Split a constant into pieces of few bits: an integer of 24 - bits bits times a piece is exact."""
+    pieces = []
     for _ in range(parts - 1):
-        e = int(mpmath.floor(mpmath.log(abs(v), 2)))
-        piece = mpmath.floor(v * mpmath.mpf(2) ** (bits - 1 - e)) / mpmath.mpf(2) ** (bits - 1 - e)
-        out.append(float(piece))
-        v -= piece
-    out.append(float(v))
-    print(f"{name}: " + ", ".join(f"{float(np.float32(o)):.9e}f" for o in out))
+        e = int(mpmath.floor(mpmath.log(abs(value), 2)))
+        piece = mpmath.floor(value * mpmath.mpf(2) ** (bits - 1 - e)) / mpmath.mpf(2) ** (bits - 1 - e)
+        pieces.append(float(piece))
+        value -= piece
+    pieces.append(float(value))
+    print(f"{name}: " + ", ".join(f"{float(np.float32(p)):.9e}f" for p in pieces))
+
+
+def main() -> None:
+    mpmath.mp.prec = 200
+    # e^r = 1 + r + r^2 g(r)
+    r = chebyshev_points(-0.34661, 0.34661)
+    report("exp", r, exact(lambda x: (mpmath.expm1(x) - x) / x**2, r), r**2, 4)
+    # sin r = r + r^3 g(r^2); a little beyond pi/2, since the quotient x/pi is rounded
+    r = chebyshev_points(1e-3, 1.5735)
+    report("sin", r**2, exact(lambda x: (mpmath.sin(x) - x) / x**3, r), r**2, 3)
+    # log(1 + f) = f - f^2/2 + f^3 g(f)
+    f = chebyshev_points(np.sqrt(0.5) - 1, np.sqrt(2.0) - 1)
+    report("log", f, exact(lambda x: (mpmath.log1p(x) - x + x**2 / 2) / x**3, f), f**2, 7)
+    # Phi(x) = 1 / (1 + e^(x g(x^2))): the error of x Phi(x) is x Phi (1 - Phi) times that of the exponent
+    x = chebyshev_points(1e-3, 5.6)
+    up, down = log_ndtr(x), log_ndtr(-x)
+    report("gelu", x**2, (down - up) / x, x**2 * np.exp(up + down) + 1e-7 * x, 6)
+    cody_waite("pi", mpmath.pi, 11, 4)
+    cody_waite("ln2", mpmath.log(2), 12, 2)
 
 
 if __name__ == "__main__":
-    import sys
-    for num, den in ((6, 3), (5, 3), (4, 4), (5, 4)):
-        print(num, den)
-        report_rational("tanh", np.tanh, 9.02, num, den)
-    for num, den in ((6, 3), (4, 4), (5, 4), (5,5)):
-        print(num, den)
-        report_rational("erf", erf, 3.92, num, den)
-    h = np.log(2) / 2 * 1.0001
-    # exp(r) = 1 + r + r^2 g(r)
-    for d in (3, 4):
-        report_polynomial("exp", lambda t: np.where(np.abs(t) < 1e-3, 0.5 + t / 6 + t * t / 24+t**3/120, (np.expm1(t) - t) / np.where(t == 0, 1, t * t)), -h, h, d, lambda t: t * t)
-    # sin(r) = r + r^3 g(r^2)
-    b = np.pi / 2 * 1.0005
-    for d in (3, 4):
-        report_polynomial("sin", lambda t: np.where(t < 1e-2, -1 / 6 + t / 120 - t * t / 5040, (np.sin(np.sqrt(t)) / np.sqrt(t) - 1) / t), 1e-9, b * b, d, lambda t: t)
-    # log(1 + f) = f - f^2/2 + f^3 g(f)
-    for d in (5, 6, 7):
-        report_polynomial("log", lambda f: np.where(np.abs(f) < 2e-2, sum((-1) ** k * f**k / (k + 3) for k in range(9)), (np.log1p(f) - f + f * f / 2) / np.where(f == 0, 1, f**3)), np.sqrt(0.5) - 1, np.sqrt(2.0) - 1, d, lambda f: np.abs(f**2))
-    split("pi", np.pi, 11, 4)
-    split("ln2", np.log(2), 12, 2)
+    main()

@@ -1,0 +1,237 @@
+// Kernels against this core's own limits: multiply-add peak measured in the same run, bytes of weights per second.
+//
+//   kernel_bench [--isa AVX3] [--rounds 30] [--filter tcn] [--json]
+//
+// Every round runs each case once, so that all share the machine's moods; figures are medians of the rounds' ratios, in thread CPU time.
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "simd/kernels.h"
+
+namespace rtvoice::simd {
+namespace {
+
+double now_us() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) * 1e-3;
+}
+
+double median(std::vector<double> v) {
+  std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
+  return v[v.size() / 2];
+}
+
+// 64-byte aligned, filled with small numbers.
+std::shared_ptr<float> floats(size_t n) {
+  const size_t bytes = (n * sizeof(float) + 63) / 64 * 64;
+  std::shared_ptr<float> p(static_cast<float*>(std::aligned_alloc(64, bytes)), std::free);
+  uint32_t state = 1;
+  for (size_t i = 0; i < bytes / sizeof(float); ++i) {
+    state = state * 1664525u + 1013904223u;
+    p.get()[i] = (static_cast<float>(state >> 8) * 0x1p-23f - 1.0f) * 0.1f;
+  }
+  return p;
+}
+
+struct Case {
+  std::string name;
+  std::function<void()> run;
+  double flops = 0;         // of one run
+  double weight_bytes = 0;  // of one run
+  double elements = 0;      // of one run, for pointwise kernels
+  size_t repeats = 1;
+  std::vector<double> us{};
+};
+
+struct LayerShape {
+  const char* name;
+  size_t in, out, taps, dilation, rows;
+  Unary act;
+  bool residual;
+  size_t layers;  // distinct weights in turn: more than a cache holds, or 1
+};
+
+Case gemm_case(const Kernels& k, const LayerShape& s) {
+  const size_t depth = s.in * s.taps, history = s.dilation * (s.taps - 1);
+  const size_t packed = (k.gemm_packed_floats(depth, s.out) + 15) / 16 * 16;
+  auto input = floats((history + s.rows) * s.in), weights = floats(packed * s.layers), bias = floats(s.out), out = floats(s.rows * s.out),
+       residual = floats(s.rows * s.out);
+  auto segments = std::make_shared<std::vector<const float*>>();
+  for (size_t t = 0; t < s.taps; ++t) segments->push_back(input.get() + t * s.dilation * s.in);
+  GemmArgs args{segments->data(), s.taps, s.in, s.in, nullptr, bias.get(), nullptr, out.get(), s.out, s.rows, s.out, {}};
+  args.epilogue.act = s.act;
+  args.epilogue.residual = s.residual ? residual.get() : nullptr;
+  args.epilogue.residual_ld = s.out;
+  Case c;
+  c.name = s.name;
+  c.flops = 2.0 * static_cast<double>(depth * s.out * s.rows * s.layers);
+  c.weight_bytes = 4.0 * static_cast<double>(depth * s.out * s.layers);
+  c.run = [=, &k, layers = s.layers]() mutable {
+    (void)input, (void)bias, (void)out, (void)residual, (void)segments;
+    for (size_t l = 0; l < layers; ++l) {
+      args.weights = weights.get() + l * packed;
+      k.gemm(args);
+    }
+  };
+  return c;
+}
+
+Case depthwise_case(const Kernels& k, const char* name, size_t cols, size_t taps, size_t rows) {
+  auto input = floats((taps + rows) * cols), weights = floats(taps * cols), bias = floats(cols), out = floats(rows * cols);
+  auto tap = std::make_shared<std::vector<const float*>>();
+  for (size_t t = 0; t < taps; ++t) tap->push_back(input.get() + t * cols);
+  const DepthwiseArgs args{tap->data(), taps, cols, weights.get(), cols, bias.get(), out.get(), cols, rows, cols, {}};
+  Case c;
+  c.name = name;
+  c.flops = 2.0 * static_cast<double>(taps * cols * rows);
+  c.run = [=, &k] {
+    (void)input, (void)weights, (void)bias, (void)out, (void)tap;
+    k.depthwise(args);
+  };
+  return c;
+}
+
+Case dot_case(const Kernels& k, const char* name, size_t length, size_t step, size_t rows) {
+  auto input = floats(length + rows * step), weights = floats(length), out = floats(rows);
+  auto seg = std::make_shared<const float*>(input.get());
+  const DotArgs args{seg.get(), 1, length, step, weights.get(), 0.0f, out.get(), 1, rows};
+  Case c;
+  c.name = name;
+  c.flops = 2.0 * static_cast<double>(length * rows);
+  c.run = [=, &k] {
+    (void)input, (void)weights, (void)out, (void)seg;
+    k.dot(args);
+  };
+  return c;
+}
+
+Case unary_case(const Kernels& k, const char* name, Unary op) {
+  constexpr size_t kCount = 2048;
+  auto input = floats(kCount), out = floats(kCount);
+  for (size_t i = 0; i < kCount; ++i) input.get()[i] = 30.0f * std::abs(input.get()[i]) + 0.01f;
+  const UnaryArgs args{op, 1.0f, 2.0f, input.get(), kCount, out.get(), kCount, 1, kCount};
+  Case c;
+  c.name = name;
+  c.elements = kCount;
+  c.run = [=, &k] {
+    (void)input, (void)out;
+    k.unary(args);
+  };
+  return c;
+}
+
+std::vector<Case> make_cases(const Kernels& k) {
+  constexpr size_t kPeakRounds = 20000;
+  std::vector<Case> cases(1);
+  cases[0].name = "peak";
+  cases[0].flops = 2.0 * 12 * static_cast<double>(kPeakRounds * k.lanes);
+  cases[0].run = [&k] {
+    volatile float sink = k.peak_loop(kPeakRounds);
+    (void)sink;
+  };
+  const Unary none = Unary::kNone, relu = Unary::kRelu, tanh = Unary::kTanh;
+  for (const LayerShape& s : {
+           LayerShape{"tcn64_t160", 64, 64, 3, 16, 160, none, false, 1}, {"tcn64_t160_relu", 64, 64, 3, 16, 160, relu, false, 1},
+           {"tcn64_t160_tanh_res", 64, 64, 3, 16, 160, tanh, true, 1},   {"tcn64_t160_silu", 64, 64, 3, 16, 160, Unary::kSilu, false, 1},
+           {"tcn128_t160_tanh_res", 128, 128, 3, 16, 160, tanh, true, 1}, {"tcn32_t160_tanh_res", 32, 32, 3, 16, 160, tanh, true, 1},
+           {"tcn16_t160_tanh_res", 16, 16, 3, 16, 160, tanh, true, 1},   {"tcn8_t160_tanh_res", 8, 8, 3, 16, 160, tanh, true, 1},
+           {"tcn8_t160_relu", 8, 8, 3, 16, 160, relu, false, 1},         {"tcn96_t160_relu", 96, 96, 3, 16, 160, relu, false, 1},
+           {"tcn48_t160_relu", 48, 48, 3, 16, 160, relu, false, 1},
+           {"tcn64_t12_tanh_res", 64, 64, 3, 16, 12, tanh, true, 14},    {"tcn64_t4_tanh_res", 64, 64, 3, 16, 4, tanh, true, 14},
+           {"tcn64_t1_tanh_res", 64, 64, 3, 16, 1, tanh, true, 14},      {"tcn16_t1_tanh", 16, 16, 3, 16, 1, tanh, true, 20},
+           {"gemv32_k2_t1", 32, 64, 2, 1, 1, none, false, 20},
+           {"gemv128_k3_t1_l2", 128, 128, 3, 1, 1, none, false, 4},      {"gemv256_k3_t1_l3", 256, 256, 3, 1, 1, none, false, 8},
+           {"gemm256_k3_t2_l3", 256, 256, 3, 1, 2, none, false, 8},      {"gemm256_k3_t4_l3", 256, 256, 3, 1, 4, none, false, 8},
+           {"strided_32_64_s10", 320, 64, 2, 1, 48, none, false, 1},     {"pointwise_256_512_t160", 256, 512, 1, 1, 160, relu, false, 1}}) {
+    cases.push_back(gemm_case(k, s));
+  }
+  cases.push_back(depthwise_case(k, "depthwise128_k3_t160", 128, 3, 160));
+  cases.push_back(depthwise_case(k, "depthwise512_k7_t1", 512, 7, 1));
+  cases.push_back(dot_case(k, "dot_head_64x7_t160", 448, 64, 160));
+  cases.push_back(dot_case(k, "dot_fir192_s3_t160", 192, 3, 160));
+  for (const auto& [name, op] : {std::pair{"tanh", tanh}, {"sigmoid", Unary::kSigmoid}, {"exp", Unary::kExp}, {"log", Unary::kLog}, {"sin", Unary::kSin},
+                                 {"gelu_erf", Unary::kGeluErf}, {"gelu_tanh", Unary::kGeluTanh}, {"silu", Unary::kSilu}, {"softplus", Unary::kSoftplus}, {"relu", relu}}) {
+    cases.push_back(unary_case(k, name, op));
+  }
+  return cases;
+}
+
+double sample(Case& c) {
+  const double start = now_us();
+  for (size_t i = 0; i < c.repeats; ++i) c.run();
+  return (now_us() - start) / static_cast<double>(c.repeats);
+}
+
+// Prints one table's cases; returns how many lines.
+size_t bench(const Kernels& k, size_t rounds, const char* filter, bool json, bool first) {
+  auto cases = make_cases(k);
+  cases.erase(std::remove_if(cases.begin() + 1, cases.end(), [&](const Case& c) { return c.name.find(filter) == std::string::npos; }), cases.end());
+  for (Case& c : cases) {  // about 300 us a sample
+    sample(c);
+    const double us = sample(c);
+    c.repeats = std::max<size_t>(1, static_cast<size_t>(300.0 / std::max(us, 0.01)));
+  }
+  for (size_t r = 0; r < rounds; ++r) {
+    for (Case& c : cases) c.us.push_back(sample(c));
+  }
+  const double peak_us = median(cases[0].us), peak = cases[0].flops / peak_us * 1e-3;
+  if (!json) std::printf("\n%s, peak %.1f GFLOP/s\n%-26s %10s %10s %8s %8s %10s\n", k.isa, peak, "", "us", "GFLOP/s", "% peak", "GB/s", "ns/element");
+  for (size_t i = 1; i < cases.size(); ++i) {
+    const Case& c = cases[i];
+    const double us = median(c.us), gflops = c.flops / us * 1e-3;
+    std::vector<double> ratios;  // to the peak of the same round
+    for (size_t r = 0; r < rounds; ++r) ratios.push_back(c.flops / c.us[r] / (cases[0].flops / cases[0].us[r]));
+    const double percent = 100 * median(ratios), gbs = c.weight_bytes / us * 1e-3, ns = c.elements > 0 ? us * 1e3 / c.elements : 0;
+    if (json) {
+      std::printf("%s\n  {\"isa\": \"%s\", \"case\": \"%s\", \"us\": %.4f, \"gflops\": %.2f, \"peak_gflops\": %.2f, \"percent_of_peak\": %.2f, \"weights_gb_s\": %.2f, \"ns_per_element\": %.4f}",
+                  first && i == 1 ? "" : ",", k.isa, c.name.c_str(), us, gflops, peak, percent, gbs, ns);
+    } else {
+      std::printf("%-26s %10.3f %10.1f %8.1f %8.1f %10.3f\n", c.name.c_str(), us, gflops, percent, gbs, ns);
+    }
+  }
+  return cases.size() - 1;
+}
+
+int run(int argc, char** argv) {
+  const char *isa = nullptr, *filter = "";
+  size_t rounds = 30;
+  bool json = false;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--json") == 0) {
+      json = true;
+    } else if (i + 1 < argc && std::strcmp(argv[i], "--isa") == 0) {
+      isa = argv[++i];
+    } else if (i + 1 < argc && std::strcmp(argv[i], "--rounds") == 0) {
+      rounds = std::max(1ul, std::strtoul(argv[++i], nullptr, 10));
+    } else if (i + 1 < argc && std::strcmp(argv[i], "--filter") == 0) {
+      filter = argv[++i];
+    } else {
+      std::fprintf(stderr, "usage: %s [--isa NAME] [--rounds N] [--filter PART] [--json]\n", argv[0]);
+      return 2;
+    }
+  }
+  std::vector<const Kernels*> tables(8);
+  tables.resize(available_kernels(tables.data(), tables.size()));
+  size_t lines = 0;
+  if (json) std::printf("[");
+  for (const Kernels* k : tables) {
+    if (isa == nullptr || std::strcmp(isa, k->isa) == 0) lines += bench(*k, rounds, filter, json, lines == 0);
+  }
+  if (json) std::printf("\n]\n");
+  if (lines == 0) std::fprintf(stderr, "no such case, or an instruction set that this machine lacks\n");
+  return lines == 0 ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace rtvoice::simd
+
+int main(int argc, char** argv) { return rtvoice::simd::run(argc, argv); }
