@@ -5,11 +5,6 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-class LatencyParts(TypedDict):
-    model: float
-    resampler: float
-    buffering: float
-
 class Microseconds(TypedDict):
     p50: float
     p90: float
@@ -24,7 +19,6 @@ class StatsDict(TypedDict):
     load: float
     overruns: int
     nonfinite: int
-    tier: str
 
 class Memory(TypedDict):
     weights: int
@@ -40,7 +34,6 @@ class Model:
     @staticmethod
     def from_bytes(data: bytes) -> Model: ...
     def info(self) -> str: ...
-    def metadata(self) -> str: ...
 
 class Engine:
     def __init__(
@@ -61,7 +54,7 @@ class Engine:
     def swap(self, model: Model) -> None: ...
     def stats(self) -> StatsDict: ...
     def memory(self) -> Memory: ...
-    def latency_parts(self) -> LatencyParts: ...
+    def latency_parts(self) -> dict[str, float]: ...
     @property
     def latency(self) -> int: ...
     @property

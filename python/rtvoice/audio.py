@@ -18,6 +18,9 @@ Frames = NDArray[np.float32]
 #: Frames that are read at once: 1.4 s at 48 kHz keeps an hour-long file out of memory.
 _CHUNK = 65536
 
+#: libsndfile's SFC_SET_ADD_PEAK_CHUNK.
+_SET_ADD_PEAK_CHUNK = 0x1050
+
 
 class AudioError(Exception):
     """A file that cannot be read or written; the message names it and says what to do."""
@@ -198,6 +201,8 @@ class Writer:
                 writable = os.access(self._path.parent, os.W_OK)
                 reason = "is the disk full?" if writable else f"the folder {self._path.parent} is not writable"
             raise AudioError(f"{self._path} cannot be written: {reason}") from error
+        # libsndfile's PEAK chunk holds the time of day: without it the same audio makes the same file.
+        soundfile._snd.sf_command(self._file._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
     def write(self, frames: Frames) -> None:
         """Append float32 ``(frames,)`` or ``(frames, channels)``; integer formats clip, which ``clipped`` counts."""

@@ -173,8 +173,7 @@ class Engine:
     @property
     def latency_parts(self) -> dict[str, float]:
         """What :attr:`latency` is made of, in host samples: ``model``, ``resampler``, ``buffering``."""
-        parts = self._core.latency_parts()
-        return {"model": parts["model"], "resampler": parts["resampler"], "buffering": parts["buffering"]}
+        return {name: ms * self._sample_rate / 1000 for name, ms in self._core.latency_parts().items()}
 
     def reset(self) -> None:
         """Forget all history, as when fresh; parameters jump to their last set values."""
@@ -215,7 +214,7 @@ class Engine:
             load=raw["load"],
             overruns=raw["overruns"],
             nonfinite=raw["nonfinite"],
-            tier=raw["tier"],
+            tier=self._model.tier,
         )
 
     @property

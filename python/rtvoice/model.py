@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rtvoice import _core, registry
+from rtvoice import _core, registry, safetensors_io
 from rtvoice.errors import ModelError
 
 
@@ -42,7 +42,12 @@ class Model:
             The tier does not exist, or is not the file's.
         """
         path = registry.resolve(model, tier)
-        loaded = cls(_core.Model.open(os.fspath(path)), path=path)
+        try:
+            loaded = cls(_core.Model.open(os.fspath(path)), path=path)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+        except OSError as error:  # the message names the file
+            raise ModelError(str(error)) from None
         if tier not in ("auto", loaded.tier):
             raise ValueError(f"{path} is of tier {loaded.tier!r}, not {tier!r}")
         return loaded
@@ -83,7 +88,7 @@ class Model:
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """The file's own ``rtvoice`` object: graph, parameters, licence, provenance."""
-        metadata: dict[str, Any] = json.loads(self._core.metadata())
+        metadata: dict[str, Any] = json.loads(safetensors_io.read(self._bytes())[1]["rtvoice"])
         return metadata
 
     @property

@@ -44,7 +44,10 @@ def run(argv: Sequence[str]) -> int:
     first = next((word for word in argv if not word.startswith("-")), None)
     if first is not None and first not in _COMMANDS:
         return fail("rtvoice", f"there is no command {first!r}; commands: {', '.join(_NAMES)}", 2)
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        program = f"rtvoice {args.command}" if args.command else "rtvoice"
+        return fail(program, f"unrecognized arguments: {' '.join(unknown)}; see '{program} --help'", 2)
     if args.version:
         from rtvoice import __version__
 
