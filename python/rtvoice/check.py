@@ -1,0 +1,323 @@
+"""Does the stream give what was trained: the engine's output against an offline one, cut in many ways, node by node.
+
+>>> from rtvoice.check import check
+>>> print(check("denoiser.rtv", "denoiser.onnx").text())  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtvoice import parity
+from rtvoice.errors import ModelError
+from rtvoice.graph import Graph
+from rtvoice.graph_reader import parse_graph
+from rtvoice.model import Model
+from rtvoice.parity import F32, F64, Run
+from rtvoice.reference import evaluate
+
+if TYPE_CHECKING:
+    from rtvoice.export.onnx.importer import Imported
+
+__all__ = ["CheckReport", "Layer", "Run", "check"]
+
+TOLERANCE = 1e-5
+_MOST_OUTPUTS = 200  # values that are read at once when nodes are compared
+_MOST_HOPS = 1_500
+# The end of a recording: it must be no multiple of any stride, and leave something to compare.
+_ODD = 37
+
+
+@dataclass
+class Layer:
+    """The difference at one node, relative to the node's own peak."""
+
+    name: str
+    op: str
+    error: float
+    passed: bool
+
+
+@dataclass
+class CheckReport:
+    """What the comparison found.
+
+    Attributes
+    ----------
+    model, against
+        What was compared with what.
+    passed
+        Whether every run is within the tolerance.
+    tolerance
+        Relative to the output's peak.
+    latency
+        Samples inside the network by which the offline output was shifted.
+    lengths
+        Lengths of the recordings, in samples.
+    runs
+        One for each way of cutting, and each value output.
+    layers
+        One for each node, where a run failed or they were asked for.
+    notes
+        What a reader should know.
+    """
+
+    model: str
+    against: str
+    passed: bool
+    tolerance: float
+    latency: int
+    lengths: list[int] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def error(self) -> float:
+        """Largest relative error of all runs."""
+        return max((run.error for run in self.runs), default=0.0)
+
+    @property
+    def culprit(self) -> str:
+        """The first node that parts from the reference, or an empty string."""
+        return next((layer.name for layer in self.layers if not layer.passed), "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return {**asdict(self), "error": self.error, "culprit": self.culprit}
+
+    def text(self) -> str:
+        """Return the report in lines for a terminal."""
+        lines = [f"{self.model} against {self.against}: {self.verdict()}"]
+        for run in self.runs:
+            where = "" if run.first is None else f"  from {run.first} of {run.samples} on"
+            lines.append(f"  {_mark(run.passed)} {run.error:8.1e}  {run.name}{where}")
+        if self.layers:
+            lines.append("  nodes, each against float64:")
+            lines += [f"  {_mark(layer.passed)} {layer.error:8.1e}  {layer.name} ({layer.op})" for layer in self.layers]
+        if not self.passed:
+            lines.append(f"  {self.advice()}")
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+    def verdict(self) -> str:
+        """Return the result in a few words."""
+        word = "passed" if self.passed else "FAILED"
+        return f"{word}, largest error {self.error:.1e} of the peak in {len(self.runs)} runs"
+
+    def advice(self) -> str:
+        """Return where to look after a failure."""
+        if self.culprit:
+            return f"the engine parts from float64 at '{self.culprit}' first"
+        return "every node agrees with float64: the graph itself differs from its source"
+
+
+def _mark(passed: bool) -> str:
+    return "ok  " if passed else "FAIL"
+
+
+@dataclass
+class _Offline:
+    """The offline outputs of a signal, with how many frames of each do not depend on where it ended."""
+
+    signal: F32
+    outputs: dict[str, F64]
+    valid: dict[str, int]
+
+
+def check(
+    model: str | os.PathLike[str] | Model,
+    against: str | os.PathLike[str] | Imported | None = None,
+    *,
+    tier: str = "auto",
+    tolerance: float = TOLERANCE,
+    samples: int | None = None,
+    seed: int = 0,
+    layers: bool = False,
+) -> CheckReport:
+    """Compare the streaming engine with an offline output.
+
+    Parameters
+    ----------
+    model
+        A skin's name, the path of a ``.rtv`` file, or a model.
+    against
+        The file that the model was imported from; the float64 reference of its own graph where left out.
+    tier
+        As in `Model.load`.
+    tolerance
+        Largest difference allowed, relative to the peak of the offline output.
+    samples
+        Length of the recording; chosen from the receptive field where left out.
+    seed
+        Of the recording, the parameters' values and the random cuttings.
+    layers
+        Compare every node as well; done anyway when a run fails.
+
+    Returns
+    -------
+    CheckReport
+        Figures, `text()` for people, `to_json()` for programs.
+    """
+    if not isinstance(model, Model):
+        model = Model.load(model, tier=tier)
+    graph = parse_graph(model._bytes())
+    rng = np.random.default_rng(seed)
+    values = {p.name: np.clip(rng.normal(size=len(p.default)), p.min, p.max) for p in graph.parameters}
+    builder = parity.rebuilt(graph, defaults=values)
+    graph, copy = builder.graph(), builder.model()
+    field_of_view = copy.info.get("receptive_field") or 4000
+    count = samples or int(np.clip(2 * field_of_view + 2 * copy.latency + 8 * graph.hop, 4000, 48_000))
+    report = CheckReport(model.name, "its float64 reference", True, tolerance, copy.latency)
+    if against is None:
+        offline = _reference(graph, parity.probe_signal(count, rng))
+        report.lengths = [count]
+    else:
+        offline = _source(against, count, graph.hop, values, rng, report)
+    _check_audio(report, graph, copy, offline, rng)
+    _check_values(report, graph, copy, offline)
+    if not report.runs:
+        report.notes.append("nothing could be compared: the recording is shorter than the latency")
+    report.passed = bool(report.runs) and all(run.passed for run in report.runs)
+    if layers or not report.passed:
+        report.layers = _layers(graph, offline.signal, tolerance)
+    return report
+
+
+def _reference(graph: Graph, signal: F32) -> _Offline:
+    tensors = evaluate(graph, _prewarmed(graph, signal))
+    skip = _warm_hops(graph)
+    found = {o.name: tensors[o.tensor][skip * graph.values[o.tensor].frames :] for o in graph.outputs}
+    return _Offline(signal, found, {name: len(array) for name, array in found.items()})
+
+
+def _warm_hops(graph: Graph) -> int:
+    """Return how much silence stands for a prewarmed start; a second reaches through what such models use."""
+    return -(-parity.RATE // graph.hop) if graph.metadata.get("start") == "prewarmed" else 0
+
+
+def _prewarmed(graph: Graph, signal: F32) -> F32:
+    return np.concatenate([np.zeros(_warm_hops(graph) * graph.hop, np.float32), signal])
+
+
+def _source(
+    against: str | os.PathLike[str] | Imported,
+    count: int,
+    hop: int,
+    values: Mapping[str, NDArray[np.float64]],
+    rng: np.random.Generator,
+    report: CheckReport,
+) -> _Offline:
+    """Run the source at two lengths, the shorter the beginning of the longer.
+
+    What depends on where a recording ends (the final lookahead, padding at the end) differs between the two and is left
+    out; how long that part is, is measured, not assumed.
+    """
+    from rtvoice.export.onnx.importer import import_onnx
+    from rtvoice.export.onnx.oracle import Oracle
+
+    if isinstance(against, (str, os.PathLike)):
+        path = Path(against)
+        if path.suffix != ".onnx":
+            raise ModelError(f"{path}: the source must be an .onnx file; leave --against out for the float64 reference")
+        imported = import_onnx(path)
+    else:
+        imported = against
+    oracle = Oracle(imported)
+    report.against = f"{imported.report.source} by {oracle.name}"
+    if oracle.length is not None:
+        signal = parity.probe_signal(oracle.length, rng)
+        outputs = oracle.run(signal, values)
+        report.lengths = [oracle.length]
+        report.notes.append(f"the source runs at one length only, {oracle.length} samples")
+        return _Offline(signal, outputs, {name: len(array) for name, array in outputs.items()})
+    shorter = count - count % hop + min(_ODD, max(hop - 1, 0))
+    longer = shorter + max(4 * hop, 256) + 3 * _ODD
+    signal = parity.probe_signal(longer, rng)
+    first, outputs = oracle.run(signal[:shorter], values), oracle.run(signal, values)
+    report.lengths = [shorter, longer]
+    valid = {}
+    for name, array in outputs.items():
+        same = min(len(first[name]), len(array))
+        off = np.abs(first[name][:same] - array[:same]).max(axis=1) > 1e-6 * max(float(np.abs(array).max()), 1e-30)
+        agreed = int(np.flatnonzero(off)[0]) if off.any() else same
+        # The part that depends on the end is as long in the longer recording.
+        valid[name] = agreed + (len(array) - len(first[name]))
+        if agreed < len(first[name]) // 4 and len(array) > 1:
+            report.runs.append(Run(f"output '{name}' against its own beginning", same, float("inf"), False, agreed))
+            report.notes.append(f"output '{name}' of the source depends on all of the recording, which cannot stream")
+    return _Offline(signal, outputs, valid)
+
+
+def _check_audio(report: CheckReport, graph: Graph, model: Model, offline: _Offline, rng: np.random.Generator) -> None:
+    output = next((o for o in graph.outputs if o.kind == "audio"), None)
+    if output is None or output.name not in offline.outputs:
+        return
+    expected = offline.outputs[output.name][:, 0]
+    peak = float(np.abs(expected).max(initial=0.0))
+    valid = min(len(expected), offline.valid[output.name])
+    for name, sizes, dirty in parity.cuttings(graph.hop, len(offline.signal), rng):
+        got, latency = parity.stream_audio(model, offline.signal, sizes, dirty=dirty)
+        if got[:latency].any():
+            report.runs.append(Run(f"{name}: silence before the first sample", latency, float("inf"), False, 0))
+        count = min(len(got) - latency, valid)
+        if count > 0:
+            run = parity.compare(name, got[latency : latency + count], expected[:count], peak, report.tolerance)
+            report.runs.append(run)
+
+
+def _check_values(report: CheckReport, graph: Graph, model: Model, offline: _Offline) -> None:
+    outputs = [o for o in graph.outputs if o.kind == "value" and o.name in offline.outputs]
+    if not outputs:
+        return
+    delays = _delays(model)
+    got = parity.stream_values(model, offline.signal, [o.name for o in outputs], graph.hop)
+    for output in outputs:
+        expected, streamed = offline.outputs[output.name], got[output.name]
+        tensor = graph.values[output.tensor]
+        frames = parity.newest_frames(len(streamed), tensor.frames, delays.get(output.tensor, 0))
+        if len(expected) == 1 and len(streamed) > 1:
+            # A final state: the newest frame of a recording of whole hops.
+            if len(offline.signal) % graph.hop or delays.get(output.tensor, 0):
+                report.notes.append(f"output '{output.name}' is a final state and was not compared")
+                continue
+            streamed, known = streamed[-1:], np.zeros(1, np.int64)
+        else:
+            inside = (frames >= 0) & (frames < min(len(expected), offline.valid[output.name]))
+            streamed, known = streamed[inside], frames[inside]
+        if len(known):
+            peak = float(np.abs(expected).max(initial=0.0))
+            name = f"value '{output.name}' after each hop"
+            report.runs.append(parity.compare(name, streamed, expected[known], peak, report.tolerance))
+
+
+def _delays(model: Model) -> dict[str, int]:
+    return {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
+
+
+def _layers(graph: Graph, signal: F32, tolerance: float) -> list[Layer]:
+    """Compare every node of a graph with float64: the nodes become value outputs, a few hundred at a time."""
+    signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
+    tensors = evaluate(graph, _prewarmed(graph, signal))
+    skip = _warm_hops(graph)
+    layers = []
+    for start in range(0, len(graph.nodes), _MOST_OUTPUTS):
+        nodes = graph.nodes[start : start + _MOST_OUTPUTS]
+        model = parity.rebuilt(graph, outputs=[node.name for node in nodes]).model()
+        delays = _delays(model)
+        got = parity.stream_values(model, signal, [node.name for node in nodes], graph.hop)
+        for node in nodes:
+            made = graph.values[node.name]
+            expected = tensors[node.name][skip * made.frames :]
+            frames = parity.newest_frames(len(got[node.name]), made.frames, delays.get(node.name, 0))
+            inside = (frames >= 0) & (frames < len(expected))
+            peak = float(np.abs(expected).max(initial=0.0))
+            run = parity.compare(node.name, got[node.name][inside], expected[frames[inside]], peak, tolerance)
+            layers.append(Layer(node.name, node.op, run.error, run.passed))
+    return layers

@@ -1,0 +1,253 @@
+"""Convolutions, matrix products and pooling."""
+
+from __future__ import annotations
+
+from math import ceil, prod
+
+import numpy as np
+
+from .ir import Array
+from .pointwise import affine
+from .values import Known, Stream, Value, fresh, in_order
+from .walk import Call, RefusalError, lowers
+
+_PICTURE = "convolve along time only: give the network (batch, channels, time), or (batch, channels, 1, time)"
+
+
+class Window:
+    """How a Conv, ConvTranspose or pool moves along time: kernel, stride, dilation and padding of that axis."""
+
+    def __init__(self, call: Call, stream: Stream, taps: list[int]) -> None:
+        spatial = len(taps)
+        if stream.rank != spatial + 2:
+            call.refuse(f"has a kernel of {spatial} axes for the input {stream.describe()}", "export it again")
+        if stream.time is not None and stream.time < 2:
+            call.refuse(f"convolves {stream.describe()} along channels", _PICTURE)
+        self.axis = 0 if stream.time is None else stream.time - 2
+        for place, size in enumerate(taps):
+            along_time = place == self.axis and stream.time is not None
+            if not along_time and (stream.index.shape[2 + place] != 1 or size != 1):
+                call.refuse(f"convolves {stream.describe()} over another axis than time (kernel {taps})", _PICTURE)
+        self.taps = taps[self.axis]
+        self.stride = int(call.attr("strides", [1] * spatial)[self.axis])
+        self.dilation = int(call.attr("dilations", [1] * spatial)[self.axis])
+        pads = call.attr("pads", [0] * (2 * spatial))
+        if any(pads[place] or pads[spatial + place] for place in range(spatial) if place != self.axis):
+            call.refuse("pads another axis than time", _PICTURE)
+        self.pads = (int(pads[self.axis]), int(pads[spatial + self.axis]))
+        self.auto = call.attr("auto_pad", "NOTSET")
+        self.reach = (self.taps - 1) * self.dilation + 1
+
+    def resolve(self, call: Call, lengths: tuple[int, ...]) -> tuple[int, int]:
+        """Return the padding before and after, also where ONNX leaves it to the operator."""
+        if self.auto in ("NOTSET", ""):
+            return self.pads
+        if self.auto == "VALID":
+            return 0, 0
+        both = {self._same(length) for length in lengths}
+        if len(both) > 1:
+            call.refuse("pads by the length of the recording (auto_pad)", "export with explicit pads")
+        return both.pop()
+
+    def _same(self, length: int) -> tuple[int, int]:
+        total = max((ceil(length / self.stride) - 1) * self.stride + self.reach - length, 0)
+        half = total // 2
+        return (half, total - half) if self.auto == "SAME_UPPER" else (total - half, half)
+
+
+@lowers("Conv")
+def _conv(call: Call) -> Value:
+    stream, weight = call.stream(), call.required(1, "weight")
+    bias = call.array(2, "bias")
+    window = Window(call, stream, list(weight.shape[2:]))
+    pads = window.resolve(call, stream.lengths)
+    batch, channels = stream.index.shape[:2]
+    groups = int(call.attr("group", 1))
+    if channels != weight.shape[1] * groups:
+        call.refuse(f"has {channels} channels where its weight asks for {weight.shape[1] * groups}", "export it again")
+    call.name_after(1)
+    out = len(weight)
+    if batch > 1:  # the same filter for each: groups
+        weight, groups = np.tile(weight, (batch,) + (1,) * (weight.ndim - 1)), groups * batch
+        bias = None if bias is None else np.tile(bias, batch)
+    weights = {"weight": weight.reshape(len(weight), weight.shape[1], -1), "bias": bias}
+    shape = (batch, out, *(1,) * (stream.rank - 2))
+    if stream.time is None and pads != (0, 0):
+        call.refuse("pads something without a time axis", "use a kernel of 1 without padding")
+    if window.taps == window.stride == groups == 1 and pads == (0, 0):
+        node = call.emit.linear(in_order(stream, call.emit), weights["weight"][:, :, 0], bias)  # type: ignore[index]
+        return fresh(node, shape, stream.time, stream.lengths)
+    lengths = tuple((n + sum(pads) - window.reach) // window.stride + 1 for n in stream.lengths)
+    _check_lengths(call, lengths)
+    node = call.emit.node(
+        "conv1d",
+        in_order(stream, call.emit),
+        channels=out * batch,
+        rate=stream.node.rate / window.stride,
+        weights=weights,
+        stride=window.stride,
+        dilation=window.dilation,
+        groups=groups,
+        pads=list(pads),
+    )
+    return fresh(node, shape, stream.time, lengths)
+
+
+def _check_lengths(call: Call, lengths: tuple[int, ...]) -> None:
+    if min(lengths) < 1:
+        call.refuse(
+            "reads more frames than the recording it was exported for has", "export with a longer or dynamic time axis"
+        )
+
+
+@lowers("ConvTranspose")
+def _conv_transpose(call: Call) -> Value:
+    stream, weight = call.stream(), call.required(1, "weight")
+    bias = call.array(2, "bias")
+    window = Window(call, stream, list(weight.shape[2:]))
+    if stream.time is None:
+        call.refuse("enlarges something without a time axis", "remove it")
+    if stream.index.shape[0] != 1:
+        call.refuse(f"has a batch of {stream.index.shape[0]}", "export with a batch of 1")
+    extra = int(call.attr("output_padding", [0] * (weight.ndim - 2))[window.axis])
+    crop, lengths = _crop(call, window, stream.lengths, extra)
+    groups = int(call.attr("group", 1))
+    out = weight.shape[1] * groups
+    call.name_after(1)
+    node = call.emit.node(
+        "conv_transpose1d",
+        in_order(stream, call.emit),
+        channels=out,
+        rate=stream.node.rate * window.stride,
+        weights={"weight": weight.reshape(len(weight), weight.shape[1], -1), "bias": bias},
+        stride=window.stride,
+        dilation=window.dilation,
+        groups=groups,
+        crop=[max(0, crop[0]), max(0, crop[1])],
+    )
+    if crop[0] < 0:
+        node = call.emit.node("delay", node, frames=-crop[0])
+    return fresh(node, (1, out, *(1,) * (stream.rank - 2)), stream.time, lengths)
+
+
+def _crop(call: Call, window: Window, frames: tuple[int, ...], extra: int) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """Return what a transposed convolution cuts off at both ends, and the lengths that remain."""
+    full = [(length - 1) * window.stride + window.reach for length in frames]
+    shape = call.attr("output_shape")
+    if shape is not None or window.auto.startswith("SAME"):
+        wanted = [int(shape[window.axis])] * len(frames) if shape is not None else [n * window.stride for n in frames]
+        totals = {length + extra - size for length, size in zip(full, wanted, strict=True)}
+        if len(totals) > 1:
+            call.refuse("has a fixed output length", "export with pads and output_padding instead of output_shape")
+        total = totals.pop()
+        half = total // 2
+        # The specification puts the odd sample after for SAME_UPPER and before for all else.
+        crop = (half, total - half) if window.auto == "SAME_UPPER" else (total - half, half)
+    else:
+        crop = (0, 0) if window.auto == "VALID" else window.pads
+    lengths = tuple(length + extra - sum(crop) for length in full)
+    return crop, lengths
+
+
+@lowers("AveragePool")
+def _average_pool(call: Call) -> Value:
+    stream = call.stream()
+    window = Window(call, stream, [int(size) for size in call.attr("kernel_shape")])
+    pads = window.resolve(call, stream.lengths)
+    if window.dilation != 1:
+        call.refuse("has holes in its window", "use a Conv")
+    if pads[0] and not call.attr("count_include_pad", 0):
+        call.refuse("divides by fewer frames at the start of the recording", "set count_include_pad=True")
+    frames = tuple((n + sum(pads) - window.taps) // window.stride + 1 for n in stream.lengths)
+    _check_lengths(call, frames)
+    node = call.emit.node(
+        "avg_pool",
+        in_order(stream, call.emit),
+        rate=stream.node.rate / window.stride,
+        kernel=window.taps,
+        stride=window.stride,
+        pads=list(pads),
+    )
+    return fresh(node, stream.index.shape, stream.time, frames)
+
+
+@lowers("Gemm")
+def _gemm(call: Call) -> Value:
+    sides = [call.inputs[0], call.inputs[1]]
+    for place, name in enumerate(("transA", "transB")):
+        if call.attr(name, 0):
+            sides[place] = _transposed(sides[place])
+    product = matmul(call, sides[0], sides[1])
+    alpha, beta = float(call.attr("alpha", 1.0)), float(call.attr("beta", 1.0))
+    if alpha != 1.0:
+        product = affine(call, product, alpha)
+    if call.has(2):
+        product = affine(call, product, None, call.required(2, "bias") * (beta if beta != 1.0 else np.float32(1.0)))
+    return product
+
+
+@lowers("MatMul")
+def _matmul(call: Call) -> Value:
+    return matmul(call, call.inputs[0], call.inputs[1])
+
+
+def matmul(call: Call, a: Value | None, b: Value | None) -> Stream:
+    """Multiply a stream with a constant matrix, on either side."""
+    if isinstance(a, Stream) and isinstance(b, Stream):
+        raise RefusalError(
+            "multiplies two signals (attention, or a filter made by the network)",
+            "use convolutions, GRU or LSTM layers",
+        )
+    if isinstance(a, Stream) and isinstance(b, Known):
+        return _frame_wise(call, a, _matrix(b), 1)
+    if isinstance(a, Known) and isinstance(b, Stream):
+        call.name_after(0)
+        return _frame_wise(call, b, _matrix(a).T, 0)
+    raise RefusalError("has no signal among its inputs", "export it again")
+
+
+def _matrix(value: Known) -> Array:
+    array = value.constant
+    if array is None:
+        raise RefusalError("has a matrix that depends on the length of the recording", "make it constant")
+    if prod(array.shape[:-2]) != 1 or array.ndim < 2:
+        raise RefusalError(f"multiplies with a constant of shape {array.shape}", "use a matrix")
+    return array.reshape(array.shape[-2:])
+
+
+def _transposed(value: Value | None) -> Value | None:
+    if isinstance(value, Known):
+        return Known(tuple(array.T for array in value.arrays), value.name)
+    if isinstance(value, Stream):
+        return Stream(value.node, value.index.T, None if value.time is None else 1 - value.time, value.lengths)
+    return value
+
+
+def _frame_wise(call: Call, stream: Stream, matrix: Array, last: int) -> Stream:
+    """Multiply each frame with `matrix` (inputs, outputs) along the last axis (`last` 1) or the one before (0)."""
+    axis = stream.rank - 1 if last else stream.rank - 2
+    if axis < 0 or stream.time == axis:
+        raise RefusalError("multiplies along the time axis, so needs the whole recording", "use a convolution")
+    inputs, outputs = matrix.shape
+    if stream.index.shape[axis] != inputs:
+        raise RefusalError(f"multiplies {stream.describe()} with a matrix of {inputs} inputs", "export it again")
+    call.name_after(1 if last else 0)
+    moved = np.moveaxis(stream.index, axis, -1)
+    count = moved.size // inputs
+    source = call.emit.take(stream.node, moved.ravel())
+    if count == 1:
+        node = call.emit.linear(source, matrix.T)
+    else:  # the same matrix for several groups of channels
+        weight = np.tile(matrix.T[:, :, None], (count, 1, 1))
+        node = call.emit.node(
+            "conv1d",
+            source,
+            channels=count * outputs,
+            weights={"weight": weight},
+            stride=1,
+            dilation=1,
+            groups=count,
+            pads=[0, 0],
+        )
+    index = np.moveaxis(np.arange(count * outputs).reshape(*moved.shape[:-1], outputs), -1, axis)
+    return Stream(node, index, stream.time, stream.lengths)

@@ -1,0 +1,78 @@
+"""Constant folding: nodes that no stream reaches are computed once, by onnx's own reference implementation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .ir import Array
+from .source import require_onnx
+from .values import Known, known
+
+# A tensor of ones as long as the recording is folded too (the probes are about 10^5 samples long); more is a mistake.
+_LARGEST = 1 << 27
+_RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
+
+
+def fold(node: Any, inputs: list[Known | None], opset: int, probes: int) -> list[Known]:
+    """Compute a node of known inputs for every probe.
+
+    Raises
+    ------
+    ValueError
+        It is random, or the reference implementation cannot compute it.
+    """
+    if node.op_type in _RANDOM:
+        raise ValueError("makes random numbers; give the model the noise as an input, or remove it")
+    shared = all(item is None or item.constant is not None for item in inputs)
+    runs = []
+    for probe in range(1 if shared else probes):
+        arrays = [None if item is None else item.at(probe) for item in inputs]
+        runs.append(_evaluate(node, arrays, opset))
+    return [known([run[index] for run in runs]) for index in range(len(runs[0]))]
+
+
+def _evaluate(node: Any, arrays: list[Array | None], opset: int) -> list[Array]:
+    _check_size(node, arrays)
+    quick = _quick(node, arrays)
+    if quick is not None:
+        return [quick]
+    onnx = require_onnx()
+    feeds = {name: array for name, array in zip(node.input, arrays, strict=True) if array is not None and name}
+    infos = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in feeds.items()
+    ]
+    names = [name for name in node.output if name]
+    outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in names]
+    graph = onnx.helper.make_graph([node], "fold", infos, outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    try:
+        with np.errstate(all="ignore"):
+            results = onnx.reference.ReferenceEvaluator(model).run(None, feeds)
+    except Exception as error:  # the evaluator raises whatever numpy raises
+        raise ValueError(
+            f"cannot be computed ahead ({str(error).splitlines()[0] if str(error) else 'error'})"
+        ) from None
+    by_name = {name: np.asarray(result) for name, result in zip(names, results, strict=True)}
+    return [by_name.get(name, np.zeros(0)) for name in node.output]
+
+
+def _quick(node: Any, arrays: list[Array | None]) -> Array | None:
+    """Compute the few nodes that old exporters make by the hundred; None for the others."""
+    if node.op_type == "Identity" and arrays[0] is not None:
+        return arrays[0]
+    if node.op_type == "Constant":
+        for attribute in node.attribute:
+            if attribute.name == "value":
+                return np.asarray(require_onnx().numpy_helper.to_array(attribute.t))
+    return None
+
+
+def _check_size(node: Any, arrays: list[Array | None]) -> None:
+    if node.op_type in ("ConstantOfShape", "Expand", "Tile"):
+        shape = arrays[0] if node.op_type == "ConstantOfShape" else arrays[1]
+        base = 1 if node.op_type != "Tile" or arrays[0] is None else arrays[0].size
+        if shape is not None and base * float(np.prod(shape.astype(np.float64))) > _LARGEST:
+            raise ValueError("makes a constant of more than 10^8 numbers")

@@ -1,0 +1,218 @@
+"""From an ONNX file to a graph of our ops."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from rtvoice.errors import ModelError
+from rtvoice.graph import GraphBuilder
+
+from . import dense, layout, norms, pointwise, recurrent, timeline  # noqa: F401  (they register what they lower)
+from .inputs import Reading, open_inputs, readings
+from .ir import Emitter, Node
+from .patterns import PATTERNS
+from .report import ImportReport
+from .rewrite import FOLDING, LAST, rewrite
+from .source import Source, read
+from .values import Refused, Stream, in_order
+from .walk import Walk
+from .write import Out, quantum, write
+
+
+@dataclass
+class Imported:
+    """An ONNX model brought in, before the parity check.
+
+    Attributes
+    ----------
+    builder
+        The graph, in the model file's ops.
+    report
+        What was done.
+    source
+        The ONNX model.
+    reading
+        How its inputs lie.
+    outputs
+        Its outputs, in the model file's order.
+    """
+
+    builder: GraphBuilder
+    report: ImportReport
+    source: Source
+    reading: Reading
+    outputs: list[Out]
+    options: dict[str, Any]
+
+    def exact(self) -> Imported:
+        """Return the same import with the source's own weights; this one where nothing was rounded."""
+        if self.options["weights"] == "source":
+            return self
+        return _import(self.source, {**self.options, "weights": "source"})
+
+
+def import_onnx(
+    src: str | os.PathLike[str] | bytes,
+    *,
+    sample_rate: int = 48_000,
+    hop: int | None = None,
+    name: str | None = None,
+    licence: str = "",
+    description: str = "",
+    tier: str = "default",
+    weights: str = "source",
+    audio_input: str | None = None,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Imported:
+    """Read an ONNX file and bring its graph into the model file's ops; needs only onnx and numpy.
+
+    Parameters
+    ----------
+    src
+        Path or bytes.
+    sample_rate
+        Rate that the network works at, in Hz.
+    hop
+        Streaming quantum in samples, a multiple of the one that the strides ask for; that one where left out.
+    name, licence, description, tier
+        For the model file; the name is the file's where left out.
+    weights
+        ``"source"`` keeps every bit, ``"fp16"`` rounds matrices to 16 bits.
+    audio_input
+        Name of the input that is the audio, where there are several.
+    parameters
+        ``default``, ``min``, ``max``, ``smoothing_ms``, ``description`` of the other inputs, by name.
+
+    Raises
+    ------
+    ModelError
+        Something cannot be read, is not supported or cannot stream: every such node by name, why, and what to change.
+    """
+    if weights not in ("source", "fp16"):
+        raise ValueError(f"weights is {weights!r}; it must be 'source' or 'fp16'")
+    options = {
+        "sample_rate": sample_rate,
+        "hop": hop,
+        "name": name,
+        "licence": licence,
+        "description": description,
+        "tier": tier,
+        "weights": weights,
+        "audio_input": audio_input,
+        "parameters": parameters or {},
+    }
+    return _import(read(src), options)
+
+
+def _import(source: Source, options: dict[str, Any]) -> Imported:
+    label = str(source.provenance["source"])
+    try:
+        walk, reading = _walk(source, options["audio_input"])
+    except ModelError as error:
+        raise ModelError(f"{label}: {error}") from None
+    outs, notes = _outputs(walk, source, label)
+    nodes, fused = _rewritten([out.node for out in outs])
+    outs = [Out(out.name, node, out.kind, out.time) for out, node in zip(outs, nodes, strict=True)]
+    steps = quantum(nodes)
+    hop = steps if options["hop"] is None else int(options["hop"])
+    if hop < 1 or hop % steps:
+        raise ValueError(f"hop is {hop}; the strides of {label} ask for a multiple of {steps}")
+    try:
+        builder = GraphBuilder(
+            name=(options["name"] or PurePath(label).stem)[:64] or "imported",
+            sample_rate=options["sample_rate"],
+            hop=hop,
+            licence=options["licence"],
+            tier=options["tier"],
+            description=options["description"],
+            provenance={**source.provenance, "weights": options["weights"]},
+        )
+        write(builder, outs, options["parameters"], half=options["weights"] == "fp16")
+    except ModelError as error:
+        raise ModelError(f"{label}: {error}") from None
+    report = _report(walk, reading, builder, fused, notes)
+    return Imported(builder, report, source, reading, outs, options)
+
+
+def _walk(source: Source, audio_input: str | None) -> tuple[Walk, Reading]:
+    """Walk over the graph in the most likely reading of the inputs that works."""
+    failed: list[Walk] = []
+    for reading in readings(source, audio_input):
+        walk = Walk(source, reading.probes)
+        walk.run(open_inputs(source, reading))
+        if not walk.errors:
+            return walk, reading
+        failed.append(walk)
+    errors = min(failed, key=lambda walk: len(walk.errors)).errors
+    if len(errors) == 1:
+        raise ModelError(errors[0])
+    raise ModelError(f"{len(errors)} nodes cannot be imported. " + " | ".join(errors))
+
+
+def _outputs(walk: Walk, source: Source, label: str) -> tuple[list[Out], list[str]]:
+    """Choose the audio output; the others become values."""
+    outs: list[Out] = []
+    notes: list[str] = []
+    audio = False
+    emit = Emitter()
+    for name in source.outputs:
+        value = walk.values.get(name)
+        if not isinstance(value, Stream):
+            what = "a final state" if isinstance(value, Refused) else "a constant"
+            notes.append(f"output '{name}' is {what} and was left out")
+            continue
+        if value.node.control:
+            notes.append(f"output '{name}' depends on no audio and was left out")
+            continue
+        emit.label = name
+        node = in_order(value, emit)
+        is_audio = not audio and value.time is not None and node.channels == 1 and node.rate == 1
+        if not is_audio and value.time is not None and node.channels == 1 and node.rate > 1:
+            raise ModelError(
+                f"{label}: output '{name}' has {node.rate} samples for each input sample; the audio output must have "
+                "the input's rate, so resample inside or after the model"
+            )
+        if not is_audio and value.time is not None and node.rate == 1 and node.channels <= 8:
+            notes.append(
+                f"output '{name}' has {node.channels} channels at the audio's rate; only its newest frame can be read"
+            )
+        audio = audio or is_audio
+        outs.append(Out(name, node, "audio" if is_audio else "value", value.time))
+    if not outs:
+        raise ModelError(f"{label}: has no output that depends on its input; export it again")
+    return outs, notes
+
+
+def _rewritten(nodes: list[Node]) -> tuple[list[Node], Counter[str]]:
+    """Find patterns first, while they stand as they were written; then fold what is left into the layers."""
+    nodes, patterns = rewrite(nodes, [*PATTERNS, *FOLDING])
+    nodes, folded = rewrite(nodes, [*PATTERNS, *LAST])
+    return nodes, patterns + folded
+
+
+def _report(walk: Walk, reading: Reading, builder: GraphBuilder, fused: Counter[str], notes: list[str]) -> ImportReport:
+    graph = builder.graph()
+    origin = walk.source.provenance
+    if reading.length is not None:
+        notes.append(f"was exported for {reading.length} samples; nothing in it depends on that length")
+    return ImportReport(
+        source=str(origin["source"]),
+        sha256=str(origin["sha256"]),
+        producer=str(origin["producer"]),
+        opset=walk.source.opset,
+        onnx_nodes=len(walk.source.model.graph.node),
+        folded=walk.folded,
+        nodes=len(graph.nodes),
+        fused=dict(fused),
+        ops=dict(Counter(node.op for node in graph.nodes)),
+        hop=graph.hop,
+        parameters=[parameter.name for parameter in graph.parameters],
+        outputs={output.name: output.kind for output in graph.outputs},
+        static_length=reading.length,
+        notes=notes,
+    )

@@ -1,0 +1,107 @@
+"""GRU and LSTM: one direction, from a zero state, with ONNX's gate order brought to ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .ir import Array
+from .values import Known, Stream, Value, fresh, in_order
+from .walk import Call, lowers
+
+_STATE = "export the network without its state as inputs and outputs: rtvoice keeps the state itself"
+
+
+@lowers("GRU")
+def _gru(call: Call) -> list[Value]:
+    weights = _weights(call, 3, ["Sigmoid", "Tanh"], initial=[5])
+    # ONNX has update, reset, hidden; we have reset, update, hidden.
+    node = _cell(call, "gru", weights, [1, 0, 2], linear_before_reset=bool(call.attr("linear_before_reset", 0)))
+    return _results(call, node, 1)
+
+
+@lowers("LSTM")
+def _lstm(call: Call) -> list[Value]:
+    if call.attr("input_forget", 0):
+        call.refuse("couples input and forget gate", "train with input_forget=0")
+    if call.has(7) and call.required(7, "peephole weights").any():
+        call.refuse("has peephole weights", "train without them")
+    weights = _weights(call, 4, ["Sigmoid", "Tanh", "Tanh"], initial=[5, 6])
+    # ONNX has input, output, forget, cell; we have input, forget, cell, output.
+    return _results(call, _cell(call, "lstm", weights, [0, 2, 3, 1]), 2)
+
+
+def _weights(call: Call, gates: int, activations: list[str], initial: list[int]) -> list[Array | None]:
+    direction = call.attr("direction", "forward")
+    if direction != "forward":
+        call.refuse(
+            f"runs {direction}: it needs the end of the recording first",
+            "train with one direction (bidirectional=False)",
+        )
+    given = call.attr("activations")
+    if given is not None and [name.lower() for name in given] != [name.lower() for name in activations]:
+        call.refuse(f"has the activations {', '.join(given)}", f"use the standard ones: {', '.join(activations)}")
+    if call.attr("clip") is not None:
+        call.refuse("clips its gates", "train without clip")
+    if call.has(4) and not _covers(call):
+        call.refuse("has sequence lengths", "export for one recording without lengths")
+    for index in initial:
+        _check_initial(call, index)
+    call.name_after(1)
+    weight, recurrent = call.required(1, "weight"), call.required(2, "recurrent weight")
+    hidden = recurrent.shape[-1]
+    if weight.shape[:2] != (1, gates * hidden) or recurrent.shape[:2] != (1, gates * hidden):
+        call.refuse(f"has weights of shape {weight.shape} and {recurrent.shape}", "export it again")
+    bias = call.array(3, "bias")
+    halves: list[Array | None] = [None, None] if bias is None else [half for half in np.split(bias[0], 2)]
+    return [weight[0], recurrent[0], *halves]
+
+
+def _covers(call: Call) -> bool:
+    """Tell whether the sequence lengths are those of the whole recording."""
+    stream = call.stream()
+    values = call.per_probe(4, "sequence lengths")
+    return all((value == length).all() for value, length in zip(values, stream.lengths, strict=True))
+
+
+def _check_initial(call: Call, index: int) -> None:
+    value = call.inputs[index] if call.has(index) else None
+    if value is None:
+        return
+    if not isinstance(value, Known):
+        call.refuse("takes its initial state from an input or a layer", _STATE)
+    elif any(array.any() for array in value.arrays):
+        call.refuse("starts from a state that is not zero", _STATE)
+
+
+def _cell(call: Call, op: str, weights: list[Array | None], order: list[int], **attrs: Any) -> Stream:
+    stream = call.stream()
+    layout = call.attr("layout", 0)
+    if stream.time is None:
+        call.refuse("runs over something without a time axis", "give it the frames of the signal")
+    if stream.rank != 3 or stream.time != (1 if layout else 0) or stream.index.shape[0 if layout else 1] != 1:
+        call.refuse(f"runs over {stream.describe()} along another axis than time", "give it (time, 1, channels)")
+    parts = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=True))
+    reordered = {role: None if array is None else _gates(array, order) for role, array in parts.items()}
+    hidden = reordered["weight_hh"].shape[-1]  # type: ignore[union-attr]
+    node = call.emit.node(op, in_order(stream, call.emit), channels=hidden, weights=reordered, **attrs)
+    return fresh(node, (1, 1, 1, hidden), 1 if layout else 0, stream.lengths)
+
+
+def _gates(array: Array, order: list[int]) -> Array:
+    return np.concatenate([np.split(array, len(order))[gate] for gate in order])
+
+
+def _results(call: Call, output: Stream, states: int) -> list[Value]:
+    """Return Y and the final states, which are the newest frame; the cell state is not a tensor of ours."""
+    from .values import Refused
+
+    last: list[Value] = [fresh(output.node, (1, 1, output.node.channels), None, output.lengths)]
+    if states == 2:
+        used = {name for node in call.walk.source.model.graph.node for name in node.input}
+        names = call.proto.output
+        if len(names) > 2 and names[2] in used:
+            call.refuse("gives its final cell state to another layer", "use the output at each frame instead")
+        last.append(Refused())
+    return [output, *last]

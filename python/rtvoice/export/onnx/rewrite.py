@@ -1,0 +1,230 @@
+"""Rewriting the lowered graph: scales and shifts into weights, crops and padding into convolutions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .ir import Array, IndexArray, Node, count_users, topological
+
+Rule = Callable[[Node, "Uses"], "Node | None"]
+_MAX_PASSES = 64
+
+
+class Uses:
+    """How often the nodes of a graph are read."""
+
+    def __init__(self, counts: dict[int, int]) -> None:
+        self._counts = counts
+
+    def count(self, node: Node) -> int:
+        """Return how often `node` is read."""
+        return self._counts.get(id(node), 1)
+
+    def once(self, node: Node) -> bool:
+        """Whether only one other node reads `node`."""
+        return self.count(node) <= 1
+
+
+def rewrite(outputs: list[Node], rules: list[tuple[str, Rule]]) -> tuple[list[Node], Counter[str]]:
+    """Apply rules until none fits.
+
+    Returns
+    -------
+    list of Node
+        The outputs of the new graph.
+    Counter
+        How often each rule was used.
+    """
+    counts: Counter[str] = Counter()
+    for _ in range(_MAX_PASSES):
+        order = topological(outputs)
+        uses = Uses(count_users(order, outputs))
+        forward: dict[int, Node] = {}
+        seen: dict[Any, Node] = {}
+        changed = False
+        for node in order:
+            node.inputs = [_resolve(forward, item) for item in node.inputs]
+            twin = seen.setdefault(_key(node), node)
+            if twin is not node:
+                forward[id(node)] = twin
+                changed = True
+                continue
+            for name, rule in rules:
+                new = rule(node, uses)
+                if new is not None and new is not node:
+                    new.origin, new.label = new.origin or node.origin, new.label or node.label
+                    forward[id(node)] = new
+                    counts[name] += 1
+                    changed = True
+                    break
+        outputs = [_resolve(forward, node) for node in outputs]
+        if not changed:
+            break
+    return outputs, counts
+
+
+def _resolve(forward: dict[int, Node], node: Node) -> Node:
+    while id(node) in forward:
+        node = forward[id(node)]
+    return node
+
+
+def _key(node: Node) -> Any:
+    """Return what makes two nodes the same computation; unique for inputs and large weights."""
+    if node.op in ("input", "parameter") or sum(array.size for array in node.weights.values()) > 4096:
+        return id(node)
+    weights = tuple((role, array.dtype.str, array.shape, array.tobytes()) for role, array in node.weights.items())
+    return (node.op, tuple(id(item) for item in node.inputs), repr(sorted(node.attrs.items())), weights, node.rate)
+
+
+def copy_of(node: Node, **changes: Any) -> Node:
+    """Return a node like `node` with some fields changed."""
+    fields = {name: getattr(node, name) for name in Node.__dataclass_fields__}
+    fields.update({name: fields[name].copy() for name in ("inputs", "attrs", "weights")})
+    fields.update(changes)
+    return Node(**fields)
+
+
+def scale_of(node: Node) -> Array:
+    """Return the scale of an affine node as float64."""
+    return np.asarray(node.weights.get("scale", np.ones(1)), np.float64)
+
+
+def shift_of(node: Node) -> Array:
+    """Return the shift of an affine node as float64."""
+    return np.asarray(node.weights.get("shift", np.zeros(1)), np.float64)
+
+
+def affine_node(source: Node, scale: Array, shift: Array, like: Node) -> Node:
+    """Make an affine node, leaving out what does nothing."""
+    weights = {}
+    if (scale != 1.0).any():
+        weights["scale"] = scale
+    if (shift != 0.0).any():
+        weights["shift"] = shift
+    return Node("affine", [source], source.channels, source.rate, {}, weights, like.origin, like.label)
+
+
+def _drop_identity(node: Node, uses: Uses) -> Node | None:
+    if node.op == "affine" and (scale_of(node) == 1.0).all() and (shift_of(node) == 0.0).all():
+        return node.source
+    if node.op in ("delay", "advance") and node.attrs["frames"] == 0:
+        return node.source
+    if node.op == "concat" and len(node.inputs) == 1:
+        return node.source
+    return None
+
+
+def _join_affines(node: Node, uses: Uses) -> Node | None:
+    if node.op != "affine" or node.source.op != "affine" or not uses.once(node.source):
+        return None
+    inner = node.source
+    scale = scale_of(inner) * scale_of(node)
+    shift = shift_of(inner) * scale_of(node) + shift_of(node)
+    return affine_node(inner.source, scale, shift, inner)
+
+
+def _scale_into_weights(node: Node, uses: Uses) -> Node | None:
+    """Fold an affine node (batch norm, a bias that was an Add) into the layer before it."""
+    layer = node.source if node.op == "affine" else None
+    if layer is None or layer.op not in ("conv1d", "conv_transpose1d", "linear") or not uses.once(layer):
+        return None
+    scale = np.broadcast_to(scale_of(node), (layer.channels,))
+    shift = np.broadcast_to(shift_of(node), (layer.channels,))
+    weights = dict(layer.weights)
+    # Weights that stay as they are keep their type and every bit.
+    if (scale != 1.0).any():
+        weight = weights["weight"].astype(np.float64)
+        if layer.op == "conv_transpose1d":
+            groups = layer.attrs["groups"]
+            rows = np.repeat(scale.reshape(groups, -1), len(weight) // groups, axis=0)
+            weights["weight"] = weight * rows[:, :, None]
+        else:
+            weights["weight"] = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    bias = weights.get("bias")
+    if bias is None and (scale == 1.0).all():
+        weights["bias"] = shift.copy()
+    else:
+        weights["bias"] = (0.0 if bias is None else bias.astype(np.float64)) * scale + shift
+    return copy_of(layer, weights=weights)
+
+
+def _selection(node: Node) -> IndexArray | None:
+    """Return which channel each output of a linear node copies (-1: zero), if it does no more."""
+    if node.op != "linear" or "bias" in node.weights:
+        return None
+    weight = node.weights["weight"]
+    if ((weight != 0) & (weight != 1)).any() or (np.count_nonzero(weight, axis=1) > 1).any():
+        return None
+    return np.where(weight.any(axis=1), weight.argmax(axis=1), -1)
+
+
+def _choose_in_weights(node: Node, uses: Uses) -> Node | None:
+    """Let a layer that reads a permutation of channels read the channels where they are."""
+    if node.op not in ("linear", "conv1d") or node.attrs.get("groups", 1) != 1 or not uses.once(node.source):
+        return None
+    index = _selection(node.source)
+    if index is None:
+        return None
+    weight = node.weights["weight"].astype(np.float64)
+    moved = np.zeros((weight.shape[0], node.source.source.channels, *weight.shape[2:]))
+    for place in np.flatnonzero(index >= 0):
+        moved[:, index[place]] += weight[:, place]
+    return copy_of(node, inputs=[node.source.source], weights={**node.weights, "weight": moved})
+
+
+def _shift_into_next(node: Node, uses: Uses) -> Node | None:
+    """Fold a delay or a crop into the padding of the convolution that follows."""
+    if node.op not in ("conv1d", "avg_pool") or node.source.op not in ("delay", "advance"):
+        return None
+    shift = node.source
+    left, right = node.attrs["pads"]
+    if shift.op == "delay":
+        left += shift.attrs["frames"]
+    elif left <= 0:
+        # With padding in front, the layer would read zeros where the stream has frames that were cut off.
+        left -= shift.attrs["frames"]
+    else:
+        return None
+    return copy_of(node, inputs=[shift.source], attrs={**node.attrs, "pads": [left, right]})
+
+
+def _crop_into_layer(node: Node, uses: Uses) -> Node | None:
+    """Fold a crop at the start into the layer before it."""
+    if node.op != "advance" or not uses.once(node.source):
+        return None
+    layer, frames = node.source, node.attrs["frames"]
+    if layer.op in ("conv1d", "avg_pool"):
+        left, right = layer.attrs["pads"]
+        return copy_of(layer, attrs={**layer.attrs, "pads": [left - frames * layer.attrs["stride"], right]})
+    if layer.op == "conv_transpose1d":
+        left, right = layer.attrs["crop"]
+        return copy_of(layer, attrs={**layer.attrs, "crop": [left + frames, right]})
+    return None
+
+
+def _join_shifts(node: Node, uses: Uses) -> Node | None:
+    if node.op not in ("delay", "advance") or node.source.op not in ("delay", "advance") or not uses.once(node.source):
+        return None
+    inner, frames = node.source, node.attrs["frames"]
+    if inner.op == node.op:
+        return copy_of(inner, attrs={"frames": inner.attrs["frames"] + frames})
+    if node.op == "delay":
+        return None  # a crop and then zeros: the frames that were cut off must stay away
+    rest = inner.attrs["frames"] - frames
+    return copy_of(inner, op="delay" if rest >= 0 else "advance", attrs={"frames": abs(rest)})
+
+
+FOLDING: list[tuple[str, Rule]] = [
+    ("no-op", _drop_identity),
+    ("scale and shift joined", _join_affines),
+    ("channel order into weights", _choose_in_weights),
+    ("padding or crop into the next layer", _shift_into_next),
+    ("crop into the layer", _crop_into_layer),
+    ("shifts joined", _join_shifts),
+]
+LAST: list[tuple[str, Rule]] = [*FOLDING, ("scale or bias into weights", _scale_into_weights)]

@@ -1,0 +1,174 @@
+"""Reading an ONNX file: what it holds, without what it tells about the machine that wrote it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rtvoice.errors import ModelError
+
+from .ir import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+OLDEST_OPSET, NEWEST_OPSET = 11, 23
+_STANDARD = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of the graph: its name and dimensions; None where a dimension is free."""
+
+    name: str
+    dims: tuple[int | None, ...] | None
+    floating: bool
+
+    def describe(self) -> str:
+        """Return the name with its shape."""
+        if self.dims is None:
+            return f"'{self.name}' (no shape)"
+        return f"'{self.name}' ({', '.join('?' if size is None else str(size) for size in self.dims)})"
+
+
+@dataclass
+class Source:
+    """A model as it was read.
+
+    Attributes
+    ----------
+    model
+        The file's contents, functions inlined, metadata removed.
+    opset
+        Version of the standard operators.
+    constants
+        Initialisers by name.
+    inputs
+        Inputs that are not initialisers.
+    outputs
+        Names of the outputs.
+    provenance
+        File name, SHA-256, producer and opset.
+    """
+
+    model: onnx.ModelProto
+    opset: int
+    constants: dict[str, Array]
+    inputs: list[Port]
+    outputs: list[str]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def require_onnx() -> Any:
+    """Return the onnx package, or say in one line that it is missing."""
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+        import onnx.reference
+    except ImportError:
+        raise ModelError("importing ONNX needs the package 'onnx', which is not installed; pip install onnx") from None
+    return onnx
+
+
+def read(src: str | os.PathLike[str] | bytes) -> Source:
+    """Read a file or its bytes; ModelError where it is no usable ONNX model."""
+    onnx = require_onnx()
+    model, name, digest = _load(onnx, src)
+    opset = _opset(model, name)
+    if model.functions:
+        import onnx.inliner
+
+        model = onnx.inliner.inline_local_functions(model)
+    strip_metadata(model)
+    graph = model.graph
+    if graph.sparse_initializer:
+        raise ModelError(f"{name}: has sparse initialisers; store the weights densely")
+    if not graph.node:
+        raise ModelError(f"{name}: the graph has no nodes")
+    try:
+        constants = {item.name: to_array(item) for item in graph.initializer}
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{name}: a weight cannot be read ({error}); is a file of external data missing?") from None
+    ports = [_port(onnx, item) for item in graph.input if item.name not in constants]
+    producer = " ".join(part for part in (model.producer_name, model.producer_version) if part)
+    provenance = {
+        "source": name,
+        "sha256": digest,
+        "format": "onnx",
+        "opset": opset,
+        "producer": producer or "unknown",
+        "exporter": "dynamo" if any(node.name.startswith("node_") for node in graph.node) else "other",
+    }
+    return Source(model, opset, constants, ports, [item.name for item in graph.output], provenance)
+
+
+def to_array(tensor: Any) -> Array:
+    """Return a TensorProto as an array."""
+    array: Array = np.asarray(require_onnx().numpy_helper.to_array(tensor))
+    return array
+
+
+def strip_metadata(model: Any) -> None:
+    """Remove names of source files, code lines and notes; exporters leave them at every node."""
+    model.doc_string = ""
+    del model.metadata_props[:]
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        for item in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+            item.doc_string = ""
+            if hasattr(item, "metadata_props"):
+                del item.metadata_props[:]
+        graphs.extend(attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g"))
+
+
+def _load(onnx: Any, src: str | os.PathLike[str] | bytes) -> tuple[Any, str, str]:
+    if isinstance(src, (bytes, bytearray, memoryview)):
+        data, name, folder = bytes(src), "model.onnx", None
+    else:
+        path = Path(src)
+        name, folder = path.name, path.parent
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror}); give the path of an .onnx file") from None
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        model = onnx.load_from_string(data)
+        if folder is not None:
+            onnx.load_external_data_for_model(model, str(folder))
+    except Exception as error:  # protobuf and onnx raise types of their own
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{name}: is not a readable ONNX file ({reason})") from None
+    if not model.HasField("graph"):
+        raise ModelError(f"{name}: is not an ONNX model (it has no graph)")
+    return model, name, digest
+
+
+def _opset(model: Any, name: str) -> int:
+    versions = [int(item.version) for item in model.opset_import if item.domain in _STANDARD]
+    if not versions:
+        raise ModelError(f"{name}: names no ONNX opset; export it again with opset {OLDEST_OPSET} to {NEWEST_OPSET}")
+    if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
+        raise ModelError(
+            f"{name}: is of opset {versions[0]}; export it again with opset {OLDEST_OPSET} to {NEWEST_OPSET}"
+        )
+    return versions[0]
+
+
+def _port(onnx: Any, item: Any) -> Port:
+    tensor = item.type.tensor_type
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    floating = item.type.HasField("tensor_type") and tensor.elem_type in floats
+    if not tensor.HasField("shape"):
+        return Port(item.name, None, floating)
+    dims = [int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in tensor.shape.dim]
+    return Port(item.name, tuple(dims), floating)

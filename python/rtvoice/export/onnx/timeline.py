@@ -1,0 +1,343 @@
+"""Operators along time: cropping becomes an advance, padding with zeros a delay, and what reads all time is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+
+from .ir import Array
+from .layout import FROZEN, axes_of
+from .values import Known, Stream, Value, in_order
+from .walk import Call, lowers
+
+
+def advance(call: Call, stream: Stream, frames: int, lengths: tuple[int, ...]) -> Stream:
+    """Drop the first `frames` frames (a negative number puts zeros in front)."""
+    node = stream.node
+    if frames:
+        node = call.emit.node("advance" if frames > 0 else "delay", node, frames=abs(frames))
+    return replace(stream, node=node, lengths=lengths)
+
+
+@lowers("Slice")
+def _slice(call: Call) -> Value:
+    stream = call.stream()
+    if call.attr("starts") is not None:
+        call.refuse("is of an old form", "export with opset 11 or newer")
+    starts, ends = call.per_probe(1, "starts"), call.per_probe(2, "ends")
+    count = len(starts[0].ravel())
+    axes = call.required(3, "axes").ravel().tolist() if call.has(3) else list(range(count))
+    steps = call.required(4, "steps").ravel().tolist() if call.has(4) else [1] * count
+    for item, (axis, step) in enumerate(zip(axes, steps, strict=True)):
+        axis = int(axis) % stream.rank
+        sizes = stream.lengths if axis == stream.time else (stream.index.shape[axis],) * call.probes
+        # numpy cuts as ONNX does, whatever lies beyond the ends.
+        cuts = [
+            slice(_bound(begin.ravel()[item]), _bound(end.ravel()[item]), int(step)).indices(size)
+            for begin, end, size in zip(starts, ends, sizes, strict=True)
+        ]
+        if axis == stream.time:
+            stream = _slice_time(call, stream, cuts)
+        else:
+            taken = np.arange(*cuts[0])
+            if any(cut != cuts[0] for cut in cuts) or not len(taken):
+                call.refuse("cuts channels by the length of the recording, or all of them", "export it again")
+            stream = replace(stream, index=stream.index.take(taken, axis))
+    return stream
+
+
+def _bound(value: int) -> int:
+    return int(np.clip(int(value), -(2**62), 2**62))
+
+
+def _slice_time(call: Call, stream: Stream, cuts: list[tuple[int, int, int]]) -> Stream:
+    step = cuts[0][2]
+    if step < 1:
+        call.refuse("reverses time", "remove it: a stream cannot run backwards")
+    counts = tuple(len(range(*cut)) for cut in cuts)
+    if all(
+        cut[0] == length - 1 and count == 1 for cut, length, count in zip(cuts, stream.lengths, counts, strict=True)
+    ):
+        return newest(call, stream)
+    _check_moving(call, stream, counts)
+    start = cuts[0][0]
+    if any(cut[0] != start for cut in cuts):
+        call.refuse("keeps the last part of the recording", "keep all of it; the host cuts what it needs")
+    if step == 1:
+        return advance(call, stream, start, counts)
+    return decimate(call, stream, step, start, counts)
+
+
+def _check_moving(call: Call, stream: Stream, counts: tuple[int, ...]) -> None:
+    if len(counts) > 1 and len(set(counts)) == 1:
+        call.refuse(
+            f"leaves {counts[0]} frames however long the recording is: a length was frozen when it was exported",
+            FROZEN,
+        )
+
+
+def newest(call: Call, stream: Stream) -> Stream:
+    """Return the last frame with a time axis of 1: a value that the host reads while the stream runs."""
+    return Stream(stream.node, stream.index, None, stream.lengths)
+
+
+def decimate(call: Call, stream: Stream, step: int, start: int, lengths: tuple[int, ...]) -> Stream:
+    """Keep every `step`-th frame, from `start` on."""
+    channels = stream.node.channels
+    node = call.emit.node(
+        "conv1d",
+        stream.node,
+        rate=stream.node.rate / step,
+        weights={"weight": np.ones((channels, 1, 1), np.float32)},
+        stride=step,
+        groups=channels,
+        pads=[-start, 0],
+    )
+    return replace(stream, node=node, lengths=lengths)
+
+
+@lowers("Gather")
+def _gather(call: Call) -> Value:
+    stream = call.stream()
+    axis = call.attr("axis", 0) % stream.rank
+    if axis != stream.time:
+        index = call.required(1, "index").astype(np.int64)
+        taken = stream.index.take(index % stream.index.shape[axis], axis)
+        time = stream.time
+        if time is not None and time > axis:
+            time += index.ndim - 1
+        return replace(stream, index=taken, time=time)
+    picks = call.per_probe(1, "index")
+    frames = [pick.astype(np.int64) % length for pick, length in zip(picks, stream.lengths, strict=True)]
+    if picks[0].size == 1 and all(
+        int(frame.ravel()[0]) == length - 1 for frame, length in zip(frames, stream.lengths, strict=True)
+    ):
+        stream = newest(call, stream)
+        return replace(stream, index=stream.index.squeeze(axis)) if picks[0].ndim == 0 else stream
+    if picks[0].ndim != 1 or picks[0].size == 1:
+        call.refuse("picks single frames of the recording", "use the output at each frame instead")
+    counts = tuple(len(pick) for pick in picks)
+    _check_moving(call, stream, counts)
+    if (
+        all(np.array_equal(frame, np.arange(frame[0], frame[0] + len(frame))) for frame in frames)
+        and len({int(f[0]) for f in frames}) == 1
+    ):
+        return advance(call, stream, int(frames[0][0]), counts)
+    factor = round(counts[0] / stream.lengths[0])
+    if factor > 1 and all(np.array_equal(frame, np.arange(len(frame)) // factor) for frame in frames):
+        return repeat(call, stream, factor, counts)
+    call.refuse("picks frames in an order that no stream has", "use slices with a constant step, or Resize")
+    raise AssertionError
+
+
+def repeat(call: Call, stream: Stream, factor: int, lengths: tuple[int, ...]) -> Stream:
+    """Repeat every frame `factor` times."""
+    node = call.emit.node("upsample", stream.node, rate=stream.node.rate * factor, factor=factor, mode="nearest")
+    return replace(stream, node=node, lengths=lengths)
+
+
+@lowers("Split")
+def _split(call: Call) -> list[Value]:
+    stream = call.stream()
+    axis = call.attr("axis", 0) % stream.rank
+    if axis == stream.time:
+        call.refuse("splits the recording along time", "split channels only; use Slice with constant crops along time")
+    size = stream.index.shape[axis]
+    given = call.attr("split")
+    if given is None and call.has(1):
+        given = call.required(1, "split").ravel().tolist()
+    parts = call.attr("num_outputs", len(call.proto.output))
+    # Equal parts are rounded up; the last one is what remains.
+    sizes = (
+        given if given is not None else [ceil(size / parts)] * (parts - 1) + [size - ceil(size / parts) * (parts - 1)]
+    )
+    edges = np.cumsum([0, *sizes])
+    if edges[-1] != size:
+        call.refuse(f"splits {size} channels into {list(sizes)}", "the file is damaged; export it again")
+    return [
+        replace(stream, index=stream.index.take(np.arange(start, stop), axis))
+        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+@lowers("Concat")
+def _concat(call: Call) -> Value:
+    streams = [value for value in call.inputs if isinstance(value, Stream)]
+    timed = next((value for value in streams if value.time is not None), streams[0])
+    axis = call.attr("axis") % timed.rank
+    if axis == timed.time:
+        return _concat_time(call, timed, streams)
+    from .pointwise import constant_stream
+
+    parts = []
+    rest = tuple(size for place, size in enumerate(timed.index.shape) if place != axis)
+    for value in call.inputs:
+        if isinstance(value, Known):
+            value = constant_stream(call, value, timed)
+        if not isinstance(value, Stream) or tuple(s for p, s in enumerate(value.index.shape) if p != axis) != rest:
+            call.refuse("joins tensors whose other axes differ", "export it again")
+        assert isinstance(value, Stream)
+        parts.append(value)
+    # Views of one node stay views of it; others are put side by side.
+    nodes = list({id(part.node): part.node for part in parts}.values())
+    if len(nodes) == 1:
+        return replace(timed, index=np.concatenate([part.index for part in parts], axis))
+    flat = [in_order(part, call.emit) for part in parts]
+    rates = {node.rate for node in flat if not node.control}
+    if len(rates) > 1:
+        call.refuse("joins streams of different frame rates", "bring them to one rate first")
+    node = call.emit.node("concat", *flat, channels=sum(node.channels for node in flat))
+    offsets = np.cumsum([0, *(part.channels for part in flat)])
+    index = np.concatenate(
+        [
+            np.arange(part.index.size).reshape(part.index.shape) + offset
+            for part, offset in zip(parts, offsets[:-1], strict=True)
+        ],
+        axis,
+    )
+    return replace(timed, node=node, index=index)
+
+
+def _concat_time(call: Call, stream: Stream, streams: list[Stream]) -> Stream:
+    """Zeros put before or after a stream are padding; two recordings cannot follow each other."""
+    if len(streams) > 1:
+        call.refuse("joins recordings along time", "join channels instead (axis 1 of (batch, channels, time))")
+    place = next(index for index, value in enumerate(call.inputs) if value is stream)
+    sides: list[int] = []
+    for value in (*call.inputs[:place], *call.inputs[place + 1 :]):
+        array = value.constant if isinstance(value, Known) else None
+        if array is None or array.any():
+            call.refuse("puts numbers other than zero before or after the recording", "pad with zeros")
+        assert array is not None and stream.time is not None
+        sides.append(array.shape[stream.time])
+    left = sum(sides[:place])
+    return advance(call, stream, -left, tuple(length + sum(sides) for length in stream.lengths))
+
+
+@lowers("Pad")
+def _pad(call: Call) -> Value:
+    stream = call.stream()
+    given = call.attr("pads")
+    pads = np.asarray(given if given is not None else call.required(1, "pads")).ravel().astype(np.int64)
+    axes = axes_of(call, stream.rank, 3) if call.has(3) else list(range(stream.rank))
+    if axes is not None and call.has(3):
+        axes = [int(axis) % stream.rank for axis in call.required(3, "axes").ravel()]
+    assert axes is not None
+    count = len(axes)
+    mode = call.attr("mode", "constant")
+    value = call.array(2, "value")
+    filled = float(np.asarray(value).ravel()[0]) if value is not None and value.size else float(call.attr("value", 0.0))
+    for axis, begin, end in zip(axes, pads[:count].tolist(), pads[count:].tolist(), strict=True):
+        if begin == end == 0:
+            continue
+        if mode != "constant" and max(begin, end) > 0:
+            call.refuse(
+                f"pads in mode '{mode}', from samples that a stream has not seen yet", "train with zero padding"
+            )
+        if filled != 0.0 and (begin > 0 or axis != stream.time):
+            call.refuse(f"pads with {filled:g}", "pad with zeros")
+        if axis == stream.time:
+            lengths = tuple(length + begin + end for length in stream.lengths)
+            stream = advance(call, stream, -begin, lengths)
+        else:
+            stream = _pad_channels(call, stream, axis, begin, end)
+    return stream
+
+
+def _pad_channels(call: Call, stream: Stream, axis: int, begin: int, end: int) -> Stream:
+    size = stream.index.shape[axis]
+    index = stream.index.take(np.arange(max(0, -begin), size - max(0, -end)), axis)
+    widths = [(max(0, begin), max(0, end)) if place == axis else (0, 0) for place in range(stream.rank)]
+    index = np.pad(index, widths, constant_values=-1)
+    if not (index < 0).any():
+        return replace(stream, index=index)
+    node = call.emit.take(stream.node, index)
+    return replace(stream, node=node, index=np.arange(index.size).reshape(index.shape))
+
+
+@lowers("Resize", "Upsample")
+def _resize(call: Call) -> Value:
+    stream = call.stream()
+    if stream.time is None:
+        call.refuse("resizes something without a time axis", "remove it")
+    assert stream.time is not None
+    factor = _factor(call, stream)
+    if factor == 1:
+        return stream
+    if factor.denominator != 1:
+        call.refuse(f"resizes time by {factor}", "use a whole factor; a strided convolution or AveragePool to go down")
+    times = int(factor)
+    lengths = tuple(length * times for length in stream.lengths)
+    mode = call.attr("mode", "nearest")
+    coordinates = call.attr("coordinate_transformation_mode", "half_pixel" if call.op == "Resize" else "asymmetric")
+    if mode == "nearest":
+        if not _repeats(times, coordinates, call.attr("nearest_mode", "round_prefer_floor")):
+            call.refuse(
+                f"picks the nearest frame by '{coordinates}' coordinates, which is no plain repetition",
+                "use asymmetric and floor",
+            )
+        return repeat(call, stream, times, lengths)
+    if mode != "linear":
+        call.refuse(f"interpolates by '{mode}'", "use nearest or linear")
+    forms = {"half_pixel": "half_pixel", "pytorch_half_pixel": "half_pixel", "asymmetric": "asymmetric"}
+    if coordinates not in forms:
+        call.refuse(
+            f"interpolates with '{coordinates}' coordinates, which depend on the length of the recording",
+            "use align_corners=False",
+        )
+    node = call.emit.node(
+        "upsample",
+        stream.node,
+        rate=stream.node.rate * times,
+        factor=times,
+        mode="linear",
+        coordinates=forms[coordinates],
+    )
+    return replace(stream, node=node, lengths=lengths)
+
+
+def _factor(call: Call, stream: Stream) -> Fraction:
+    """Return by what the time axis is stretched; refuse where another axis is."""
+    wide = 3 if call.op == "Resize" else 9
+    axes = [int(axis) % stream.rank for axis in call.attr("axes", list(range(stream.rank)))]
+    factors: list[list[Fraction]] = []
+    sizes: list[Array] | None = call.per_probe(wide, "sizes") if call.has(wide) else None
+    place = 2 if call.op == "Resize" else 1
+    scales = None if sizes is not None else call.per_probe(place, "scales")
+    for probe in range(call.probes):
+        dims = stream.shape(probe)
+        if sizes is not None:
+            factors.append(
+                [Fraction(int(size), dims[axis]) for axis, size in zip(axes, sizes[probe].ravel(), strict=True)]
+            )
+        elif scales is not None:
+            factors.append([Fraction(float(scale)).limit_denominator(4096) for scale in scales[probe].ravel()])
+    by_axis = [dict(zip(axes, row, strict=True)) for row in factors]
+    assert stream.time is not None
+    if any(factor != 1 for row in by_axis for axis, factor in row.items() if axis != stream.time):
+        call.refuse("resizes channels", "resize along time only")
+    times = {row.get(stream.time, Fraction(1)) for row in by_axis}
+    if len(times) != 1:
+        call.refuse("resizes time to a fixed length", "use a scale factor instead of a size")
+    return times.pop()
+
+
+def _repeats(factor: int, coordinates: str, rounding: str) -> bool:
+    """Tell whether ONNX's nearest frame is floor(n / factor) for every n."""
+    n = np.arange(4 * factor, 12 * factor, dtype=np.float64)
+    if coordinates in ("half_pixel", "pytorch_half_pixel"):
+        place = (n + 0.5) / factor - 0.5
+    elif coordinates == "asymmetric":
+        place = n / factor
+    else:
+        return False
+    rounded = {
+        "round_prefer_floor": np.ceil(place - 0.5),
+        "round_prefer_ceil": np.floor(place + 0.5),
+        "floor": np.floor(place),
+        "ceil": np.ceil(place),
+    }
+    return rounding in rounded and np.array_equal(rounded[rounding], np.arange(4 * factor, 12 * factor) // factor)

@@ -1,0 +1,228 @@
+"""The walk over an ONNX graph: each node is folded, lowered to our ops, or refused; all refusals are told at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .fold import fold
+from .ir import Array, Emitter, Node
+from .refusals import unsupported
+from .source import Source, require_onnx, to_array
+from .values import Known, Refused, Stream, Value, in_order, known
+
+Result = Value | Sequence[Value]
+Handler = Callable[["Call"], Result]
+HANDLERS: dict[str, Handler] = {}
+_H = TypeVar("_H", bound=Handler)
+
+
+class RefusalError(Exception):
+    """A node that cannot be imported: the reason, and what to change."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}; {advice}")
+
+
+def lowers(*ops: str) -> Callable[[_H], _H]:
+    """Register a function as what lowers the operators `ops`."""
+
+    def register(handler: _H) -> _H:
+        for op in ops:
+            HANDLERS[op] = handler
+        return handler
+
+    return register
+
+
+class Call:
+    """One ONNX node, as its handler sees it."""
+
+    def __init__(self, walk: Walk, node: Any, inputs: list[Value | None]) -> None:
+        self.walk = walk
+        self.proto = node
+        self.op: str = node.op_type
+        self.inputs = inputs
+        self.emit = walk.emit
+        self.opset = walk.source.opset
+        self.probes = len(walk.lengths)
+        self._attrs = {attribute.name: attribute for attribute in node.attribute}
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """Return an attribute, or `default`."""
+        if name not in self._attrs:
+            return default
+        value = require_onnx().helper.get_attribute_value(self._attrs[name])
+        if isinstance(value, bytes):
+            return value.decode()
+        return [item.decode() if isinstance(item, bytes) else item for item in value] if _is_list(value) else value
+
+    def has(self, index: int) -> bool:
+        """Whether an optional input is there."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def stream(self, index: int = 0) -> Stream:
+        """Return an input that must be a stream."""
+        value = self.inputs[index]
+        if not isinstance(value, Stream):
+            self.refuse(f"input {index} is a constant where a signal is expected", "rewrite this layer")
+            raise AssertionError
+        return value
+
+    def array(self, index: int, what: str) -> Array | None:
+        """Return an input that must be a constant; None where it is left out."""
+        value = self.inputs[index] if self.has(index) else None
+        if value is None:
+            return None
+        if not isinstance(value, Known):
+            self.refuse(f"its {what} is computed from the signal", f"export with a constant {what}")
+        constant = value.constant if isinstance(value, Known) else None
+        if constant is None:
+            self.refuse(f"its {what} depends on the length of the recording", f"export with a constant {what}")
+        return constant
+
+    def required(self, index: int, what: str) -> Array:
+        """Return an input that must be there and constant."""
+        array = self.array(index, what)
+        if array is None:
+            self.refuse(f"has no {what}", "export the model again")
+            raise AssertionError
+        return array
+
+    def per_probe(self, index: int, what: str) -> list[Array]:
+        """Return an input that may depend on the length, once per probe."""
+        value = self.inputs[index] if self.has(index) else None
+        if not isinstance(value, Known):
+            self.refuse(f"its {what} is computed from the signal", f"export with a constant {what}")
+            raise AssertionError
+        return [value.at(probe) for probe in range(self.probes)]
+
+    def refuse(self, reason: str, advice: str) -> None:
+        """Refuse the node."""
+        raise RefusalError(reason, advice)
+
+    def name_after(self, index: int) -> None:
+        """Name the nodes that follow after the weight at an input, which keeps the name of its module."""
+        value = self.inputs[index] if self.has(index) else None
+        if isinstance(value, Known) and "." in value.name:
+            self.emit.label = value.name.rsplit(".", 1)[0]
+
+
+class Walk:
+    """Lowers a graph.
+
+    Parameters
+    ----------
+    source
+        The model.
+    lengths
+        Lengths of the audio input to follow.
+    """
+
+    def __init__(self, source: Source, lengths: tuple[int, ...]) -> None:
+        self.source = source
+        self.lengths = lengths
+        self.emit = Emitter()
+        self.values: dict[str, Value] = {name: Known((array,), name) for name, array in source.constants.items()}
+        self.errors: list[str] = []
+        self.folded = 0
+        self.lowered = 0
+
+    def run(self, streams: dict[str, Stream]) -> None:
+        """Walk over the whole graph, with the inputs `streams`."""
+        self.values.update(streams)
+        self._graph(self.source.model.graph)
+
+    def _graph(self, graph: Any) -> None:
+        for node in graph.node:
+            self.emit.origin = (
+                f"{node.op_type} '{node.name}'" if node.name else f"{node.op_type} making '{node.output[0]}'"
+            )
+            self.emit.label = _label(node)
+            try:
+                results = self._node(node)
+            except RefusalError as error:
+                self.errors.append(f"{self.emit.origin}: {error}")
+                results = [Refused()] * len(node.output)
+            for name, value in zip(node.output, results, strict=False):
+                if name:
+                    self.values[name] = value
+
+    def _node(self, node: Any) -> Sequence[Value]:
+        inputs: list[Value | None] = []
+        for name in node.input:
+            if name and name not in self.values:
+                raise RefusalError(f"reads '{name}', which nothing makes", "the file is damaged; export it again")
+            inputs.append(self.values[name] if name else None)
+        if any(isinstance(value, Refused) for value in inputs):
+            return [Refused()] * len(node.output)
+        if node.op_type == "If" and isinstance(inputs[0], Known):
+            return self._branch(node, inputs[0])
+        if node.domain in ("", "ai.onnx") and not any(isinstance(value, Stream) for value in inputs):
+            return self._fold(node, inputs)
+        if node.domain not in ("", "ai.onnx") or node.op_type not in HANDLERS:
+            raise RefusalError(*unsupported(node.op_type, node.domain))
+        self._check_moments(inputs)
+        self.lowered += 1
+        result = HANDLERS[node.op_type](Call(self, node, inputs))
+        return [result] if isinstance(result, (Known, Stream, Refused)) else result
+
+    def _fold(self, node: Any, inputs: list[Value | None]) -> Sequence[Value]:
+        if any(attribute.HasField("g") for attribute in node.attribute):
+            raise RefusalError(*unsupported(node.op_type, node.domain))
+        try:
+            results = fold(
+                node,
+                [item if isinstance(item, Known) else None for item in inputs],
+                self.source.opset,
+                len(self.lengths),
+            )
+        except ValueError as error:
+            raise RefusalError(str(error), "export with this part constant") from None
+        self.folded += 1
+        # A reshaped or scaled weight keeps its name, so that its layer can be named after it.
+        name = next((item.name for item in inputs if isinstance(item, Known) and item.name), "")
+        return [Known(item.arrays, name) for item in results]
+
+    def _branch(self, node: Any, condition: Known) -> Sequence[Value]:
+        constant = condition.constant
+        if constant is None:
+            raise RefusalError(*unsupported("If"))
+        wanted = "then_branch" if bool(np.asarray(constant).ravel()[0]) else "else_branch"
+        graph = next(attribute.g for attribute in node.attribute if attribute.name == wanted)
+        for item in graph.initializer:
+            self.values[item.name] = Known((to_array(item),), item.name)
+        self._graph(graph)
+        return [self.values[item.name] for item in graph.output]
+
+    def _check_moments(self, inputs: list[Value | None]) -> None:
+        """Refuse to mix a stream with the last frame of one: it is known only when the stream ends."""
+        streams = [value for value in inputs if isinstance(value, Stream)]
+        if any(value.newest for value in streams) and any(value.time is not None for value in streams):
+            raise RefusalError(
+                "mixes a stream with the final frame or state of one, which is known only at the end",
+                "use the output at each frame instead",
+            )
+
+
+def result_node(stream: Stream, emit: Emitter) -> Node:
+    """Return the node of an output, its channels in order."""
+    return in_order(stream, emit)
+
+
+def shape_of(call: Call) -> Known:
+    """Return the shape of a stream, per probe."""
+    stream = call.stream()
+    return known([np.asarray(stream.shape(probe), np.int64) for probe in range(call.probes)])
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or type(value).__name__ == "RepeatedScalarContainer"
+
+
+def _label(node: Any) -> str:
+    name = re.sub(r"^(node_|/)", "", node.name or "")
+    return re.sub(r"[^\x21-\x7e]", "_", name)[:96] or node.op_type.lower()

@@ -1,0 +1,107 @@
+"""Writing the rewritten graph with the model file's own builder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+from rtvoice.errors import ModelError
+from rtvoice.graph import GraphBuilder, Tensor
+
+from .ir import Array, Node, topological
+
+_RANGE = 1e6  # of a parameter whose file says nothing about it
+
+
+@dataclass(frozen=True)
+class Out:
+    """An output: its name in the ONNX file, its node, and how its axes lie there."""
+
+    name: str
+    node: Node
+    kind: str
+    time: int | None
+
+
+def quantum(outputs: Sequence[Node]) -> int:
+    """Return the fewest samples that give every tensor a whole number of frames."""
+    return lcm(*(node.rate.denominator for node in topological(outputs)))
+
+
+def write(
+    builder: GraphBuilder,
+    outputs: Sequence[Out],
+    parameters: Mapping[str, Mapping[str, Any]],
+    *,
+    half: bool,
+) -> None:
+    """Write the nodes that the outputs need.
+
+    Parameters
+    ----------
+    builder
+        An empty builder.
+    outputs
+        What to write.
+    parameters
+        Options of `GraphBuilder.parameter` by name.
+    half
+        Whether to round float32 weights to float16.
+    """
+    tensors: dict[int, Tensor] = {}
+    taken: set[str] = {"audio"}
+    order = topological([out.node for out in outputs])
+    sources = [node for node in order if node.op in ("input", "parameter")]
+    if not any(node.op == "input" for node in sources):
+        raise ModelError("no output depends on the audio input; name the right one with audio_input=")
+    for node in sources:
+        if node.op == "input":
+            tensors[id(node)] = builder.input("audio")
+            continue
+        options: dict[str, Any] = {"min": -_RANGE, "max": _RANGE, **parameters.get(node.label, {})}
+        taken.add(node.label)
+        tensors[id(node)] = builder.parameter(node.label, size=node.channels, **options)
+    for node in order:
+        if node.op in ("input", "parameter"):
+            continue
+        op, options = _row(node)
+        weights = {role: _storable(array, half) for role, array in options.items() if isinstance(array, np.ndarray)}
+        name = _free(node.label or op, taken)
+        try:
+            inputs = [tensors[id(item)] for item in node.inputs]
+            tensors[id(node)] = builder.node(op, *inputs, name=name, **{**options, **weights})
+        except ValueError as error:
+            raise ModelError(f"{node.origin}: {error}") from None
+    for out in outputs:
+        builder.output(tensors[id(out.node)], name=out.name, kind=out.kind)
+
+
+def _row(node: Node) -> tuple[str, dict[str, Any]]:
+    """Return op, weights and attributes as the model file has them."""
+    if node.op == "channel_mean":
+        channels = node.source.channels
+        return "linear", {"weight": np.full((1, channels), 1.0 / channels)}
+    if node.op == "erf":
+        raise ModelError(f"{node.origin}: stands outside the patterns known (GELU); use Gelu or tanh")
+    return node.op, {**node.attrs, **node.weights}
+
+
+def _storable(array: Array, half: bool) -> Array:
+    """Return a weight as it is stored: float16 and float32 keep every bit, computed ones are rounded here."""
+    if array.dtype == np.float16:
+        return array
+    single = array.astype(np.float32)
+    return single.astype(np.float16) if half and single.ndim > 1 else single
+
+
+def _free(label: str, taken: set[str]) -> str:
+    name, count = label, 1
+    while name in taken:
+        count += 1
+        name = f"{label}_{count}"
+    taken.add(name)
+    return name

@@ -1,0 +1,162 @@
+"""Running a model as a stream, cut in many ways, and holding what comes out against an offline output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rtvoice.graph import Graph, GraphBuilder
+from rtvoice.model import Model
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+RATE = 48_000  # a network knows no rate; at this one no resampler comes between
+LONGEST_FRAME = 8192
+_PRIMES = (7, 61, 127, 509)
+_LONGEST_BY_SAMPLE = 6_000
+_NOISE_ATTRS = {"gaussian": ("low", "high"), "uniform": ("mean", "std")}
+
+
+@dataclass
+class Run:
+    """One comparison.
+
+    Attributes
+    ----------
+    name
+        How the input was cut, or which output was read.
+    samples
+        How many values were compared.
+    error
+        Largest difference, relative to the peak of the offline output.
+    passed
+        Whether it is within the tolerance.
+    first
+        Index of the first value beyond the tolerance; None where there is none.
+    """
+
+    name: str
+    samples: int
+    error: float
+    passed: bool
+    first: int | None = None
+
+
+def probe_signal(count: int, rng: np.random.Generator) -> F32:
+    """Return a test signal: noise of changing level, a stretch of silence and one of denormal numbers."""
+    level = 0.02 + 0.6 * np.abs(np.sin(np.arange(count) * (9.0 / max(count, 1))))
+    signal = rng.normal(size=count) * level
+    signal[count // 2 : count // 2 + count // 16] = 0.0
+    signal[count * 5 // 8 : count * 5 // 8 + count // 16] *= 1e-39
+    return np.asarray(signal, np.float32)
+
+
+def rebuilt(
+    graph: Graph, *, defaults: Mapping[str, ArrayLike] | None = None, outputs: Sequence[str] | None = None
+) -> GraphBuilder:
+    """Return a copy of a graph at `RATE`, with other parameter values, or with the nodes `outputs` as its outputs."""
+    start = str(graph.metadata.get("start", "zero"))
+    builder = GraphBuilder(name="copy", sample_rate=RATE, hop=graph.hop, start=start)
+    tensors = {graph.input_name: builder.input(graph.input_name)}
+    for p in graph.parameters:
+        value = (defaults or {}).get(p.name, p.default)
+        tensors[p.name] = builder.parameter(p.name, size=len(p.default), default=value, min=p.min, max=p.max)
+    for node in graph.nodes:
+        unused = _NOISE_ATTRS[node.attrs["distribution"]] if node.op == "noise" else ()
+        attrs = {key: value for key, value in node.attrs.items() if key not in unused}
+        inputs = [tensors[name] for name in node.inputs]
+        tensors[node.name] = builder.node(node.op, *inputs, name=node.name, **attrs, **node.weights)
+    if outputs is None:
+        for output in graph.outputs:
+            builder.output(tensors[output.tensor], name=output.name, kind=output.kind)
+    else:
+        for name in outputs:
+            builder.output(tensors[name], name=name, kind="value")
+    return builder
+
+
+def cuttings(hop: int, count: int, rng: np.random.Generator) -> Iterator[tuple[str, list[int], bool]]:
+    """Return ways to cut a stream: a name, the sizes of the frames, and whether the engine is used and reset first."""
+    short = min(count, _LONGEST_BY_SAMPLE)
+    yield "whole", _equal(count, LONGEST_FRAME), False
+    yield "samples one by one", _equal(short, 1), False
+    for prime in _PRIMES:
+        if prime < count:
+            yield f"frames of {prime}", _equal(count, prime), False
+    if hop > 1:
+        yield f"frames of a hop, {hop}", _equal(count, min(hop, LONGEST_FRAME)), False
+        yield f"frames of {hop + 1}", _equal(count, min(hop + 1, LONGEST_FRAME)), False
+    yield "random frames, with empty ones", _random(count, rng), False
+    yield "random frames, after a reset", _random(count, rng), True
+
+
+def _equal(count: int, size: int) -> list[int]:
+    return [min(size, count - start) for start in range(0, count, size)]
+
+
+def _random(count: int, rng: np.random.Generator) -> list[int]:
+    sizes: list[int] = []
+    left = count
+    while left:
+        size = min(left, int(rng.integers(0, int(rng.choice([4, 64, 700, 2048])))))
+        sizes.append(size)
+        left -= size
+    return sizes
+
+
+def stream_audio(model: Model, signal: F32, sizes: Sequence[int], *, dirty: bool = False) -> tuple[F32, int]:
+    """Run the engine over a signal in frames of `sizes`; return what came out and how many samples late it is."""
+    from rtvoice.engine import Engine
+
+    engine = Engine(model, RATE, max_frame=max(*sizes, LONGEST_FRAME))
+    if dirty:
+        engine.process(np.full(LONGEST_FRAME, 0.7, np.float32))
+        engine.process(np.ones(13, np.float32))
+        engine.reset()
+    out = np.empty(sum(sizes), np.float32)
+    place = 0
+    for size in sizes:
+        out[place : place + size] = engine.process(signal[place : place + size])
+        place += size
+    return out, engine.latency
+
+
+def stream_values(model: Model, signal: F32, names: Sequence[str], hop: int) -> dict[str, F64]:
+    """Run the engine hop by hop; return for each value output what it held after each hop, ``(hops, channels)``."""
+    from rtvoice.engine import Engine
+
+    engine = Engine(model, RATE, max_frame=max(hop, 1), block=hop)
+    hops = len(signal) // hop
+    rows: dict[str, list[F32]] = {name: [] for name in names}
+    for index in range(hops):
+        engine.process(signal[index * hop : (index + 1) * hop])
+        for name in names:
+            rows[name].append(np.array(engine.outputs[name], copy=True).ravel())
+    return {name: np.asarray(values, np.float64) for name, values in rows.items()}
+
+
+def compare(name: str, got: ArrayLike, expected: ArrayLike, peak: float, tolerance: float) -> Run:
+    """Compare two arrays of one shape; a value that is not finite in one only is an infinite error."""
+    a, b = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    with np.errstate(invalid="ignore"):
+        difference = np.where(a == b, 0.0, np.abs(a - b))
+    difference = np.where(np.isfinite(difference), difference, np.inf).reshape(len(a), -1)
+    relative = difference.max(axis=1, initial=0.0) / max(peak, 1e-30)
+    over = np.flatnonzero(relative > tolerance)
+    return Run(
+        name,
+        int(a.size),
+        float(relative.max(initial=0.0)),
+        not len(over),
+        int(over[0]) if len(over) else None,
+    )
+
+
+def newest_frames(hops: int, per_hop: int, delay: int) -> NDArray[np.int64]:
+    """Return which offline frame a value output holds after each hop; negative before the first."""
+    frames: NDArray[np.int64] = np.arange(1, hops + 1, dtype=np.int64) * per_hop - 1 - delay
+    return frames
