@@ -15,7 +15,7 @@ struct Activation {
     const V zero = set(0.0f), one = set(1.0f);
     if constexpr (kOp == Unary::kRelu) return hn::Max(x, zero);
     if constexpr (kOp == Unary::kLeakyRelu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(x, a));
-    if constexpr (kOp == Unary::kElu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(a, expm1(hn::Min(x, zero))));
+    if constexpr (kOp == Unary::kElu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(a, expm1(clamp(x, -30.0f, 0.0f))));
     if constexpr (kOp == Unary::kGeluErf) return gelu_erf(x);
     if constexpr (kOp == Unary::kGeluTanh) {
       // (1 + tanh u) / 2 = 1 / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)

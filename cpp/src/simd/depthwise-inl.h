@@ -6,8 +6,9 @@
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
 
+// Sums of a tile, to `sums`: the output itself or a buffer.
 template <size_t kRows, size_t kVectors>
-HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col, float* HWY_RESTRICT sums) noexcept {
+HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col, float* HWY_RESTRICT sums, size_t sums_ld) noexcept {
   const D d;
   V acc[kRows][kVectors];
   RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) {
@@ -24,7 +25,7 @@ HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col
     }
   }
   RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
-    RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::Store(acc[i][j], d, sums + (i * kVectors + j) * kLanes);
+    RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, sums + i * sums_ld + j * kLanes);
   }
 }
 
@@ -55,37 +56,35 @@ HWY_INLINE void depthwise_finish(const DepthwiseArgs& args, size_t row, size_t c
 
 template <size_t kRows, size_t kVectors>
 HWY_INLINE void depthwise_step(const DepthwiseArgs& args, size_t row, size_t col) noexcept {
+  if (args.epilogue.act == Unary::kNone && args.epilogue.residual == nullptr) {
+    return depthwise_tile<kRows, kVectors>(args, row, col, args.out + row * args.out_ld + col, args.out_ld);
+  }
   alignas(64) float sums[kRows * kVectors * kLanes];
-  depthwise_tile<kRows, kVectors>(args, row, col, sums);
+  depthwise_tile<kRows, kVectors>(args, row, col, sums, kVectors * kLanes);
   depthwise_finish(args, row, col, kRows, kVectors * kLanes, sums, kVectors * kLanes);
 }
 
-void depthwise(const DepthwiseArgs& args) noexcept {
+// Rows outside, columns inside: memory is walked in its own order. Eight accumulators in every shape.
+template <size_t kRows>
+HWY_INLINE void depthwise_rows(const DepthwiseArgs& args, size_t row) noexcept {
+  constexpr size_t kVectors = 8 / kRows;
   size_t col = 0;
-  // Four rows share a tap's weights; a lone row takes more columns instead, for independent accumulators.
-  for (; col + 2 * kLanes <= args.cols; col += 2 * kLanes) {
-    size_t row = 0;
-    for (; row + 4 <= args.rows; row += 4) depthwise_step<4, 2>(args, row, col);
-    if (row == args.rows) continue;
-    if (args.rows - row == 1 && col + 8 * kLanes <= args.cols && row == 0) {
-      depthwise_step<1, 8>(args, row, col);
-      col += 6 * kLanes;
-      continue;
-    }
-    for (; row < args.rows; ++row) depthwise_step<1, 2>(args, row, col);
-  }
-  for (; col + kLanes <= args.cols; col += kLanes) {
-    size_t row = 0;
-    for (; row + 4 <= args.rows; row += 4) depthwise_step<4, 1>(args, row, col);
-    for (; row < args.rows; ++row) depthwise_step<1, 1>(args, row, col);
-  }
+  for (; col + kVectors * kLanes <= args.cols; col += kVectors * kLanes) depthwise_step<kRows, kVectors>(args, row, col);
+  for (; col + kLanes <= args.cols; col += kLanes) depthwise_step<kRows, 1>(args, row, col);
   if (kLanes > 1 && col < args.cols) {
     alignas(64) float sums[kLanes];
-    for (size_t row = 0; row < args.rows; ++row) {
-      depthwise_part(args, row, col, args.cols - col, sums);
-      depthwise_finish(args, row, col, 1, args.cols - col, sums, kLanes);
+    for (size_t i = 0; i < kRows; ++i) {
+      depthwise_part(args, row + i, col, args.cols - col, sums);
+      depthwise_finish(args, row + i, col, 1, args.cols - col, sums, kLanes);
     }
   }
+}
+
+void depthwise(const DepthwiseArgs& args) noexcept {
+  size_t row = 0;
+  for (; row + 4 <= args.rows; row += 4) depthwise_rows<4>(args, row);
+  for (; row + 2 <= args.rows; row += 2) depthwise_rows<2>(args, row);
+  if (row < args.rows) depthwise_rows<1>(args, row);
 }
 
 }  // namespace

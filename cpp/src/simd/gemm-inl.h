@@ -10,25 +10,30 @@
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
 
-// 64 columns: one sequential stream of 4 AVX-512 vectors reads L2 at 190 GB/s, several streams at 130.
-constexpr size_t kPanelCols = 64;
+constexpr size_t kPanelCols = 64;  // what PanelRange counts in
 
-// Tiles as large as the registers hold (accumulators + one row of weights + a broadcast input): 32 registers allow 24, 16 allow 12.
+// Weights lie in streams of kStreamCols columns, each sequential in k. Tiles are as large as the registers hold: accumulators, one row of weights and
+// a broadcast input. With 16 registers a tile is 2 vectors wide, and one stream has to be no wider: read as slices of 64-column rows, weights beyond L2
+// came at 8 GB/s.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr size_t kStreamCols = 64;
 constexpr size_t kMaxVectors = 4;
-constexpr size_t kRowVectors = 4;
-constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 16 : vectors == 2 ? 12 : vectors == 3 ? 8 : 6; }
+constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 16 : vectors == 2 ? 12 : vectors == 3 ? 8 : vectors == 4 ? 6 : 1; }
 #else
+constexpr size_t kStreamCols = 16;
 constexpr size_t kMaxVectors = 2;
-constexpr size_t kRowVectors = 8;  // for one row: 8 accumulators hide an FMA's latency, 2 reach 24 % of peak
-constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 12 : vectors == 2 ? 6 : 1; }
+constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 12 : vectors == 2 ? 6 : vectors == 4 ? 2 : 1; }
 #endif
+
+// One or two rows need more columns for the 8 independent accumulators that hide an FMA's latency (2 reach 24 % of peak).
+constexpr size_t widest(size_t rows) { return rows == 1 ? 8 : rows == 2 ? 4 : kMaxVectors; }
 
 // A tile's place.
 struct TileAt {
   size_t row, col;
-  const float* weights;   // the panel's first vector of this tile
-  size_t panel_cols;      // floats between k and k + 1
+  const float* weights;   // of the tile's first vector
+  size_t stream_cols;     // floats between k and k + 1
+  size_t stream_step;     // floats between streams
   size_t begin, length;   // of every segment
 };
 
@@ -42,19 +47,20 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
     const VT bias = args.bias ? hn::LoadU(d, args.bias + at.col + j * kN) : hn::Zero(d);
     RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][j] = bias;
   }
+  constexpr size_t kPerStream = min_size(kVectors, kStreamCols / kN);
   const size_t step = args.row_step;
   for (size_t s = 0; s < args.num_segments; ++s) {
     const float* HWY_RESTRICT x = args.seg[s] + at.row * step + at.begin;
-    const float* HWY_RESTRICT w = at.weights + (s * args.seg_len + at.begin) * at.panel_cols;
+    const float* HWY_RESTRICT w = at.weights + (s * args.seg_len + at.begin) * at.stream_cols;
     for (size_t k = 0; k < at.length; ++k) {
       VT b[kVectors];
-      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) b[j] = hn::LoadU(d, w + j * kN);
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) b[j] = hn::LoadU(d, w + j / kPerStream * at.stream_step + j % kPerStream * kN);
       RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
         const VT xi = hn::Set(d, x[i * step]);
         RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(xi, b[j], acc[i][j]);
       }
       ++x;
-      w += at.panel_cols;
+      w += at.stream_cols;
     }
   }
 
@@ -103,24 +109,32 @@ HWY_INLINE void gemm_column(const GemmArgs& args, TileAt at) noexcept {
   }
 }
 
-template <class DT>
-HWY_INLINE void gemm_panel(const GemmArgs& args, TileAt at) noexcept {
-  constexpr size_t kN = hn::MaxLanes(DT());
-  const size_t vectors = at.panel_cols / kN, widest = args.rows == 1 ? kRowVectors : kMaxVectors;
-  for (size_t v = 0; v < vectors;) {
-    size_t n = min_size(vectors - v, widest);
+// kCols: the most columns that a panel of this tag has.
+template <class DT, size_t kCols>
+HWY_INLINE void gemm_panel(const GemmArgs& args, TileAt at, size_t cols) noexcept {
+  constexpr size_t kN = hn::MaxLanes(DT()), kMost = kCols / kN;
+  const float* weights = at.weights;
+  const size_t first = at.col;
+  for (size_t c = 0; c < cols;) {
+    size_t n = min_size((cols - c) / kN, widest(args.rows));
     if (n > 4) n = n >= 8 ? 8 : 4;
-    if constexpr (kMaxVectors < 3) n = n == 3 ? 2 : n;
-    switch (n) {
-      case 1: gemm_column<1, DT>(args, at); break;
-      case 2: gemm_column<2, DT>(args, at); break;
-      case 3: if constexpr (kMaxVectors >= 3) gemm_column<3, DT>(args, at); break;
-      case 4: gemm_column<4, DT>(args, at); break;
-      default: if constexpr (kRowVectors >= 8) gemm_column<8, DT>(args, at); break;
+    if (n == 3 && kMaxVectors < 3) n = 2;
+    at.col = first + c;
+    at.weights = weights + c / at.stream_cols * at.stream_step + c % at.stream_cols;
+    if (n == 1) gemm_column<1, DT>(args, at);
+    if constexpr (kMost >= 2) {
+      if (n == 2) gemm_column<2, DT>(args, at);
     }
-    v += n;
-    at.col += n * kN;
-    at.weights += n * kN;
+    if constexpr (kMost >= 3 && kMaxVectors >= 3) {
+      if (n == 3) gemm_column<3, DT>(args, at);
+    }
+    if constexpr (kMost >= 4) {
+      if (n == 4) gemm_column<4, DT>(args, at);
+    }
+    if constexpr (kMost >= 8) {
+      if (n == 8) gemm_column<8, DT>(args, at);
+    }
+    c += n * kN;
   }
 }
 
@@ -131,8 +145,10 @@ size_t gemm_packed_floats(size_t depth, size_t cols) noexcept { return depth * c
 void gemm_pack(const float* w, size_t depth, size_t cols, float* packed) noexcept {
   for (size_t p = 0; p < cols; p += kPanelCols) {
     const size_t width = min_size(kPanelCols, cols - p);
-    for (size_t k = 0; k < depth; ++k) {
-      for (size_t c = 0; c < width; ++c) *packed++ = w[k * cols + p + c];
+    for (size_t s = 0; s < width; s += kStreamCols) {
+      for (size_t k = 0; k < depth; ++k) {
+        for (size_t c = s; c < min_size(width, s + kStreamCols); ++c) *packed++ = w[k * cols + p + c];
+      }
     }
   }
 }
@@ -141,19 +157,25 @@ void gemm(const GemmArgs& args) noexcept {
   if (args.rows == 0) return;
   if (args.cols == 1) return gemm_single(args);
   const size_t depth = args.num_segments * args.seg_len;
-  for (size_t col = 0, panel = 0; col < args.cols; col += kPanelCols, ++panel) {
-    TileAt at{0, col, args.weights + depth * col, min_size(kPanelCols, args.cols - col), 0, args.seg_len};
+  // A row of 8 AVX-512 vectors spans two panels.
+  constexpr size_t kRowCols = widest(1) * kLanes;
+  const bool wide = kRowCols > kPanelCols && args.rows == 1 && args.ranges == nullptr;
+  for (size_t col = 0; col < args.cols;) {
+    const size_t left = args.cols - col;
+    const size_t width = wide && left >= kRowCols ? kRowCols : min_size(kPanelCols, left);
+    TileAt at{0, col, args.weights + depth * col, min_size(kStreamCols, width), depth * kStreamCols, 0, args.seg_len};
     if (args.ranges != nullptr) {
-      at.begin = args.ranges[panel].begin;
-      at.length = args.ranges[panel].length;
+      at.begin = args.ranges[col / kPanelCols].begin;
+      at.length = args.ranges[col / kPanelCols].length;
     }
-    if (at.panel_cols >= 16) {
-      gemm_panel<D>(args, at);
-    } else if (at.panel_cols == 8) {
-      gemm_panel<hn::CappedTag<float, 8>>(args, at);
+    if (width >= 16) {
+      gemm_panel<D, 128>(args, at, width);
+    } else if (width == 8) {
+      gemm_panel<hn::CappedTag<float, 8>, 8>(args, at, width);
     } else {
-      gemm_panel<hn::CappedTag<float, 4>>(args, at);
+      gemm_panel<hn::CappedTag<float, 4>, 4>(args, at, width);
     }
+    col += width;
   }
 }
 
