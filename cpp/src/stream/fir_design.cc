@@ -18,6 +18,7 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 constexpr int kOversampling = 6;
 constexpr int kPoints = 12;
+constexpr int kLeft = kPoints / 2 - 1;  // points before the one at or below the position
 
 // 1 / product of (i - j) over the other points j: (-1)^(11 - i) / (i! (11 - i)!).
 constexpr double kInverse[kPoints] = {-1.0 / 39916800, 1.0 / 3628800, -1.0 / 725760,  1.0 / 241920,
@@ -87,9 +88,9 @@ double LowpassKernel::operator()(double time) const {
   if (std::abs(time) >= half_length_) return 0.0;
   const double position = time * kOversampling + half_length_ * kOversampling + kPoints;
   const double floor = std::floor(position);
-  const double* taps = &taps_[static_cast<size_t>(floor) - (kPoints / 2 - 1)];
-  const double x = position - floor + (kPoints / 2 - 1);  // among the points 0 .. kPoints - 1
-  double after[kPoints];                                  // product of (x - j) over j > i
+  const double* taps = &taps_[static_cast<size_t>(floor) - kLeft];
+  const double x = position - floor + kLeft;  // among the points 0 .. kPoints - 1
+  double after[kPoints];                      // product of (x - j) over j > i
   after[kPoints - 1] = 1.0;
   for (int i = kPoints - 1; i > 0; --i) after[i - 1] = after[i] * (x - i);
   double before = 1.0, sum = 0.0;

@@ -10,8 +10,8 @@ namespace rtvoice {
 namespace {
 
 constexpr int kMinRate = 4000, kMaxRate = 384000;
-constexpr size_t kMaxBlock = size_t{1} << 20;
-constexpr double kMaxExtraDelay = 1 << 20;
+constexpr size_t kMaxBlock = 1048576;
+constexpr double kMaxExtraDelay = 1048576.0;
 
 bool in_range(int rate) { return rate >= kMinRate && rate <= kMaxRate; }
 

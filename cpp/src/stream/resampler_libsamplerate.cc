@@ -43,7 +43,7 @@ using State = std::unique_ptr<SRC_STATE, DeleteState>;
 // How many samples it takes until the first output: half_length + 1, which depends on converter, ratio and version. 0
 // on error.
 size_t samples_to_first_output(SRC_STATE* state, double ratio) {
-  constexpr size_t kLimit = 1 << 16;  // BEST at 1:256 needs 36 600
+  constexpr size_t kLimit = 65536;  // BEST at 1:256 needs 36 600
   const float zero = 0.0f;
   float out = 0.0f;
   src_reset(state);

@@ -21,10 +21,12 @@ size_t allocation_count() { return g_count.load(); }
 
 #if RTVOICE_COUNTS
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): glibc's names for its own functions.
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void __libc_free(void*);
+// NOLINTEND(bugprone-reserved-identifier)
 
 __attribute__((visibility("default"))) void* malloc(size_t size) {
   ++g_count;

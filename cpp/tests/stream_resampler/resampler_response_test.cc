@@ -48,8 +48,9 @@ double gain_db(const std::vector<double>& taps, int ratio, double frequency) {
 
 double worst_gain(const std::vector<double>& taps, int ratio, double from, double to, bool deviation) {
   double worst = -400.0;
-  for (double f = from; f <= to; f += 1.0 / 512) {
-    const double db = gain_db(taps, ratio, f);
+  const int points = static_cast<int>((to - from) * 512);
+  for (int i = 0; i <= points; ++i) {
+    const double db = gain_db(taps, ratio, from + (to - from) * i / points);
     worst = std::max(worst, deviation ? std::abs(db) : db);
   }
   return worst;

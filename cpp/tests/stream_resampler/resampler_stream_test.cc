@@ -260,7 +260,7 @@ TEST(ResamplerCreate, RefusesWhatItCannotDo) {
   bad[1].out_rate = -16000;
   bad[2].in_rate = 1000000;
   bad[3].max_in = 0;
-  bad[4].max_out = size_t{1} << 40;
+  bad[4].max_out = size_t{1000000} * 1000000;
   bad[5].extra_delay = -1.0;
   bad[6].extra_delay = std::numeric_limits<double>::quiet_NaN();
   bad[7].in_rate = 16000, bad[7].extra_delay = 0.5;  // a plain delay is whole
