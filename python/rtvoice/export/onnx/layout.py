@@ -235,14 +235,17 @@ def _depth_to_space(call: Call) -> Value:
     raise AssertionError
 
 
-def constant_over_time(array: Array, axis: int | None) -> Array:
-    """Return `array` with its time axis cut to 1, where it does not change along it."""
-    if axis is None or array.ndim <= axis or array.shape[axis] == 1:
-        return array
-    first = array.take([0], axis)
-    if not (array == first).all():
-        raise RefusalError(
-            "uses a constant that changes along the recording",
-            "make it periodic in the weights, or an input; remove it",
-        )
-    return first
+def steady(value: Known, stream: Stream) -> Array:
+    """Return a constant that meets `stream`, its time axis cut to 1; refuse one that changes along the recording."""
+    found: list[Array] = []
+    for array in value.arrays:
+        axis = None if stream.time is None else stream.time - stream.rank + array.ndim
+        if axis is not None and 0 <= axis < array.ndim and array.shape[axis] > 1:
+            first = array.take([0], axis)
+            if not (array == first).all():
+                raise RefusalError("uses a constant that changes along the recording", "make it an input, or remove it")
+            array = first
+        found.append(array)
+    if any(array.shape != found[0].shape or not np.array_equal(array, found[0]) for array in found[1:]):
+        raise RefusalError("uses a number that depends on the length of the recording", "make it constant")
+    return found[0]

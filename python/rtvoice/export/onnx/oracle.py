@@ -18,9 +18,16 @@ F64 = NDArray[np.float64]
 
 
 class Oracle:
-    """Runs an imported model's source offline, with onnxruntime and all of its optimisations off.
+    """Runs an imported model's source offline.
 
     A model in float16 runs in float32, with the same weights: that is what the stream computes.
+
+    Parameters
+    ----------
+    imported
+        The model.
+    runner
+        ``"onnxruntime"``, with all of its optimisations off, or ``"onnx"``, the reference implementation in float64.
 
     Raises
     ------
@@ -28,12 +35,14 @@ class Oracle:
         onnxruntime is not installed.
     """
 
-    def __init__(self, imported: Imported) -> None:
+    def __init__(self, imported: Imported, runner: str = "onnxruntime") -> None:
         self._imported = imported
-        model = as_float32(imported.source.model)
         self._reference: Any = None
         self._session: Any = None
         self.name = "onnxruntime"
+        if runner == "onnx":
+            self._take_reference()
+            return
         try:
             import onnxruntime
         except ImportError:
@@ -44,11 +53,15 @@ class Oracle:
         options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                widened(imported.source.model, "FLOAT").SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception:  # its own types; an operator of a new opset that it does not have yet
-            self._reference = require_onnx().reference.ReferenceEvaluator(model)
-            self.name = "onnx's reference implementation"
+            self._take_reference()
+
+    def _take_reference(self) -> None:
+        onnx = require_onnx()
+        self._reference = onnx.reference.ReferenceEvaluator(widened(self._imported.source.model, "DOUBLE"))
+        self.name = "onnx's reference implementation in float64"
 
     @property
     def length(self) -> int | None:
@@ -92,6 +105,7 @@ class Oracle:
                     "frozen when it was exported: use the legacy exporter (dynamo=False) with a dynamic time axis"
                 ) from None
         else:
+            feeds = {name: array.astype(np.float64) for name, array in feeds.items()}
             results = dict(
                 zip([item for item in self._reference.output_names], self._reference.run(None, feeds), strict=True)
             )
@@ -106,10 +120,11 @@ def _frames(array: Any, time: int | None) -> F64:
     return np.ascontiguousarray(np.moveaxis(values, time, 0).reshape(values.shape[time], -1))
 
 
-def as_float32(model: Any) -> Any:
-    """Return a copy of a model whose float16 tensors, casts and ports are float32."""
+def widened(model: Any, to: str) -> Any:
+    """Return a copy of a model whose float tensors, casts and ports are of type `to`: ``"FLOAT"`` or ``"DOUBLE"``."""
     onnx = require_onnx()
-    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    wide = onnx.TensorProto.DataType.Value(to)
+    narrow = {onnx.TensorProto.FLOAT16} if to == "FLOAT" else {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT}
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graphs = [copy.graph]
@@ -117,24 +132,24 @@ def as_float32(model: Any) -> Any:
         graph = graphs.pop()
         del graph.value_info[:]  # exporters have been wrong here
         for item in graph.initializer:
-            _widen(onnx, item)
+            _widen(onnx, item, narrow, wide)
         for item in (*graph.input, *graph.output):
-            if item.type.tensor_type.elem_type == half:
-                item.type.tensor_type.elem_type = single
+            if item.type.tensor_type.elem_type in narrow:
+                item.type.tensor_type.elem_type = wide
         for item in graph.output:  # a wrong declared length must not stop the run
             item.type.tensor_type.ClearField("shape")
         for node in graph.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
-                    _widen(onnx, attribute.t)
+                    _widen(onnx, attribute.t, narrow, wide)
                 if attribute.HasField("g"):
                     graphs.append(attribute.g)
-                if node.op_type == "Cast" and attribute.name == "to" and attribute.i == half:
-                    attribute.i = single
+                if node.op_type == "Cast" and attribute.name == "to" and attribute.i in narrow:
+                    attribute.i = wide
     return copy
 
 
-def _widen(onnx: Any, tensor: Any) -> None:
-    if tensor.data_type == onnx.TensorProto.FLOAT16:
-        array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+def _widen(onnx: Any, tensor: Any, narrow: set[int], wide: int) -> None:
+    if tensor.data_type in narrow:
+        array = onnx.numpy_helper.to_array(tensor).astype(onnx.helper.tensor_dtype_to_np_dtype(wide))
         tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .ir import Array, Node
-from .layout import constant_over_time, padded_rank
+from .layout import padded_rank, steady
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import Call, RefusalError, lowers
 
@@ -42,10 +42,7 @@ def affine(
             raise RefusalError("uses a constant that is not finite", "replace it by a finite one")
     rank = max([stream.rank, *(item.ndim for item in arrays if item is not None)])
     stream = padded_rank(stream, rank)
-    flat = [
-        None if item is None else constant_over_time(item.reshape((1,) * (rank - item.ndim) + item.shape), stream.time)
-        for item in arrays
-    ]
+    flat = [None if item is None else item.reshape((1,) * (rank - item.ndim) + item.shape) for item in arrays]
     shape = np.broadcast_shapes(stream.index.shape, *(item.shape for item in flat if item is not None))
     if all(item is None or item.size == 1 for item in flat) and shape == stream.index.shape:
         stream = compact(call, stream)
@@ -64,10 +61,8 @@ def affine(
 
 def constant_stream(call: Call, value: Known, like: Stream) -> Stream:
     """Return a constant as a stream beside `like`: each frame holds the same numbers."""
-    array = value.constant
-    if array is None:
-        raise RefusalError("uses a constant that depends on the length of the recording", "make it constant")
-    array = constant_over_time(array.reshape((1,) * (like.rank - array.ndim) + array.shape), like.time)
+    array = steady(value, like)
+    array = array.reshape((1,) * (like.rank - array.ndim) + array.shape)
     first = call.emit.take(like.node, np.zeros(1, np.int64))
     node = call.emit.linear(first, np.zeros((array.size, 1)), array.ravel().astype(np.float64))
     return fresh(node, array.shape, like.time, like.lengths)
@@ -145,9 +140,8 @@ def _hard_swish(call: Call) -> Value:
 @lowers("PRelu")
 def _prelu(call: Call) -> Value:
     slope = call.required(1, "slope")
-    stream = call.stream()
-    slope = constant_over_time(slope.reshape((1,) * (stream.rank - slope.ndim) + slope.shape), stream.time)
-    stream = compact(call, stream)
+    stream = compact(call, call.stream())
+    slope = steady(Known((slope,)), stream)
     vector = np.empty(stream.node.channels, slope.dtype)
     vector[stream.index] = np.broadcast_to(slope, stream.index.shape)
     call.name_after(1)
@@ -241,7 +235,7 @@ def arithmetic(call: Call, op: str, a: Value | None, b: Value | None) -> Stream:
     if isinstance(a, Stream) and isinstance(b, Stream):
         return _between(call, op, a, b)
     if isinstance(a, Stream) and isinstance(b, Known):
-        number = _number(b)
+        number = steady(b, a).astype(np.float64)
         if op == "div":
             if not number.all():
                 raise RefusalError("divides by zero", "correct the constant")
@@ -253,7 +247,7 @@ def arithmetic(call: Call, op: str, a: Value | None, b: Value | None) -> Stream:
         )
     if not isinstance(a, Known) or not isinstance(b, Stream):
         raise RefusalError("has no signal among its inputs", "export it again")
-    number = _number(a)
+    number = steady(a, b).astype(np.float64)
     if op == "add":
         return affine(call, b, None, number)
     if op == "mul":
@@ -261,12 +255,6 @@ def arithmetic(call: Call, op: str, a: Value | None, b: Value | None) -> Stream:
     if op == "sub":
         return affine(call, b, -1.0, number)
     return affine(call, pointwise(call, b, "reciprocal"), number)
-
-
-def _number(value: Known) -> Array:
-    if value.constant is None:
-        raise RefusalError("uses a number that depends on the length of the recording", "make it constant")
-    return value.constant.astype(np.float64)
 
 
 def _between(call: Call, op: str, a: Stream, b: Stream) -> Stream:

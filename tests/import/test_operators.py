@@ -1,0 +1,315 @@
+"""Every operator that the importer knows, in a small network, through the parity gate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+POINTWISE = {
+    "Relu": {}, "Tanh": {}, "Sigmoid": {}, "Softplus": {}, "Abs": {}, "Neg": {}, "Sin": {}, "Cos": {}, "Exp": {},
+    "LeakyRelu": {"alpha": 0.2}, "Elu": {"alpha": 0.7}, "Selu": {}, "Celu": {"alpha": 0.5}, "Softsign": {},
+    "HardSigmoid": {"alpha": 0.3, "beta": 0.4}, "HardSwish": {}, "Mish": {}, "Identity": {}, "Dropout": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", POINTWISE)
+def test_pointwise(op, make_net, imported):
+    net = make_net(opset=18)
+    imported(net.model(net.narrow(net(op, net.wide(), **POINTWISE[op]))))
+
+
+@pytest.mark.parametrize("op", ["Sqrt", "Log", "Reciprocal"])
+def test_pointwise_of_positive_numbers(op, net, imported):
+    positive = net("Add", net("Abs", net.wide()), np.float32(0.3))
+    imported(net.model(net.narrow(net(op, positive))))
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_operator(approximate, make_net, imported):
+    net = make_net(opset=20)
+    report = imported(net.model(net.narrow(net("Gelu", net.wide(), approximate=approximate))))
+    assert report.ops["gelu"] == 1
+
+
+@pytest.mark.parametrize("exponent", [2.0, 3.0, 4.0, 0.5, 1.0, 0.0, -1.0, -2.0, -0.5, 1.5])
+def test_pow(exponent, net, imported):
+    positive = net("Add", net("Abs", net.wide()), np.float32(0.5))
+    imported(net.model(net.narrow(net("Pow", positive, np.float32(exponent)))))
+
+
+def test_pow_of_a_constant(net, imported):
+    imported(net.model(net.narrow(net("Pow", np.float32(2.0), net.wide()))))
+
+
+@pytest.mark.parametrize("slope", [(6, 1), (1,), (1, 6, 1)])
+def test_prelu(slope, net, imported):
+    report = imported(net.model(net.narrow(net("PRelu", net.wide(), net.random(*slope)))))
+    assert report.ops["prelu"] == 1
+
+
+@pytest.mark.parametrize("limits", [(-0.2, 0.3), (None, 0.1), (0.0, None)])
+def test_clip(limits, net, imported):
+    inputs = ["" if limit is None else np.float32(limit) for limit in limits]
+    imported(net.model(net.narrow(net("Clip", net.wide(), *inputs))))
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div"])
+@pytest.mark.parametrize("shape", [(), (1, 6, 1), (6, 1), (1, 1, 1)])
+@pytest.mark.parametrize("left", [True, False])
+def test_arithmetic_with_a_constant(op, shape, left, net, imported):
+    signal = net("Add", net("Abs", net.wide()), np.float32(0.5))
+    constant = np.abs(net.random(*shape)) + np.float32(0.4)
+    pair = (constant.astype(np.float32), signal) if left else (signal, constant.astype(np.float32))
+    imported(net.model(net.narrow(net(op, *pair))))
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean"])
+def test_arithmetic_of_two_streams(op, net, imported):
+    other = net("Add", net("Abs", net.conv(net.x, 1, 6, 5, pads=[4, 0])), np.float32(0.5))
+    imported(net.model(net.narrow(net(op, net.wide(), other))))
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+def test_one_channel_against_many(op, net, imported):
+    imported(net.model(net.narrow(net(op, net.wide(), net.conv(net.x, 1, 1, 2, pads=[1, 0])))))
+
+
+def test_one_channel_spread_by_a_constant(net, imported):
+    imported(net.model(net.narrow(net("Mul", net.x, net.random(1, 6, 1)))))
+
+
+@pytest.mark.parametrize("op", ["Max", "Min"])
+def test_extreme_with_a_constant(op, net, imported):
+    imported(net.model(net.narrow(net(op, net.wide(), np.float32(0.1)))))
+
+
+@pytest.mark.parametrize("attrs", [
+    {"pads": [2, 0]}, {"pads": [1, 1]}, {"pads": [0, 2]}, {}, {"pads": [4, 0], "dilations": [2]},
+    {"pads": [2, 0], "group": 2}, {"pads": [2, 0], "group": 6}, {"pads": [3, 1], "group": 3, "dilations": [2]},
+    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID"},
+], ids=str)  # fmt: skip
+def test_conv(attrs, net, imported):
+    imported(net.model(net.narrow(net.conv(net.wide(), 6, 6, 3, **attrs))))
+
+
+@pytest.mark.parametrize("taps", [2, 4, 5])
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+def test_conv_that_pads_itself(taps, auto, net, imported):
+    imported(net.model(net.narrow(net.conv(net.wide(), 6, 6, taps, auto_pad=auto))))
+
+
+@pytest.mark.parametrize(("taps", "stride", "pads"), [(4, 2, [2, 0]), (8, 4, [4, 0]), (7, 4, [3, 3]), (3, 5, [0, 0])])
+def test_strided_conv_and_back(taps, stride, pads, net, imported):
+    low = net("Tanh", net.conv(net.x, 1, 8, taps, strides=[stride], pads=pads))
+    up = net("ConvTranspose", low, net.random(8, 1, stride), net.random(1), strides=[stride])
+    report = imported(net.model(up))
+    assert report.hop == stride
+
+
+def test_hop_is_the_common_multiple_of_all_strides(net, imported):
+    a = net("ConvTranspose", net.conv(net.x, 1, 4, 6, strides=[6]), net.random(4, 1, 6), strides=[6])
+    b = net("ConvTranspose", net.conv(net.x, 1, 4, 4, strides=[4]), net.random(4, 1, 4), strides=[4])
+    assert imported(net.model(net("Add", a, b))).hop == 12
+
+
+@pytest.mark.parametrize("attrs", [
+    {}, {"pads": [1, 1]}, {"pads": [2, 2], "output_padding": [1]}, {"pads": [4, 0]}, {"group": 2},
+    {"dilations": [2]}, {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID"},
+], ids=str)  # fmt: skip
+def test_conv_transpose(attrs, net, imported):
+    low = net.conv(net.x, 1, 6, 5, strides=[4], pads=[4, 0])
+    groups = attrs.get("group", 1)
+    up = net("ConvTranspose", low, net.random(6, 4 // groups, 7), net.random(4), strides=[4], **attrs)
+    imported(net.model(net.narrow(up, 4)))
+
+
+@pytest.mark.parametrize("trim", ["slice both", "slice end", "negative pad"])
+def test_conv_transpose_trimmed_afterwards(trim, net, imported):
+    low = net.conv(net.x, 1, 6, 8, strides=[4], pads=[4, 0])
+    up = net("ConvTranspose", low, net.random(6, 1, 8), strides=[4])
+    if trim == "negative pad":
+        up = net("Pad", up, net.ints(0, 0, -3, 0, 0, -1))
+    else:
+        start = 2 if trim == "slice both" else 0
+        up = net("Slice", up, net.ints(start), net.ints(-2), net.ints(2))
+    report = imported(net.model(up))
+    assert report.ops == {"conv1d": 1, "conv_transpose1d": 1}
+
+
+@pytest.mark.parametrize("form", ["picture", "picture, time first"])
+def test_two_dimensional_form(form, make_net, imported):
+    last = form == "picture"
+    net = make_net(shape=(1, 1, 1, "T") if last else (1, 1, "T", 1))
+    kernel = (1, 5) if last else (5, 1)
+    pads = [0, 4, 0, 0] if last else [4, 0, 0, 0]
+    y = net("Conv", net.x, net.random(4, 1, *kernel), net.random(4), pads=pads)
+    y = net("Tanh", net("BatchNormalization", y, *(np.abs(net.random(4)) + np.float32(0.5) for _ in range(4))))
+    report = imported(net.model(net("Conv", y, net.random(1, 4, 1, 1))))
+    assert report.ops == {"conv1d": 1, "tanh": 1, "linear": 1}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("opset", [11, 17])
+def test_batch_norm_is_folded_into_conv(bias, opset, make_net, imported):
+    net = make_net(opset=opset)
+    inputs = (net.random(6, 1, 3), net.random(6))[: 2 if bias else 1]
+    y = net("Conv", net.x, *inputs, pads=[2, 0])
+    y = net("BatchNormalization", y, *(np.abs(net.random(6)) + np.float32(0.5) for _ in range(4)), epsilon=1e-3)
+    report = imported(net.model(net.narrow(y)))
+    assert "affine" not in report.ops
+
+
+def test_batch_norm_is_folded_into_grouped_conv_transpose(net, imported):
+    y = net("ConvTranspose", net.wide(), net.random(6, 2, 3), strides=[1], group=3, pads=[0, 2])
+    y = net("BatchNormalization", y, *(np.abs(net.random(6)) + np.float32(0.5) for _ in range(4)))
+    assert "affine" not in imported(net.model(net.narrow(y))).ops
+
+
+def test_batch_norm_before_a_branch_stays(net, imported):
+    y = net("Relu", net.wide())
+    y = net("BatchNormalization", y, *(np.abs(net.random(6)) + np.float32(0.5) for _ in range(4)))
+    assert imported(net.model(net.narrow(net("Add", y, net("Tanh", y))))).ops["affine"] == 1
+
+
+def test_weight_norm_is_folded(net, imported):
+    direction, gain = net.array(net.random(6, 6, 3), "net.0.v"), net.array(net.random(6, 1, 1), "net.0.g")
+    length = net("ReduceL2", direction, axes=[1, 2], keepdims=1)
+    weight = net("Mul", net("Div", direction, length), gain)
+    report = imported(net.model(net.narrow(net("Conv", net.wide(), weight, pads=[2, 0]))))
+    assert report.folded == 3
+
+
+@pytest.mark.parametrize("form", ["Gemm", "Gemm transB", "MatMul", "MatMul from the left", "MatMul Add"])
+def test_matrix_products(form, make_net, imported):
+    net = make_net()
+    y = net.wide()
+    if form == "MatMul from the left":
+        y = net("MatMul", net.random(5, 6), y)
+    elif form.startswith("Gemm"):
+        y = net("Reshape", net("Transpose", y, perm=[0, 2, 1]), net.ints(-1, 6))
+        transposed = form.endswith("transB")
+        weight = net.random(5, 6) if transposed else net.random(6, 5)
+        y = net("Gemm", y, weight, net.random(5), transB=int(transposed), alpha=0.5, beta=2.0)
+        y = net("Unsqueeze", net("Transpose", y, perm=[1, 0]), net.ints(0))
+    else:
+        y = net("MatMul", net("Transpose", y, perm=[0, 2, 1]), net.random(6, 5))
+        y = net("Add", y, net.random(5)) if "Add" in form else y
+        y = net("Transpose", y, perm=[0, 2, 1])
+    report = imported(net.model(net.narrow(net("Tanh", y), 5)))
+    assert report.ops["linear"] == 2 and "affine" not in report.ops
+
+
+def test_matrix_on_groups_of_channels(net, imported):
+    y = net("Reshape", net.wide(), net.ints(1, 2, 3, -1))
+    y = net("MatMul", net("Transpose", y, perm=[0, 1, 3, 2]), net.random(3, 4))
+    y = net("Reshape", net("Transpose", y, perm=[0, 1, 3, 2]), net.ints(1, 8, -1))
+    imported(net.model(net.narrow(y, 8)))
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pads"), [(4, 4, [0, 0]), (4, 2, [2, 0]), (3, 1, [2, 0]), (2, 2, [0, 0])])
+def test_average_pool(kernel, stride, pads, net, imported):
+    y = net("AveragePool", net.wide(), kernel_shape=[kernel], strides=[stride], pads=pads, count_include_pad=1)
+    imported(net.model(net("ConvTranspose", y, net.random(6, 1, stride), strides=[stride])))
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("mode", ["nearest asymmetric floor", "nearest half_pixel round_prefer_floor", "linear half_pixel", "linear asymmetric", "linear pytorch_half_pixel"])  # fmt: skip
+def test_resize(factor, mode, net, imported):
+    kind, coordinates, *rounding = mode.split()
+    low = net.conv(net.x, 1, 4, factor, strides=[factor])
+    scales = np.array([1, 1, factor], np.float32)
+    attrs = {"nearest_mode": rounding[0]} if rounding else {}
+    y = net("Resize", low, "", scales, mode=kind, coordinate_transformation_mode=coordinates, **attrs)
+    assert imported(net.model(net.narrow(y, 4))).ops["upsample"] == 1
+
+
+def test_resize_to_a_computed_size(net, imported):
+    low = net.conv(net.x, 1, 4, 4, strides=[4])
+    length = net("Mul", net("Gather", net("Shape", low), net.ints(2)), net.ints(4))
+    sizes = net("Concat", net.ints(1, 4), length, axis=0)
+    y = net(
+        "Resize", low, "", "", sizes, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+    )
+    imported(net.model(net.narrow(y, 4)))
+
+
+@pytest.mark.parametrize("opset", [11, 13, 18])
+def test_split_forms(opset, make_net, imported):
+    net = make_net(opset=opset)
+    y = net.wide()
+    if opset == 11:
+        a, b = net("Split", y, outputs=2, axis=1, split=[2, 4])
+    elif opset == 13:
+        a, b = net("Split", y, net.ints(2, 4), outputs=2, axis=1)
+    else:
+        a, b = net("Split", net.conv(y, 6, 5), outputs=2, axis=1, num_outputs=2)
+        a, b = a, net.conv(b, 2, 4)
+    y = net("Concat", net("Tanh", b), net("Relu", a), net.x, axis=1)
+    imported(net.model(net.narrow(y, 8 if opset == 18 else 7)))
+
+
+@pytest.mark.parametrize("gates", ["Tanh Sigmoid", "none Sigmoid", "none Tanh"])
+def test_gates_become_one_op(gates, net, imported):
+    first, second = gates.split()
+    a, b = net("Split", net.wide(6), outputs=2, axis=1)
+    a = a if first == "none" else net(first, a)
+    report = imported(net.model(net.narrow(net("Mul", a, net(second, b)), 3)))
+    assert report.ops == {"conv1d": 1, "glu": 1, "linear": 1}
+
+
+@pytest.mark.parametrize("steps", [1, 2, -1])
+def test_slice_on_channels(steps, net, imported):
+    start, end = (1, 5) if steps > 0 else (4, 0)
+    y = net("Slice", net.wide(), net.ints(start), net.ints(end), net.ints(1), net.ints(steps))
+    imported(net.model(net.narrow(y, len(range(start, end, steps)))))
+
+
+def test_gather_on_channels(net, imported):
+    y = net("Gather", net.wide(), net.ints(3, 0, 0, 5), axis=1)
+    imported(net.model(net.narrow(y, 4)))
+
+
+def test_channel_shuffle(net, imported):
+    y = net("Reshape", net.wide(), net.ints(1, 2, 3, -1))
+    y = net("Reshape", net("Transpose", y, perm=[0, 2, 1, 3]), net.ints(1, 6, -1))
+    report = imported(net.model(net.narrow(net.conv(net("Tanh", y), 6, 6, 2, pads=[1, 0]))))
+    assert report.ops == {"conv1d": 2, "tanh": 1, "linear": 1}
+
+
+def test_zero_channels_padded(net, imported):
+    y = net("Pad", net.wide(), net.ints(0, 1, 0, 0, 2, 0))
+    imported(net.model(net.narrow(y, 9)))
+
+
+def test_constant_channels_joined(make_net, imported):
+    net = make_net()
+    shape = net("Concat", net.ints(1, 2), net("Gather", net("Shape", net.x), net.ints(2)), axis=0)
+    y = net("Concat", net.wide(), net("Expand", net.random(1, 2, 1), shape), axis=1)
+    imported(net.model(net.narrow(y, 8)))
+
+
+@pytest.mark.parametrize("op", ["ReduceMean", "ReduceSum", "ReduceL2", "ReduceL1", "ReduceSumSquare"])
+@pytest.mark.parametrize("keep", [0, 1])
+def test_reduction_over_channels(op, keep, make_net, imported):
+    net = make_net(opset=18)
+    y = net(op, net.wide(), net.ints(1), keepdims=keep)
+    imported(net.model(y))
+
+
+def test_cast_and_constants_are_no_ops(net, imported):
+    y = net("Cast", net("Cast", net.wide(), to=11), to=1)
+    report = imported(net.model(net.narrow(y)))
+    assert report.ops == {"conv1d": 1, "linear": 1}
+
+
+def test_if_with_a_constant_condition(net, imported):
+    import onnx
+
+    branches = {}
+    for name, op in (("then_branch", "Tanh"), ("else_branch", "Relu")):
+        out = onnx.helper.make_tensor_value_info(f"{name}_y", 1, None)
+        branches[name] = onnx.helper.make_graph([onnx.helper.make_node(op, ["t0_0"], [f"{name}_y"])], name, [], [out])
+    y = net.wide()
+    assert y == "t0_0"
+    y = net("If", np.array(True), **branches)
+    assert imported(net.model(net.narrow(y))).ops["tanh"] == 1
