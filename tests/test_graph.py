@@ -160,7 +160,10 @@ BAD_NODES = [
     (lambda b, x: b.node("clip", x, min=1), "'max' is missing"),
     (lambda b, x: b.node("elu", x, alpha=float("inf")), "must be a finite number"),
     (lambda b, x: b.node("gelu", x, approximate="erf"), "must be one of none, tanh"),
-    (lambda b, x: b.node("gru", x, weight_ih=np.zeros((6, 1)), weight_hh=np.zeros((6, 2)), linear_before_reset=1), "true"),
+    (
+        lambda b, x: b.node("gru", x, weight_ih=np.zeros((6, 1)), weight_hh=np.zeros((6, 2)), linear_before_reset=1),
+        "true",
+    ),
     (lambda b, x: b.node("glu", x), "even number of channels"),
     (lambda b, x: b.node("slice", x, start=0, stop=2), "not a range within 1 channels"),
     (lambda b, x: b.node("add", x), "add has 1 inputs; it takes 2"),
@@ -269,3 +272,46 @@ def test_files_that_are_no_models_are_refused(tmp_path):
         load_graph(tmp_path)
     with pytest.raises(ModelError, match="no 'rtvoice'"):
         parse_graph(safetensors_io.write({"a": np.zeros(2, np.float32)}, {}))
+
+
+def _places(value, path=()):
+    """Return the paths of all values within a JSON value."""
+    found = [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found += _places(item, (*path, key))
+    return found
+
+
+REPLACEMENTS = [None, True, 0, 1, -1, 2, 65537, 2**31, 2**64, 10**400, 0.5, 1e39, "", "audio", "relu", [], [0, 0], {}]
+
+
+@pytest.mark.parametrize("seed", sorted(path.name for path in (FUZZ / "seeds").iterdir()))
+def test_python_and_the_core_refuse_the_same(seed):
+    core = pytest.importorskip("rtvoice._core", reason="the core is compared with: install the package")
+    tensors, document = document_of((FUZZ / "seeds" / seed).read_bytes())
+    places = [path for path in _places(document) if path and path[0] != "provenance"]
+    rng = np.random.default_rng(5)
+    accepted = 0
+    for _ in range(400):
+        changed = json.loads(json.dumps(document))
+        *parents, last = places[rng.integers(len(places))]
+        place = changed
+        for key in parents:
+            place = place[key]
+        replacement = REPLACEMENTS[rng.integers(len(REPLACEMENTS))]
+        if isinstance(place[last], int) and rng.integers(2):
+            replacement = place[last] + int(rng.integers(-2, 3))
+        place[last] = replacement
+        data = safetensors_io.write(tensors, {"rtvoice": json.dumps(changed)})
+        answers = []
+        for read, error in ((parse_graph, ModelError), (core.Model.from_bytes, Exception)):
+            try:
+                read(data)
+                answers.append("")
+            except error as caught:
+                answers.append(str(caught) or "refused")
+        # The core also compiles a plan's timing: a declared latency that is wrong is for it alone to find.
+        assert bool(answers[0]) == bool(answers[1]), (*parents, last, replacement, answers)
+        accepted += not answers[0]
+    assert accepted > 10

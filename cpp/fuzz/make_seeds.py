@@ -39,7 +39,12 @@ def recurrent() -> GraphBuilder:
     """Recurrent layers and norms at a low rate, conditioned by parameters, with noise."""
     rng = np.random.default_rng(2)
     b = GraphBuilder(
-        name="recurrent", sample_rate=24000, hop=24, start="prewarmed", description="a seed", provenance={"source": "seed"}
+        name="recurrent",
+        sample_rate=24000,
+        hop=24,
+        start="prewarmed",
+        description="a seed",
+        provenance={"source": "seed"},
     )
     audio = b.input()
     speaker = b.parameter("speaker", size=4, default=[0.0, 0.25, 0.5, 1.0], min=-1.0, max=1.0, smoothing_ms=50.0)
@@ -66,7 +71,12 @@ def pointwise() -> GraphBuilder:
     for op in PLAIN:
         x = b.node(op, x)
     x = b.node("clip", x, min=-4.0, max=4.0)
-    for op, attrs in (("elu", {"alpha": 0.5}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("softplus", {"beta": 2})):
+    for op, attrs in (
+        ("elu", {"alpha": 0.5}),
+        ("gelu", {}),
+        ("gelu", {"approximate": "tanh"}),
+        ("softplus", {"beta": 2}),
+    ):
         x = b.node(op, x, **attrs)
     x = b.node("prelu", b.node("snake", x, alpha=np.ones(1)), weight=_weights(rng, 1))
     y = b.node("concat", x, b.node("delay", x, frames=5), b.node("advance", x, frames=3))

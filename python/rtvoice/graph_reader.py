@@ -32,7 +32,7 @@ def parse_graph(data: bytes) -> Graph:
     document = safetensors_io.parse_json(metadata["rtvoice"], "rtvoice")
     try:
         return _rebuild(document, tensors)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # overflow: an integer beyond any float
         raise ModelError(str(error)) from None
 
 
@@ -45,6 +45,9 @@ def _rebuild(document: dict[str, Any], tensors: dict[str, Array]) -> Graph:
     _object("rtvoice", document, ["format", *required, "graph"], [*_OPTIONAL_KEYS, "parameters"])
     if type(document["format"]) is not int or document["format"] != 1:
         raise ModelError(f"format is {document['format']!r}; this version reads format 1, update rtvoice")
+    for key in _OPTIONAL_KEYS:
+        if key != "loudness" and key in document and document[key] is None:
+            raise ModelError(f"rtvoice: {key!r} is null; leave it out")
     options = {key: document[key] for key in _METADATA_KEYS if key in document}
     builder = GraphBuilder(**options)
     graph = document["graph"]
@@ -61,6 +64,8 @@ def _rebuild(document: dict[str, Any], tensors: dict[str, Array]) -> Graph:
         _object("parameter", item, ["name", "size", "default", "min", "max"], ["smoothing_ms", "description"])
         if not isinstance(item["default"], list) or len(item["default"]) != item["size"]:
             raise ModelError(f"parameter {item['name']!r}: default must be an array of {item['size']} numbers")
+        if any(type(value) not in (int, float) for value in item["default"]):
+            raise ModelError(f"parameter {item['name']!r}: default must hold numbers only")
         values[item["name"]] = builder.parameter(**item)
     for item in nodes:
         _object("node", item, ["op", "name", "inputs"], ["attrs", "weights"])
@@ -69,7 +74,7 @@ def _rebuild(document: dict[str, Any], tensors: dict[str, Array]) -> Graph:
         raise ModelError(f"tensor {sorted(tensors)[0]!r}: no node uses it; remove it from the file")
     for item in outputs:
         _object("output", item, ["name", "tensor", "kind"], [])
-        if item["tensor"] not in values:
+        if not isinstance(item["tensor"], str) or item["tensor"] not in values:
             raise ModelError(f"output {item['name']!r}: there is no tensor {item['tensor']!r}")
         builder.output(values[item["tensor"]], item["name"], item["kind"])
     return builder.graph()
