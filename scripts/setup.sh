@@ -115,7 +115,7 @@ package_dependencies() {
 
 source_key() {
   { find CMakeLists.txt pyproject.toml README.md LICENSE cmake cpp/CMakeLists.txt cpp/src cpp/include python models -type f \
-      ! -name '*.pyc' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 sha256sum; python3 --version; } | sha256sum | cut -d' ' -f1
+      ! -name '*.pyc' ! -name '*.so' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 sha256sum; python3 --version; } | sha256sum | cut -d' ' -f1
 }
 
 install_package() {
@@ -126,10 +126,10 @@ install_package() {
   die "building the package failed; the whole output is in build/install.log"
 }
 
-# PyTorch only for the tests that compare with it. From the CPU index where the configured one has no CPU build.
+# What training needs, and PyTorch, only for the tests that compare with it. From the CPU index where the configured one has no CPU build.
 install_torch() {
-  "$venv/bin/python" -c 'import torch' 2>/dev/null && return 0
   local version=2.13.0
+  "$venv/bin/python" -c 'import torch' 2>/dev/null && return 0
   say "installing PyTorch $version (CPU) for the tests"
   if [ "$(uname -s)" = Linux ]; then
     pip_install "torch==$version+cpu" 2>/dev/null && return 0
@@ -138,6 +138,13 @@ install_torch() {
     pip_install "torch==$version" 2>/dev/null && return 0
   fi
   say "PyTorch cannot be installed; the tests that need it are skipped (remedy: .venv/bin/pip install torch==$version)"
+  return 1
+}
+
+training_dependencies() {
+  # shellcheck disable=SC2046
+  pip_install $("$venv/bin/python" scripts/requirements.py train) && return 0
+  say "the extra 'train' cannot be installed; the tests that need it are skipped (remedy: .venv/bin/pip install '.[train]')"
 }
 
 have python3 || { have apt-get && debian_install "everything" "install Python 3.10 or later" python3 python3-venv; } || die "python3 is not here; install Python 3.10 or later"
@@ -146,4 +153,4 @@ make_venv
 once build-tools "$(python3 --version)" build_tools
 once "extra-$(extras)" "$(stamp_of pyproject.toml)" package_dependencies
 once package "$(source_key)" install_package
-if [ "$target" = test ]; then install_torch; fi
+case $target in test | lint) install_torch && once training "$(stamp_of pyproject.toml)" training_dependencies || true ;; esac

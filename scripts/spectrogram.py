@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from rtvoice import audio
 
-#: 25 ms windows every 5 ms: the harmonics of a voice show as lines.
-WINDOW_S, STEP_S = 0.025, 0.005
-TOP_HZ = 8000
+#: 40 ms windows every 5 ms: the harmonics of a voice show as lines.
+WINDOW_S, STEP_S = 0.040, 0.005
+TOP_HZ = 6000
 RANGE_DB = 70
 
 

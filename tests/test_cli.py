@@ -316,3 +316,92 @@ def test_a_closed_pipe_is_no_traceback(model_path: Path) -> None:
     done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert "Traceback" not in done.stderr
+
+
+# ---- import, check
+
+
+def write_onnx(path: Path, *, op: str = "Tanh") -> Path:
+    onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    taps = (0.2 * np.random.default_rng(0).standard_normal((1, 1, 9))).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"], name="front", pads=[4, 4]),
+        helper.make_node(op, ["h"], ["y"], name="shape"),
+    ]
+    info = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 1, "time"]) for n in "xy"]
+    graph = helper.make_graph(nodes, "small", info[:1], info[1:], [numpy_helper.from_array(taps, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_import_writes_a_model_that_passes_its_check(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    source, target = write_onnx(tmp_path / "small.onnx"), tmp_path / "small.rtv"
+    done = run("import", source, "-o", target, "--rate", 16000, "--json")
+    assert (done.status, done.err) == (0, "")
+    assert done.json["latency"] == 4
+    assert done.json["parity"] is not None
+    model = rtvoice.Model.load(target)
+    assert (model.name, model.sample_rate, model.latency) == ("small", 16000, 4)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx", "small.rtv"]
+    text = run("import", source, "-o", target, "--rate", 16000).out
+    assert "fused" in text and "latency" in text and "parity" in text
+    checked = run("check", target, "--against", source, "--json")
+    assert (checked.status, checked.err) == (0, "")
+    assert checked.json["passed"] is True
+    assert len(checked.json["runs"]) > 3
+
+
+def test_import_takes_48_khz_where_nothing_is_told_and_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    done = run("import", write_onnx(tmp_path / "small.onnx"), "-o", tmp_path / "small.rtv")
+    assert done.status == 0
+    assert "48000" in done.err and "--rate" in done.err and done.err.count("\n") == 1
+    assert rtvoice.Model.load(tmp_path / "small.rtv").sample_rate == 48000
+
+
+def test_import_errors_name_the_file_and_the_remedy(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    out = tmp_path / "out.rtv"
+    (tmp_path / "bad.onnx").write_bytes(b"this is no protobuf")
+    (tmp_path / "x.pt").write_bytes(b"")
+    pooled = write_onnx(tmp_path / "global.onnx", op="GlobalAveragePool")
+    failed(run("import", tmp_path / "none.onnx", "-o", out, "--rate", 16000), 1, "none.onnx", "no such file")
+    failed(run("import", tmp_path / "bad.onnx", "-o", out, "--rate", 16000), 1, "bad.onnx")
+    failed(run("import", tmp_path / "x.pt", "-o", out), 1, "x.pt", ".onnx")
+    failed(run("import", pooled, "-o", out, "--rate", 16000), 1, "shape")
+    failed(run("import", pooled, "-o", tmp_path / "out.bin", "--rate", 16000), 2, ".rtv")
+    failed(run("import", pooled, "-o", out, "--rate", "0"), 2, "--rate")
+    assert not out.exists()
+
+
+def test_check_passes_the_shipped_skin() -> None:
+    done = run("check", "whisper", "--json")
+    assert (done.status, done.err) == (0, "")
+    assert done.json["passed"] is True
+    assert done.json["error"] < 1e-5
+
+
+def test_check_fails_against_another_model(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    source = write_onnx(tmp_path / "small.onnx")
+    assert run("import", source, "-o", tmp_path / "small.rtv", "--rate", 16000).status == 0
+    other = write_onnx(tmp_path / "other.onnx", op="Sigmoid")
+    done = run("check", tmp_path / "small.rtv", "--against", other)
+    assert done.status == 1
+    assert "FAIL" in done.out
+
+
+def test_check_errors(tmp_path: Path, model_path: Path) -> None:
+    failed(run("check", "nobody"), 1, "nobody", "whisper")
+    failed(run("check", model_path, "--against", tmp_path / "none.onnx"), 1, "none.onnx")
+    failed(run("check", model_path, "--against", tmp_path / "none.nam"), 1, "none.nam", ".onnx")
+
+
+def test_train_is_the_trainers_own_command() -> None:
+    done = run("train", "--help")
+    if done.status == 1:
+        failed(done, 1, "rtvoice[train]")
+    else:
+        assert "whisper" in done.out

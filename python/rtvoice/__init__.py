@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rtvoice.engine import Stats as Stats
     from rtvoice.engine import isa as isa
     from rtvoice.errors import ModelError as ModelError
-    from rtvoice.export import export as export
     from rtvoice.export import import_model as import_model
     from rtvoice.graph import GraphBuilder as GraphBuilder
     from rtvoice.model import Model as Model
@@ -35,7 +34,6 @@ _HOMES = {
     "ModelError": "rtvoice.errors",
     "Skin": "rtvoice.registry",
     "GraphBuilder": "rtvoice.graph",
-    "export": "rtvoice.export",
     "import_model": "rtvoice.export",
 }
 
@@ -47,7 +45,6 @@ __all__ = [
     "Skin",
     "Stats",
     "__version__",
-    "export",
     "import_model",
     "isa",
     "models",

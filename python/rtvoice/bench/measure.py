@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtvoice.bench.allocations import count_allocations
+from rtvoice.bench.priority import audio_thread_priority
 from rtvoice.engine import Engine, isa
 from rtvoice.model import Model
 from rtvoice.render import percentiles
@@ -52,15 +53,16 @@ def measure(
     frames = max(1, round(seconds * sample_rate / block))
     noise = np.random.default_rng(0).standard_normal((min(frames, 512), block)).astype(np.float32) * np.float32(0.1)
     out = np.empty(block, np.float32)
-    _timed(engine, noise, out, max(10, round(0.3 * sample_rate / block)), None, None)
     part = 0.5 if cold else 1.0
-    times = _timed(engine, noise, out, frames, None, progress and (lambda done: progress(part * done)))
     cold_times = None
-    if cold:
-        sweep = np.zeros(cache_sweep_bytes() // 8, np.float64)
-        cold_frames = min(frames, _COLD_FRAMES)
-        cold_progress = progress and (lambda done: progress(0.5 + 0.5 * done))
-        cold_times = _timed(engine, noise, out, cold_frames, sweep, cold_progress)
+    with audio_thread_priority():
+        _timed(engine, noise, out, max(10, round(0.3 * sample_rate / block)), None, None)
+        times = _timed(engine, noise, out, frames, None, progress and (lambda done: progress(part * done)))
+        if cold:
+            sweep = np.zeros(cache_sweep_bytes() // 8, np.float64)
+            cold_frames = min(frames, _COLD_FRAMES)
+            cold_progress = progress and (lambda done: progress(0.5 + 0.5 * done))
+            cold_times = _timed(engine, noise, out, cold_frames, sweep, cold_progress)
     return Measurement(_result(model, engine, block, times, cold_times), times, cold_times)
 
 
@@ -154,4 +156,6 @@ def machine() -> dict[str, Any]:
         lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
         name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
     cores, system, python = os.cpu_count(), platform.system(), platform.python_version()
-    return {"cpu": name, "cores": cores, "isa": isa(), "system": system, "python": python}
+    with audio_thread_priority() as held:
+        priority = "real-time" if held else "normal"
+    return {"cpu": name, "cores": cores, "isa": isa(), "system": system, "python": python, "priority": priority}

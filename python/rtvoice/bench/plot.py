@@ -18,10 +18,8 @@ def plot_times(measurements: Sequence[Measurement], path: str | os.PathLike[str]
     ImportError
         Without matplotlib.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError("--plot needs matplotlib; run: pip install 'rtvoice[plot]'") from error
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rtvoice.cli import bench, check, import_, info, models, render
-from rtvoice.cli.console import CommandError, Parser, fail, guarded
+from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
     "render": render,
@@ -59,8 +59,6 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _train(argv: list[str]) -> int:
-    try:
-        from rtvoice.train.__main__ import main
-    except ModuleNotFoundError as error:
-        raise CommandError(f"training needs {error.name}; run: pip install 'rtvoice[train]'") from error
+    from rtvoice.train.__main__ import main
+
     return main(argv)

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         console.print_json(report)
         return
-    print(f"{report['machine']['cpu']}, {report['machine']['isa']}\n")
+    print(f"{report['machine']['cpu']}, {report['machine']['isa']}, {report['machine']['priority']} priority\n")
     print(console.table(_head(args.cold), [_row(r, args.cold) for r in results]))
     for fit in report.get("fits", []):
         tier = fit["tier"] or "no tier"

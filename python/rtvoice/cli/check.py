@@ -14,10 +14,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("model", metavar="MODEL", help="a skin's name or a .rtv file")
     parser.add_argument("--against", metavar="SRC", help="what it was imported from (default: a float64 reference)")
+    parser.add_argument("--layers", action="store_true", help="report every layer, not only when the outputs part")
+    parser.add_argument("--seed", metavar="S", type=console.whole(0, 2**32 - 1), default=0, help="of the test signal")
     console.add_tier(parser)
     console.add_common(parser)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Check and print the differences."""
-    raise NotImplementedError
+def run(args: argparse.Namespace) -> int:
+    """Check, print the differences, and fail where they are too large."""
+    from rtvoice.check import check
+    from rtvoice.registry import resolve
+
+    model = resolve(args.model, args.tier)
+    with console.progress_bar("checking"):
+        report = check(model, args.against, tier=args.tier, seed=args.seed, layers=args.layers)
+    if args.json:
+        console.print_json(console.finite(report.to_json()))
+    else:
+        print(report.text())
+    return 0 if report.passed else 1

@@ -8,9 +8,19 @@ import json
 import math
 import os
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
+
+#: The extra of the package that brings a module.
+_EXTRAS = {
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "torch": "train",
+    "pyworld": "train",
+    "scipy": "train",
+    "matplotlib": "plot",
+}
 
 
 class CommandError(Exception):
@@ -98,6 +108,8 @@ def guarded(program: str, action: Callable[[Any], int | None], args: Any) -> int
     except Exception as error:
         if getattr(args, "debug", False):
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+            return fail(program, f"{error.name} is missing; run: pip install 'rtvoice[{_EXTRAS[error.name]}]'", 1)
         if isinstance(error, CommandError):
             return fail(program, str(error), error.status)
         if isinstance(error, AudioError | ModelError | ValueError | OSError | ImportError):
@@ -120,6 +132,15 @@ def warn(message: str) -> None:
 def print_json(value: object) -> None:
     """Print one JSON object; what could not be measured is null, never NaN."""
     print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def finite(value: Any) -> Any:
+    """Return a copy of plain values in which infinity and NaN are null, which JSON has no other word for."""
+    if isinstance(value, dict):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -152,7 +173,10 @@ def short_bytes(count: float) -> str:
 
 @contextlib.contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[float], None] | None]:
-    """Give a function that takes the part done; it shows a bar on a terminal once the work has taken a second."""
+    """Show a bar on a terminal once the work has taken a second; give a function that takes the part done.
+
+    Where nobody looks it gives ``None``. Until the part done is told the bar only moves.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -163,19 +187,13 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None] | None]:
         yield None
         return
     bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(label, total=1.0)
-    begin = time.monotonic()
-    shown = False
-
-    def update(part: float) -> None:
-        nonlocal shown
-        if not shown and time.monotonic() - begin > 1.0:
-            bar.start()
-            shown = True
-        bar.update(task, completed=part)
-
+    task = bar.add_task(label, total=None)
+    patience = threading.Timer(1.0, bar.start)
+    patience.daemon = True
+    patience.start()
     try:
-        yield update
+        yield lambda part: bar.update(task, total=1.0, completed=part)
     finally:
-        if shown:
-            bar.stop()
+        patience.cancel()
+        patience.join()
+        bar.stop()

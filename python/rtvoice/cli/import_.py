@@ -9,15 +9,67 @@ from rtvoice.cli import console
 HELP = "bring a trained model in (.onnx)"
 EXAMPLE = "rtvoice import denoiser.onnx -o denoiser.rtv --rate 48000"
 
+_RATE_UNTOLD = 48000
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("source", metavar="SRC", help="the trained model")
+    parser.add_argument("source", metavar="SRC", help="the trained model, an .onnx file")
     parser.add_argument("-o", "--output", metavar="OUT.rtv", required=True, help="the file to write")
-    parser.add_argument("--rate", metavar="HZ", type=console.whole(1000, 384000), help="where the format does not tell")
+    parser.add_argument(
+        "--rate",
+        metavar="HZ",
+        type=console.whole(1000, 384000),
+        help="the network's rate, where the file does not tell",
+    )
+    parser.add_argument("--hop", metavar="N", type=console.whole(1, 65536), help="samples per step of the stream")
+    parser.add_argument("--name", help="of the model (default: the file's)")
+    parser.add_argument("--tier", default="default", help="of the model (default: default)")
+    parser.add_argument("--licence", default="", metavar="SPDX", help="of the model, for its file")
+    parser.add_argument(
+        "--weights",
+        choices=("source", "fp16"),
+        default="source",
+        help="keep every bit, or round the matrices to 16 bits",
+    )
     console.add_common(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Import, save, and print what was found."""
-    raise NotImplementedError
+    """Import, check that the stream is what the source computes, save, and print what was found."""
+    from rtvoice.export import import_with_report
+
+    if not args.output.endswith(".rtv"):
+        raise console.CommandError(f"-o {args.output}: the file must end in .rtv; see 'rtvoice import --help'", 2)
+    rate = args.rate
+    if rate is None and args.source.endswith(".onnx"):
+        rate = _RATE_UNTOLD
+        console.warn(
+            f"{args.source} does not tell its sample rate; {rate} Hz is taken, give --rate HZ if that is wrong"
+        )
+    with console.progress_bar("importing"):
+        model, report = import_with_report(
+            args.source,
+            sample_rate=rate,
+            hop=args.hop,
+            name=args.name,
+            tier=args.tier,
+            licence=args.licence,
+            weights=args.weights,
+        )
+        model.save(args.output)
+    plan = [{"layer": layer["name"], "into": layer["fused"]} for layer in model.info["layers"] if layer["fused"]]
+    if args.json:
+        told = {"output": args.output, "sample_rate": model.sample_rate, **report.to_json(), "plan_fused": plan}
+        console.print_json(console.finite(told))
+    else:
+        print(report.text())
+        print(f"plan      {len(plan)} of {len(model.info['layers'])} layers fused into another{_some(plan)}")
+        print(f"written   {args.output}")
+
+
+def _some(plan: list[dict[str, str]]) -> str:
+    if not plan:
+        return ""
+    few = ", ".join(f"{step['layer']} into {step['into']}" for step in plan[:4])
+    return f": {few}{', ...' if len(plan) > 4 else ''}"
