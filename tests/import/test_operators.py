@@ -10,6 +10,10 @@ POINTWISE = {
     "LeakyRelu": {"alpha": 0.2}, "Elu": {"alpha": 0.7}, "Selu": {}, "Celu": {"alpha": 0.5}, "Softsign": {},
     "HardSigmoid": {"alpha": 0.3, "beta": 0.4}, "HardSwish": {}, "Mish": {}, "Identity": {}, "Dropout": {},
 }  # fmt: skip
+RESIZES = [
+    "nearest asymmetric floor", "nearest half_pixel round_prefer_floor", "linear half_pixel", "linear asymmetric",
+    "linear pytorch_half_pixel",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("op", POINTWISE)
@@ -213,7 +217,7 @@ def test_average_pool(kernel, stride, pads, net, imported):
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
-@pytest.mark.parametrize("mode", ["nearest asymmetric floor", "nearest half_pixel round_prefer_floor", "linear half_pixel", "linear asymmetric", "linear pytorch_half_pixel"])  # fmt: skip
+@pytest.mark.parametrize("mode", RESIZES)
 def test_resize(factor, mode, net, imported):
     kind, coordinates, *rounding = mode.split()
     low = net.conv(net.x, 1, 4, factor, strides=[factor])

@@ -68,16 +68,20 @@ def readings(source: Source, audio_input: str | None) -> list[Reading]:
 
 
 def _of_port(port: Port) -> list[Reading]:
-    forms = {1: [0], 2: [1, 0], 3: [2, 1], 4: [3, 2]}
+    forms = {1: [0], 2: [1, 0], 3: [2, 1, 0], 4: [3, 2]}
     ranks = [len(port.dims)] if port.dims is not None else [3, 2]
     out = []
     for rank in ranks:
         dims = port.dims if port.dims is not None else (None,) * rank
         for time in forms.get(rank, []):
-            others = [size for axis, size in enumerate(dims) if axis != time]
-            if all(size in (None, 1) for size in others) and dims[time] != 1:
+            # Beside a time axis of fixed length only the batch may be free: a free axis is time.
+            others = [
+                size
+                for axis, size in enumerate(dims)
+                if axis != time and (size is not None or (dims[time] is not None and axis > 0))
+            ]
+            if all(size == 1 for size in others) and dims[time] != 1:
                 out.append(Reading(port, (1,) * rank, time, dims[time]))
-    # A free axis is time rather than one of fixed length 1; of two free ones the last, as torch has it.
     return out
 
 

@@ -93,7 +93,7 @@ def read(src: str | os.PathLike[str] | bytes) -> Source:
         raise ModelError(f"{name}: the graph has no nodes")
     try:
         constants = {item.name: to_array(item) for item in graph.initializer}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{name}: a weight cannot be read ({error}); is a file of external data missing?") from None
     ports = [_port(onnx, item) for item in graph.input if item.name not in constants]
     producer = " ".join(part for part in (model.producer_name, model.producer_version) if part)

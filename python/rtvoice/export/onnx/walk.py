@@ -16,6 +16,8 @@ from .values import Known, Refused, Stream, Value, in_order, known
 
 Result = Value | Sequence[Value]
 Handler = Callable[["Call"], Result]
+# What numpy and onnx raise for attributes and shapes that contradict each other.
+_BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, ArithmeticError, MemoryError)
 HANDLERS: dict[str, Handler] = {}
 _H = TypeVar("_H", bound=Handler)
 
@@ -146,6 +148,10 @@ class Walk:
                 results = self._node(node)
             except RefusalError as error:
                 self.errors.append(f"{self.emit.origin}: {error}")
+                results = [Refused()] * len(node.output)
+            except _BROKEN as error:
+                told = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+                self.errors.append(f"{self.emit.origin}: is not as the ONNX standard has it ({told}); export it again")
                 results = [Refused()] * len(node.output)
             for name, value in zip(node.output, results, strict=False):
                 if name:

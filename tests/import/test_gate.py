@@ -1,0 +1,203 @@
+"""The gate itself: it lets through what is equal, and stops what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtvoice
+from rtvoice.check import check
+from rtvoice.export import import_model, import_with_report
+from rtvoice.export.onnx.importer import import_onnx
+from rtvoice.graph_reader import parse_graph
+
+
+@pytest.fixture
+def strided(net):
+    """A network with a stride, a GRU and lookahead."""
+    low = net("Tanh", net.conv(net.x, 1, 6, 8, strides=[4], pads=[4, 4]))
+    x = net("Transpose", low, perm=[2, 0, 1])
+    weights = net.random(1, 15, 6), net.random(1, 15, 5), net.random(1, 30)
+    y = net("Squeeze", net("GRU", x, *weights, hidden_size=5, linear_before_reset=1), net.ints(1))
+    y = net("Transpose", y, perm=[1, 2, 0])
+    return net.model(net("ConvTranspose", y, net.random(5, 1, 8), strides=[4], pads=[2, 2]))
+
+
+def tampered(imported, role, change):
+    """Change one weight behind the importer's back."""
+    node = next(node for node in imported.builder._nodes if role in node.weights)
+    node.weights[role] = change(node.weights[role])
+    return imported.builder.model(), node.name
+
+
+def test_report_names_every_cutting(strided, imported):
+    names = [run["name"] for run in imported(strided).parity["runs"]]
+    for part in ("whole", "one by one", "of 7", "of 61", "random", "reset"):
+        assert any(part in name for name in names)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda w: w * np.float32(1.0002), lambda w: w[..., ::-1].copy(), lambda w: np.roll(w, 1, 0)],
+    ids=["scaled by 2e-4", "taps reversed", "channels rotated"],
+)
+def test_a_wrong_weight_is_found(change, strided):
+    imported = import_onnx(strided)
+    model, _ = tampered(imported, "weight", change)
+    report = check(model, imported)
+    assert not report.passed
+    assert "differs from its source" in report.text()
+
+
+def test_a_wrong_order_of_gates_is_found(strided):
+    imported = import_onnx(strided)
+    model, _ = tampered(imported, "weight_ih", lambda w: np.roll(w, 5, 0))
+    assert not check(model, imported).passed
+
+
+def test_a_refused_import_says_how_far_off(strided, monkeypatch):
+    from rtvoice.export.onnx import recurrent
+
+    monkeypatch.setattr(recurrent, "_gates", lambda array, order: array)
+    with pytest.raises(rtvoice.ModelError, match="differs from what the source computes"):
+        import_model(strided, sample_rate=16_000)
+
+
+def test_engine_that_parts_from_the_reference_is_located(strided, monkeypatch):
+    """The node is named at which the engine and float64 part: here the reference is bent."""
+    from rtvoice import check as checking
+
+    real = checking.evaluate
+
+    def bent(graph, signal, *rest, **options):
+        tensors = real(graph, signal, *rest, **options)
+        gru = next(node.name for node in graph.nodes if node.op == "gru")
+        tensors[gru] = tensors[gru] * 1.01
+        tensors[graph.outputs[0].tensor] = tensors[graph.outputs[0].tensor] * 1.01
+        return tensors
+
+    monkeypatch.setattr(checking, "evaluate", bent)
+    report = check(import_model(strided, sample_rate=16_000, verify=False))
+    assert not report.passed
+    assert next(layer.op for layer in report.layers if layer.name == report.culprit) == "gru"
+
+
+def test_check_against_the_file(strided, tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(strided)
+    model = import_model(path, sample_rate=16_000)
+    model.save(tmp_path / "net.rtv")
+    report = check(tmp_path / "net.rtv", path)
+    assert report.passed and report.error < 1e-5 and "net.onnx" in report.against
+    assert json.loads(json.dumps(report.to_json()))["passed"] is True
+    assert "passed" in report.text()
+
+
+def test_check_against_the_reference_with_layers(strided):
+    report = check(import_model(strided, sample_rate=16_000), layers=True)
+    assert report.passed
+    assert [layer.op for layer in report.layers] == ["conv1d", "tanh", "gru", "conv_transpose1d"]
+    assert all(layer.passed for layer in report.layers) and not report.culprit
+
+
+def test_check_of_another_model_fails(strided, make_net, tmp_path):
+    other = make_net()
+    model = import_model(other.model(other("Tanh", other.x)), sample_rate=16_000)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(strided)
+    assert not check(model, path).passed
+
+
+def test_check_at_any_rate_of_the_model(strided):
+    assert check(import_model(strided, sample_rate=4_000)).passed
+
+
+def test_weights_keep_every_bit(net):
+    model = import_model(net.model(net.narrow(net("Tanh", net.wide()))), sample_rate=16_000)
+    stored = [array for node in parse_graph(model._bytes()).nodes for array in node.weights.values()]
+    given = [np.frombuffer(item.raw_data, np.float32) for item in net.initializers]
+    assert sorted(a.tobytes() for a in stored) == sorted(a.tobytes() for a in given)
+
+
+def test_float16_models_keep_their_weights_and_run_in_float32(make_net, imported):
+    net = make_net(dtype=np.float16)
+    x = net("Transpose", net.wide(), perm=[2, 0, 1])
+    y = net(
+        "GRU", x, net.random(1, 15, 6), net.random(1, 15, 5), net.random(1, 30), hidden_size=5, linear_before_reset=1
+    )
+    y = net("Transpose", net("Squeeze", y, net.ints(1)), perm=[1, 2, 0])
+    model = net.model(net.narrow(y, 5))
+    imported(model)
+    graph = import_onnx(model).builder.graph()
+    assert {array.dtype for node in graph.nodes for array in node.weights.values()} == {np.dtype(np.float16)}
+
+
+def test_float16_weights_behind_casts(net, imported):
+    weight = net("Cast", net.random(6, 6, 3).astype(np.float16), to=1)
+    imported(net.model(net.narrow(net("Conv", net.wide(), weight, pads=[2, 0]))))
+
+
+def test_double_models(make_net, imported):
+    net = make_net(dtype=np.float64)
+    imported(net.model(net.narrow(net("Tanh", net.wide()))))
+
+
+def test_rounding_to_float16_tells_what_it_cost(strided):
+    model, report = import_with_report(strided, sample_rate=16_000, weights="fp16")
+    assert any("dB" in note for note in report.notes)
+    assert 40 < model.metadata["provenance"]["weights_snr_db"] < 100
+    assert check(model).passed
+
+
+def test_provenance_without_paths(strided, tmp_path):
+    import onnx
+
+    proto = onnx.load_from_string(strided)
+    for node in proto.graph.node:
+        node.doc_string = "/home/someone/train.py:12"
+        entry = node.metadata_props.add()
+        entry.key, entry.value = "pkg.torch.onnx.stack_trace", "/home/someone/train.py"
+    proto.producer_name = "maker"
+    path = tmp_path / "net.onnx"
+    path.write_bytes(proto.SerializeToString())
+    model = import_model(path, sample_rate=16_000)
+    model.save(tmp_path / "net.rtv")
+    provenance = model.metadata["provenance"]
+    assert provenance["source"] == "net.onnx" and len(provenance["sha256"]) == 64
+    assert provenance["producer"] == "maker" and provenance["opset"] == 17
+    data = Path(tmp_path / "net.rtv").read_bytes()
+    assert b"someone" not in data and str(tmp_path).encode() not in data
+
+
+def test_report_as_text_and_json(strided, imported):
+    report = imported(strided)
+    text = report.text()
+    assert "latency" in text and "parity" in text and "hop       4" in text
+    assert json.loads(json.dumps(report.to_json()))["hop"] == 4
+
+
+def test_layers_are_named_after_their_modules(make_net):
+    net = make_net()
+    weight = net.array(net.random(1, 1, 3), "encoder.0.conv.weight")
+    graph = import_onnx(net.model(net("Conv", net.x, weight, pads=[2, 0]))).builder.graph()
+    assert [node.name for node in graph.nodes] == ["encoder.0.conv"]
+
+
+def test_without_onnxruntime_one_line_says_so(strided, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    report = import_with_report(strided, sample_rate=16_000)[1]
+    assert sum("onnxruntime is not installed" in note for note in report.notes) == 1
+    assert report.parity["passed"] and "reference" in report.parity["against"]
+
+
+def test_without_onnx_one_line_says_so(strided, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(rtvoice.ModelError, match="pip install onnx"):
+        import_model(strided, sample_rate=16_000)

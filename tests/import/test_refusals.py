@@ -1,0 +1,177 @@
+"""What cannot be brought in is refused in one line that names the node, the reason and what to change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+BIDIRECTIONAL = ["forward", "reverse", "bidirectional"]
+
+
+def scaled(net, op, x, **attrs):
+    return net(op, x, net.random(6), net.random(6), name="block/norm", **attrs)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason", "advice"),
+    [
+        (lambda n, x: scaled(n, "InstanceNormalization", x), "all time", "LayerNorm"),
+        (lambda n, x: scaled(n, "GroupNormalization", x, num_groups=2), "all time", "LayerNorm"),
+        (lambda n, x: n("GlobalAveragePool", x, name="block/norm"), "all time", "AveragePool"),
+        (lambda n, x: n("GlobalMaxPool", x, name="block/norm"), "all time", "window"),
+        (lambda n, x: n("ReduceMean", x, axes=[2], name="block/norm"), "all time", "AveragePool"),
+        (lambda n, x: n("ReduceMean", x, axes=[1, 2], name="block/norm"), "all time", "AveragePool"),
+        (lambda n, x: n("CumSum", x, np.int64(2), name="block/norm"), "without end", "leaky"),
+        (lambda n, x: n("Softmax", x, axis=2, name="block/norm"), "all time", "convolutions"),
+        (lambda n, x: n("Softmax", x, axis=1, name="block/norm"), "not among", "host"),
+        (lambda n, x: n("MatMul", x, n("Transpose", x, perm=[0, 2, 1]), name="block/norm"), "two signals", "GRU"),
+        (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 2), mode="reflect", name="block/norm"), "reflect", "zero"),
+        (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 0), mode="edge", name="block/norm"), "edge", "zero"),
+        (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 0), np.float32(1), name="block/norm"), "pads with 1", "zero"),
+        (lambda n, x: n("MaxPool", x, kernel_shape=[2], name="block/norm"), "not among", "AveragePool"),
+        (lambda n, x: n("Concat", x, x, axis=2, name="block/norm"), "along time", "channels"),
+        (lambda n, x: n("Split", x, outputs=2, axis=2, num_outputs=2, name="block/norm")[0], "along time", "Slice"),
+        (lambda n, x: n("Slice", x, n.ints(-9), n.ints(2**40), n.ints(2), name="block/norm"), "however long", "dynamic"),
+        (lambda n, x: n("Slice", x, n.ints(0), n.ints(100), n.ints(2), name="block/norm"), "however long", "dynamic"),
+        (lambda n, x: n("Slice", x, n.ints(-1), n.ints(-(2**40)), n.ints(2), n.ints(-1), name="block/norm"), "reverses", "backwards"),
+        (lambda n, x: n("Reshape", x, n.ints(1, 6, 4000), name="block/norm"), "frozen", "dynamic"),
+        (lambda n, x: n("Resize", x, "", np.float32([1, 1, 0.5]), mode="nearest", name="block/norm"), "1/2", "whole factor"),
+        (lambda n, x: n("Resize", x, "", np.float32([1, 1, 2]), mode="linear", coordinate_transformation_mode="align_corners", name="block/norm"), "align_corners", "False"),
+        (lambda n, x: n("Resize", x, "", np.float32([1, 1, 2]), mode="cubic", name="block/norm"), "cubic", "linear"),
+        (lambda n, x: n("Resize", x, "", np.float32([1, 1, 2]), mode="nearest", nearest_mode="ceil", name="block/norm"), "repetition", "floor"),
+        (lambda n, x: n("AveragePool", x, kernel_shape=[3], pads=[2, 0], name="block/norm"), "fewer frames", "count_include_pad"),
+        (lambda n, x: n("Conv", x, n("Tanh", x), name="block/norm"), "computed from the signal", "constant"),
+        (lambda n, x: n("Conv", n("Unsqueeze", x, n.ints(1)), n.random(1, 1, 3, 3), name="block/norm"), "another axis", "time only"),
+        (lambda n, x: n("LayerNormalization", x, n.array(np.ones(4000, np.float32)), axis=2, name="block/norm"), "over time", "channels"),
+        (lambda n, x: n("Where", n("Greater", x, np.float32(0)), x, x, name="block/norm"), "not supported", "docs/import.md"),
+        (lambda n, x: n("Mystery", x, domain="com.acme", name="block/norm"), "com.acme", "standard"),
+        (lambda n, x: n("RandomNormalLike", x, name="block/norm"), "random", "rtvoice.nn"),
+        (lambda n, x: n("Mul", x, np.float32(np.inf), name="block/norm"), "not finite", "finite"),
+        (lambda n, x: n("Div", x, np.float32(0), name="block/norm"), "zero", "constant"),
+        (lambda n, x: n("Cast", x, to=7, name="block/norm"), "integers", "floating"),
+    ],
+)  # fmt: skip
+def test_refused_with_reason_and_advice(build, reason, advice, make_net, refused):
+    net = make_net(opset=17)
+    if reason == "along time" and advice == "Slice":
+        net = make_net(opset=18)
+    message = refused(net.model(net.narrow(build(net, net.wide()))))
+    assert reason in message and advice in message
+    if "Where" not in message and "Greater" not in message:
+        assert "'block/norm'" in message
+
+
+@pytest.mark.parametrize("op", ["GRU", "LSTM"])
+@pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
+def test_recurrent_directions(op, direction, net, refused):
+    two = 2 if direction == "bidirectional" else 1
+    gates = 3 if op == "GRU" else 4
+    x = net("Transpose", net.wide(), perm=[2, 0, 1])
+    y = net(op, x, net.random(two, gates * 5, 6), net.random(two, gates * 5, 5), hidden_size=5, direction=direction)
+    y = net("Reshape", net("Transpose", y, perm=[2, 1, 3, 0]), net.ints(1, 5 * two, -1))
+    message = refused(net.model(net.narrow(y, 5 * two)))
+    assert direction in message and "one direction" in message
+
+
+@pytest.mark.parametrize("what", ["state", "state input", "activations", "clip", "plain RNN"])
+def test_recurrent_variants(what, net, refused):
+    x = net("Transpose", net.wide(), perm=[2, 0, 1])
+    weights = [net.random(1, 15, 6), net.random(1, 15, 5), net.random(1, 30)]
+    attrs = {"activations": {"activations": ["Relu", "Tanh"]}, "clip": {"clip": 1.0}}.get(what, {})
+    state = net.random(1, 1, 5) if what == "state" else net.input("h0", (1, 1, 5)) if what == "state input" else ""
+    if what == "plain RNN":
+        y = net("RNN", x, net.random(1, 5, 6), net.random(1, 5, 5), hidden_size=5)
+    else:
+        y = net("GRU", x, *weights, "", state, hidden_size=5, linear_before_reset=1, **attrs)
+    y = net("Transpose", net("Squeeze", y, net.ints(1)), perm=[1, 2, 0])
+    message = refused(net.model(net.narrow(y, 5)))
+    named = {
+        "state": "not zero",
+        "state input": "initial state",
+        "activations": "Relu",
+        "clip": "clip",
+        "plain RNN": "GRU or LSTM",
+    }
+    assert named[what] in message
+
+
+def test_all_nodes_are_named_at_once(net, refused):
+    y = net("MaxPool", net.wide(), kernel_shape=[2], name="first")
+    y = net("Tanh", y)
+    z = net("CumSum", net.wide(), np.int64(2), name="second")
+    message = refused(net.model(net.narrow(net("Add", y, z))))
+    assert "'first'" in message and "'second'" in message and "2 nodes" in message
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [((1, 2, "T"), "one audio channel"), ((1, 80, 100), "one audio channel"), ((1, 1, 1), "no time axis"),
+     ((1, 1, 1, 1, "T"), "no time axis")],
+    ids=str,
+)  # fmt: skip
+def test_inputs_that_are_no_audio(shape, said, make_net, refused):
+    net = make_net(shape=shape)
+    assert said in refused(net.model(net("Tanh", net.x)))
+
+
+def test_second_input_along_time(net, refused):
+    other = net.input("other", (1, 6, "T"))
+    assert "'other'" in refused(net.model(net.narrow(net("Add", net.wide(), other))))
+
+
+def test_integer_input(net, refused):
+    net.input("sr", (), np.int64)
+    assert "'sr'" in refused(net.model(net("Tanh", net.x)))
+
+
+def test_audio_output_of_another_rate(net, refused):
+    up = net("ConvTranspose", net.x, net.random(1, 1, 2), strides=[2])
+    assert "2 samples for each input sample" in refused(net.model(up))
+
+
+@pytest.mark.parametrize("opset", [9, 10])
+def test_old_opsets(opset, make_net, refused):
+    net = make_net(opset=opset)
+    assert f"opset {opset}" in refused(net.model(net("Tanh", net.x)))
+
+
+@pytest.mark.parametrize("data", [b"", b"not a model", bytes(range(256)) * 8])
+def test_damaged_files(data, refused, tmp_path):
+    refused(data)
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(data)
+    assert "broken.onnx" in refused(path)
+
+
+def test_truncated_and_flipped_files_never_end_in_another_error(net):
+    from rtvoice import ModelError
+    from rtvoice.export.onnx.importer import import_onnx
+
+    data = net.model(net.narrow(net("Tanh", net.wide())))
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        broken = bytearray(data[: rng.integers(1, len(data))] if rng.random() < 0.3 else data)
+        for place in rng.integers(0, len(broken), 3):
+            broken[place] = rng.integers(0, 256)
+        try:
+            import_onnx(bytes(broken))
+        except ModelError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("name", ["x.nam", "x.json", "x.pt", "x"])
+def test_other_formats(name, tmp_path, refused):
+    path = tmp_path / name
+    path.write_text("{}")
+    assert name in refused(path)
+
+
+def test_missing_file(tmp_path, refused):
+    assert "no such file" in refused(tmp_path / "missing.onnx")
+
+
+def test_rate_is_asked_for(net):
+    from rtvoice.export import import_model
+
+    with pytest.raises(ValueError, match="sample_rate"):
+        import_model(net.model(net("Tanh", net.x)))
