@@ -126,6 +126,10 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
 
 rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
   delete retired_.exchange(nullptr, std::memory_order_acquire);
+  if (Stage* unused = pending_.exchange(nullptr, std::memory_order_acquire); unused != nullptr) {  // no frame came since: replaced
+    delete unused;
+    swapping_.store(false, std::memory_order_relaxed);
+  }
   if (swapping_.load(std::memory_order_acquire)) {
     *error = "the model before is still fading in; try again after the fade";
     return RTV_ERROR_BUSY;
