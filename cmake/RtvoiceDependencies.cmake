@@ -1,7 +1,24 @@
 # Dependencies, each found on the system first and else fetched by hash; RTVOICE_DEPS=system|fetch|auto decides.
 find_package(PkgConfig QUIET)
 
-# rtvoice_dependency(NAME PKGCONFIG TARGET URL HASH PACKAGE): makes an imported target TARGET.
+# rtvoice_download(NAME DEBIAN URL SHA256 OUT): fetches an archive and puts its path into OUT; one clear line when that fails.
+function(rtvoice_download name debian url hash out)
+  set(archive ${CMAKE_BINARY_DIR}/_deps/${name}.archive)
+  message(STATUS "${name}: fetching ${url}")
+  # FetchContent would retry for more than a minute without a network.
+  file(DOWNLOAD ${url} ${archive} INACTIVITY_TIMEOUT 5 TIMEOUT 120 STATUS status)
+  list(GET status 0 code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${name} is neither installed nor can it be downloaded. Install it (Debian/Ubuntu: apt-get install ${debian} pkg-config)")
+  endif()
+  file(SHA256 ${archive} found)
+  if(NOT found STREQUAL hash)
+    message(FATAL_ERROR "${name}: ${url} has the SHA-256 ${found}, expected ${hash}. Install it instead (Debian/Ubuntu: apt-get install ${debian} pkg-config)")
+  endif()
+  set(${out} ${archive} PARENT_SCOPE)
+endfunction()
+
+# rtvoice_dependency(NAME PKGCONFIG TARGET DEBIAN URL SHA256): makes an imported target TARGET.
 function(rtvoice_dependency name pkg target debian url hash)
   if(TARGET ${target})
     return()
@@ -17,14 +34,8 @@ function(rtvoice_dependency name pkg target debian url hash)
   if(RTVOICE_DEPS STREQUAL "system")
     message(FATAL_ERROR "${name} was not found. Install it (Debian/Ubuntu: apt-get install ${debian} pkg-config) or configure with -DRTVOICE_DEPS=fetch")
   endif()
-  message(STATUS "${name}: fetching ${url}")
-  # A short probe first: without a network FetchContent would retry for more than a minute.
-  file(DOWNLOAD ${url} ${CMAKE_BINARY_DIR}/_deps/${name}.tar.gz EXPECTED_HASH SHA256=${hash} INACTIVITY_TIMEOUT 5 TIMEOUT 120 STATUS status)
-  list(GET status 0 code)
-  if(NOT code EQUAL 0)
-    message(FATAL_ERROR "${name} is neither installed nor can it be downloaded. Install it (Debian/Ubuntu: apt-get install ${debian} pkg-config)")
-  endif()
+  rtvoice_download(${name} "${debian}" ${url} ${hash} archive)
   include(FetchContent)
-  FetchContent_Declare(${name} URL ${CMAKE_BINARY_DIR}/_deps/${name}.tar.gz URL_HASH SHA256=${hash} DOWNLOAD_EXTRACT_TIMESTAMP TRUE)
+  FetchContent_Declare(${name} URL ${archive} URL_HASH SHA256=${hash} DOWNLOAD_EXTRACT_TIMESTAMP TRUE)
   FetchContent_MakeAvailable(${name})
 endfunction()
