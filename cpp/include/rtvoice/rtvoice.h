@@ -151,7 +151,7 @@ typedef struct rtv_stats {
 
 /* Fills in struct_size. [any-thread] */
 RTV_API void rtv_stats_init(rtv_stats* stats);
-/* A snapshot since create or reset. [any-thread] */
+/* A snapshot since create or reset; writes no more than stats->struct_size bytes, so call rtv_stats_init before. [any-thread] */
 RTV_API void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING;
 
 #ifdef __cplusplus

@@ -166,7 +166,13 @@ void rtv_stats_init(rtv_stats* stats) {
 }
 
 void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING {
-  if (engine != nullptr && stats != nullptr) engine->engine->stats(stats);
+  if (engine == nullptr || stats == nullptr) return;
+  // A host built against an older header has a shorter struct.
+  const uint32_t size = stats->struct_size < sizeof(rtv_stats) ? stats->struct_size : static_cast<uint32_t>(sizeof(rtv_stats));
+  rtv_stats all;
+  engine->engine->stats(&all);
+  all.struct_size = stats->struct_size;
+  std::memcpy(stats, &all, size);
 }
 
 }  // extern "C"

@@ -56,6 +56,11 @@ std::unique_ptr<Engine> Engine::make(std::shared_ptr<Model> model, const rtv_con
   engine->dry_ = AlignedFloats(capacity * config.channels);
   engine->bank_.store(stage->pipeline->bank());
   engine->active_ = stage.release();
+  // The first frame of the audio thread must not be the first to touch this code's pages.
+  const std::vector<float> silence(engine->in_.size());
+  std::vector<float> out(silence.size());
+  engine->process(silence.data(), out.data(), config.block != 0 ? config.block : 1);
+  engine->reset();
   return engine;
 }
 
@@ -84,6 +89,7 @@ ControlBank* Engine::bank_for(const Graph& graph) {
 }
 
 std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status, std::string* error) {
+  const FloatMode mode;   // packing and filter design round as the audio thread does, whatever the caller's mode
   PipelineConfig config;
   config.sample_rate = static_cast<int>(config_.sample_rate);
   config.max_frame = config_.max_frame;
@@ -125,7 +131,6 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
 }
 
 rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
-  delete retired_.exchange(nullptr, std::memory_order_acquire);
   if (Stage* unused = pending_.exchange(nullptr, std::memory_order_acquire); unused != nullptr) {  // no frame came since: replaced
     delete unused;
     swapping_.store(false, std::memory_order_relaxed);
@@ -134,6 +139,7 @@ rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
     *error = "the model before is still fading in; try again after the fade";
     return RTV_ERROR_BUSY;
   }
+  delete retired_.exchange(nullptr, std::memory_order_acquire);   // after the check: a model is retired before its swap is over
   rtv_status status = RTV_OK;
   std::unique_ptr<Stage> stage = make_stage(std::move(model), latency_, &status, error);
   if (stage == nullptr) return status;

@@ -46,6 +46,10 @@ std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, Contr
   std::unique_ptr<Pipeline> pipeline(new Pipeline(std::move(plan), bank, config, blocks));
   if (!pipeline->make_resamplers(config, error)) return nullptr;
   pipeline->pull_parameters(true);
+  // Pages of code and data are touched, and symbols bound, before the audio thread's first frame.
+  for (Lane& lane : pipeline->lanes_) {
+    for (const size_t count : {blocks.max_blocks, size_t{1}}) pipeline->run_blocks(lane, count, count * blocks.host_max);
+  }
   pipeline->reset();
   return pipeline;
 }

@@ -59,6 +59,24 @@ size_t samples_to_first_output(SRC_STATE* state, double ratio) {
   return 0;
 }
 
+// Distributions link libsamplerate with lazy binding: what it calls for the first time on the audio thread (memmove, when
+// its buffer of 14 800 samples wraps) would be looked up there, under the dynamic linker's lock. So it wraps once here.
+bool bind_symbols() {
+  int code = 0;
+  State state(src_new(SRC_SINC_FASTEST, 1, &code));
+  if (!state) return false;
+  std::vector<float> in(1024), out(1024);
+  for (int block = 0; block < 32; ++block) {
+    SRC_DATA data = {};
+    data.data_in = in.data();
+    data.data_out = out.data();
+    data.input_frames = data.output_frames = 1024;
+    data.src_ratio = 1.0;
+    if (src_process(state.get(), &data) != 0) return false;
+  }
+  return true;
+}
+
 class LibsamplerateResampler final : public Resampler {
  public:
   LibsamplerateResampler(const ResamplerConfig& config, State state, size_t needed)
@@ -136,6 +154,8 @@ class LibsamplerateResampler final : public Resampler {
 }  // namespace
 
 std::unique_ptr<Resampler> make_libsamplerate_resampler(const ResamplerConfig& config, std::string* error) {
+  static const bool bound = bind_symbols();
+  (void)bound;
   int code = 0;
   State state(src_new(converter(config.kind), 1, &code));
   if (!state) {

@@ -1,0 +1,170 @@
+// Small models made in memory, and the shipped ones.
+#include "test_models.h"
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+namespace rtvoice::test {
+
+using nlohmann::json;
+
+ModelWriter::ModelWriter(const std::string& name, int sample_rate, int hop) {
+  document_ = {{"format", 1},       {"name", name},  {"sample_rate", sample_rate},
+               {"hop", hop},        {"tier", "default"}, {"licence", "CC0-1.0"},
+               {"parameters", json::array()}};
+  document_["graph"] = {{"inputs", json::array({{{"name", "audio"}, {"tensor", "audio"}, {"kind", "audio"}, {"channels", 1}}})},
+                        {"outputs", json::array()},
+                        {"nodes", json::array()}};
+  header_ = json::object();
+}
+
+void ModelWriter::add_tensor(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values) {
+  const size_t begin = data_.size();
+  data_.resize(begin + values.size() * sizeof(float));
+  std::memcpy(data_.data() + begin, values.data(), values.size() * sizeof(float));
+  header_[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, data_.size()}}};
+}
+
+std::string ModelWriter::node(const std::string& op, const std::string& name, const std::vector<std::string>& inputs, json attributes,
+                              const std::vector<Weight>& weights) {
+  json made = {{"op", op}, {"name", name}, {"inputs", inputs}, {"attrs", std::move(attributes)}, {"weights", json::object()}};
+  for (const Weight& weight : weights) {
+    size_t count = 1;
+    for (int64_t axis : weight.shape) count *= static_cast<size_t>(axis);
+    std::vector<float> values(count);
+    for (float& value : values) {
+      random_ = random_ * 1664525u + 1013904223u;
+      value = (static_cast<float>(random_ >> 8) * 0x1p-23f - 1.0f) * weight.scale;
+    }
+    made["weights"][weight.role] = name + "." + weight.role;
+    add_tensor(name + "." + weight.role, weight.shape, values);
+  }
+  document_["graph"]["nodes"].push_back(std::move(made));
+  return name;
+}
+
+std::string ModelWriter::constant(const std::string& op, const std::string& name, const std::string& input,
+                                  const std::vector<std::pair<std::string, float>>& values) {
+  json made = {{"op", op}, {"name", name}, {"inputs", {input}}, {"attrs", json::object()}, {"weights", json::object()}};
+  for (const auto& [role, value] : values) {
+    made["weights"][role] = name + "." + role;
+    add_tensor(name + "." + role, {1}, {value});
+  }
+  document_["graph"]["nodes"].push_back(std::move(made));
+  return name;
+}
+
+std::string ModelWriter::parameter(const std::string& name, float value, float low, float high, double smoothing_ms) {
+  document_["parameters"].push_back(
+      {{"name", name}, {"size", 1}, {"default", {value}}, {"min", low}, {"max", high}, {"smoothing_ms", smoothing_ms}});
+  return name;
+}
+
+void ModelWriter::output(const std::string& tensor, const std::string& name, const std::string& kind) {
+  document_["graph"]["outputs"].push_back({{"name", name}, {"tensor", tensor}, {"kind", kind}});
+}
+
+Bytes ModelWriter::bytes() const {
+  json header = header_;
+  header["__metadata__"] = {{"rtvoice", document_.dump()}};
+  const std::string text = header.dump();
+  Bytes out;
+  for (int i = 0; i < 8; ++i) out.push_back(static_cast<uint8_t>(static_cast<uint64_t>(text.size()) >> (8 * i)));
+  out.insert(out.end(), text.begin(), text.end());
+  out.insert(out.end(), data_.begin(), data_.end());
+  return out;
+}
+
+Bytes scale_model(float scale, int sample_rate, int hop) {
+  ModelWriter w("scale", sample_rate, hop);
+  w.output(w.constant("affine", "scaled", "audio", {{"scale", scale}}));
+  return w.bytes();
+}
+
+Bytes lookahead_model(int frames) {
+  ModelWriter w("lookahead", 48000, 1);
+  w.output(w.node("advance", "ahead", {"audio"}, {{"frames", frames}}));
+  return w.bytes();
+}
+
+Bytes tcn_model(int channels, int layers) {
+  ModelWriter w("tcn", 48000, 32);
+  std::string x = w.node("linear", "enter", {"audio"}, json::object(), {{"weight", {channels, 1}, 1.0f}, {"bias", {channels}, 0.1f}});
+  const float scale = 1.0f / std::sqrt(static_cast<float>(channels));
+  for (int layer = 0; layer < layers; ++layer) {
+    const std::string name = "body." + std::to_string(layer);
+    const int dilation = 1 << layer;
+    const std::string h = w.node("conv1d", name, {x}, {{"dilation", dilation}, {"pads", {2 * dilation, 0}}},
+                                 {{"weight", {channels, channels, 3}, scale}, {"bias", {channels}, 0.1f}});
+    x = w.node("add", name + ".sum", {x, w.node("tanh", name + ".tanh", {h})});
+  }
+  w.output(w.node("linear", "leave", {x}, json::object(), {{"weight", {1, channels}, 0.2f}}));
+  return w.bytes();
+}
+
+namespace {
+
+std::string add_recurrent(ModelWriter* w, const std::string& op, const std::string& name, const std::string& x, int inputs, int hidden, float scale) {
+  const int gates = op == "gru" ? 3 : 4;
+  return w->node(op, name, {x}, json::object(),
+                 {{"weight_ih", {gates * hidden, inputs}, scale},
+                  {"weight_hh", {gates * hidden, hidden}, 1.0f / std::sqrt(static_cast<float>(hidden))},
+                  {"bias_ih", {gates * hidden}, 0.1f},
+                  {"bias_hh", {gates * hidden}, 0.1f}});
+}
+
+Bytes recurrent_model(const std::string& op, int hidden) {
+  ModelWriter w(op, 48000, 8);
+  const std::string h = add_recurrent(&w, op, "cell", "audio", 1, hidden, 1.0f);
+  w.output(w.node("linear", "leave", {h}, json::object(), {{"weight", {1, hidden}, 0.3f}}));
+  return w.bytes();
+}
+
+}  // namespace
+
+Bytes gru_model(int hidden) { return recurrent_model("gru", hidden); }
+Bytes lstm_model(int hidden) { return recurrent_model("lstm", hidden); }
+
+Bytes control_model() {
+  ModelWriter w("control", 16000, 80);
+  const std::string gain = w.parameter("gain", 1.0f, 0.0f, 4.0f), hiss = w.parameter("hiss", 0.0f, 0.0f, 1.0f);
+  const std::string h = w.node("conv1d", "filter", {"audio"}, {{"pads", {40, 40}}}, {{"weight", {8, 1, 81}, 0.3f}, {"bias", {8}, 0.1f}});
+  std::string y = w.node("linear", "sum", {w.node("tanh", "bend", {h})}, json::object(), {{"weight", {1, 8}, 0.4f}});
+  const std::string noise = w.node("noise", "noise", {}, {{"channels", 1}, {"frames", 80}, {"std", 0.1}});
+  y = w.node("add", "out", {w.node("mul", "amplified", {y, gain}), w.node("mul", "hissing", {noise, hiss})});
+  w.output(y);
+  w.output(w.node("avg_pool", "energy", {w.node("square", "power", {"audio"})}, {{"kernel", 80}}), "energy", "value");
+  return w.bytes();
+}
+
+Bytes overflow_model() {
+  ModelWriter w("overflow", 48000, 16);
+  const std::string boosted = w.node("mul", "boosted", {"audio", w.parameter("boost", 1.0f, 0.0f, 3e38f)});
+  const std::string h = w.node("conv1d", "mixed", {boosted}, {{"pads", {4, 0}}}, {{"weight", {4, 1, 5}, 4.0f}, {"bias", {4}, 0.1f}});
+  const std::string rectified = w.node("relu", "rectified", {w.node("square", "power", {h})});
+  w.output(w.node("linear", "leave", {rectified}, json::object(), {{"weight", {1, 4}, 0.5f}}));
+  return w.bytes();
+}
+
+Bytes recurrent_overflow_model(const std::string& op) {
+  ModelWriter w(op + " overflow", 48000, 16);
+  const std::string boosted = w.node("mul", "boosted", {"audio", w.parameter("boost", 1.0f, 0.0f, 3e38f)});
+  // Two inputs of opposite sign and large weights: infinity minus infinity inside the gates.
+  const std::string h = add_recurrent(&w, op, "cell", w.node("concat", "both", {boosted, w.node("neg", "minus", {boosted})}), 2, 8, 4.0f);
+  w.output(w.node("linear", "leave", {w.node("relu", "rectified", {h})}, json::object(), {{"weight", {1, 8}, 0.5f}}));
+  return w.bytes();
+}
+
+std::string shipped_model(const std::string& tier) {
+  const std::string path = std::string(RTVOICE_MODELS_DIR) + "/whisper/" + tier + ".rtv";
+  return std::ifstream(path).good() ? path : std::string();
+}
+
+Bytes read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return Bytes(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+}  // namespace rtvoice::test

@@ -1,0 +1,145 @@
+// rtv_engine_process under every guard: frames of random sizes while another thread sets, reads, bypasses and swaps. The library is the shared
+// one that is installed; this program binds lazily, so that only the library's own flags can have bound its symbols.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "../c_api/host.h"
+#include "guards.h"
+
+namespace rtvoice::test {
+namespace {
+
+struct Scenario {
+  const char* name;
+  Bytes (*model)();           // null: the shipped `tier`
+  const char* tier;
+  uint32_t sample_rate, channels, resampler, block;
+  bool swap;                  // another thread swaps models all the time
+  size_t frames;
+};
+
+void PrintTo(const Scenario& s, std::ostream* out) { *out << s.name; }
+
+Bytes model_bytes(const Scenario& s) {
+  if (s.model != nullptr) return s.model();
+  const std::string path = shipped_model(s.tier);
+  return path.empty() ? Bytes() : read_file(path);
+}
+
+// What hosts do from other threads. Ends when told to.
+void meddle(rtv_engine* engine, rtv_model* model, bool swap, const std::atomic<bool>* stop, uint64_t* turns, uint64_t* swaps) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> any(-0.5f, 1.5f);
+  while (!stop->load()) {
+    const float value = any(random);
+    for (const char* name : {"mix", "gain", "hiss", "boost", "none"}) rtv_engine_set(engine, name, &value, 1);
+    rtv_engine_bypass(engine, random() % 8 == 0);
+    rtv_stats stats;
+    rtv_stats_init(&stats);
+    rtv_engine_stats(engine, &stats);
+    float energy;
+    rtv_engine_output(engine, "energy", &energy, 1);
+    if (swap && rtv_engine_swap(engine, model) == RTV_OK) ++*swaps;
+    ++*turns;
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+}
+
+size_t next_size(std::mt19937* random, const rtv_config& config) {
+  if (config.block != 0) return config.block;
+  // Mostly what hosts use; sometimes nothing, one sample, or all there may be.
+  switch ((*random)() % 16) {
+    case 0: return 0;
+    case 1: return 1;
+    case 2: return config.max_frame;
+    case 3: return 1 + (*random)() % config.max_frame;
+    default: return 1 + (*random)() % 192;
+  }
+}
+
+class RtGuard : public testing::TestWithParam<Scenario> {};
+
+TEST_P(RtGuard, ProcessTripsNothing) {
+  const Scenario& s = GetParam();
+  const Bytes bytes = model_bytes(s);
+  if (bytes.empty()) GTEST_SKIP() << "models/whisper/" << s.tier << ".rtv is not there";
+  const ModelHandle model = open_model(bytes);
+  rtv_config config = default_config(s.sample_rate, 1024, s.channels);
+  config.resampler = s.resampler;
+  config.block = s.block;
+  if (s.block != 0) config.max_frame = s.block;
+  const EngineHandle engine = make_engine(model, config);
+  ASSERT_NE(engine, nullptr);
+  const Samples in = test_signal(config.max_frame * config.channels);
+  Samples out(in.size());
+
+  std::atomic<bool> stop{false};
+  uint64_t turns = 0, swaps = 0, samples = 0, failures = 0;
+  Trips first, all;
+  std::thread meddler(meddle, engine.get(), model.get(), s.swap, &stop, &turns, &swaps);
+  std::thread audio([&] {
+    // Bound here, not in a region; volatile, or the compiler calls by name all the same.
+    rtv_status (*volatile process)(rtv_engine*, const float*, float*, uint32_t) = &rtv_engine_process;
+    void (*volatile reset)(rtv_engine*) = &rtv_engine_reset;
+    std::mt19937 random(3);
+    std::vector<uint32_t> sizes(s.frames);
+    for (uint32_t& size : sizes) size = static_cast<uint32_t>(next_size(&random, config));
+    Watch watch;
+    for (size_t frame = 0; frame < s.frames; ++frame) {
+      watch.enter();
+      if (frame % 20011 == 20010) reset(engine.get());
+      const rtv_status status = process(engine.get(), in.data(), out.data(), sizes[frame]);
+      watch.leave();
+      failures += status != RTV_OK;
+      samples += sizes[frame];
+      if (frame == 0) first = watch.trips();
+    }
+    watch.region([&] { failures += process(engine.get(), in.data(), out.data(), config.max_frame + 1) == RTV_OK; });
+    all = watch.trips();
+  });
+  audio.join();
+  stop.store(true);
+  meddler.join();
+
+  EXPECT_EQ(failures, 0u);
+  EXPECT_EQ(first.total(), 0u) << "in the very first frame: " << first.describe();
+  EXPECT_EQ(all.total(), 0u) << all.describe();
+  EXPECT_EQ(swaps > 0, s.swap);
+  EXPECT_TRUE(all_finite(out));
+  std::printf("rt-guard %s (%s): %zu frames, %llu samples at %u Hz, %llu turns of the other thread, %llu swaps: %s%s\n", s.name, rtv_isa(), s.frames,
+              static_cast<unsigned long long>(samples), s.sample_rate, static_cast<unsigned long long>(turns), static_cast<unsigned long long>(swaps),
+              all.describe().c_str(), can_watch_system_calls() ? "" : "; system calls NOT watched: the kernel has no Syscall User Dispatch");
+}
+
+Bytes tcn() { return tcn_model(); }
+Bytes gru() { return gru_model(); }
+Bytes lstm() { return lstm_model(); }
+
+// 10^5 frames in all for the skin that ships, as hosts call it; the others go through each path often.
+INSTANTIATE_TEST_SUITE_P(
+    Everything, RtGuard,
+    testing::Values(Scenario{"whisper_48k_fir", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 100000},
+                    Scenario{"whisper_48k_swaps", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 20000},
+                    Scenario{"whisper_44k1_libsamplerate", nullptr, "default", 44100, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
+                    Scenario{"whisper_44k1_best_stereo", nullptr, "default", 44100, 2, RTV_RESAMPLER_BEST, 0, true, 4000},
+                    Scenario{"whisper_16k_direct", nullptr, "default", 16000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
+                    Scenario{"whisper_48k_block_480", nullptr, "default", 48000, 1, RTV_RESAMPLER_FIR_SHORT, 480, true, 5000},
+                    Scenario{"whisper_hq_48k", nullptr, "hq", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
+                    Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
+                    Scenario{"tcn_22k05_medium", tcn, "", 22050, 2, RTV_RESAMPLER_MEDIUM, 0, false, 5000},
+                    Scenario{"gru_48k_swaps", gru, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 20000},
+                    Scenario{"lstm_96k_stereo", lstm, "", 96000, 2, RTV_RESAMPLER_AUTO, 0, false, 10000},
+                    Scenario{"controls_48k_swaps", control_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 20000},
+                    Scenario{"controls_8k", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
+                    Scenario{"overflow_48k", overflow_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+}  // namespace
+}  // namespace rtvoice::test
