@@ -14,6 +14,7 @@ import soundfile  # noqa: E402
 import torch  # noqa: E402
 
 from rtvoice.train.data import SETS, Crops, list_speech, render_teacher  # noqa: E402
+from rtvoice.train.grow import grow  # noqa: E402
 from rtvoice.train.loop import Run, load_student, train  # noqa: E402
 from rtvoice.train.losses import StftLoss, envelope_loss  # noqa: E402
 from rtvoice.train.teacher import BANDS, PERIOD, RATE, whisper  # noqa: E402
@@ -92,6 +93,19 @@ def test_losses_are_least_at_the_teachers_level() -> None:
     flat, level = torch.zeros(1, 10, BANDS), torch.ones(1, 1, 1)
     assert envelope_loss(flat, flat, level) == 0
     assert envelope_loss(flat - 1, flat, level) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_grown_body_computes_what_the_small_one_did() -> None:
+    small, large = student("default"), student("hq")
+    grow(small, large)
+    features = torch.randn(1, 50, BANDS + 1)
+    with torch.no_grad():
+        wanted = small.head(small.norm(small.body(small.enter(features))))
+        found = large.head(large.norm(large.body(large.enter(features))))
+    # The sixth block is new, and starts small.
+    assert (found - wanted).square().mean().sqrt() < 0.05 * wanted.square().mean().sqrt()
+    with pytest.raises(ValueError, match="twice as wide"):
+        grow(large, small)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     whisper.add_argument("--minutes", type=float, default=25.0, help="time to train (default 25)")
     whisper.add_argument("--steps", type=int, help="length in steps instead of minutes")
     whisper.add_argument("--seed", type=int, default=0)
+    whisper.add_argument("--start", type=Path, help="checkpoint of the default tier, for hq to grow out of")
     whisper.add_argument("--threads", type=int, default=1)
     whisper.add_argument("--workers", type=int, default=1, help="processes that render the teacher (default 1)")
     export = commands.add_parser("export-whisper", help="write a trained tier as a model file")
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
                 minutes=options.minutes,
                 steps=options.steps,
                 seed=options.seed,
+                start=options.start,
                 threads=options.threads,
                 workers=options.workers,
             )

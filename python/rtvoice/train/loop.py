@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from rtvoice.train.data import Augment, Batch, Crops, render_teacher
+from rtvoice.train.grow import grow
 from rtvoice.train.losses import StftLoss, whisper_loss
 from rtvoice.train.whisper import TIERS, WhisperStudent
 
 CROP = 32000  # samples of a training example, 2 s: five times the body's memory
 WARM_UP = 200  # steps
 AVERAGE = 0.998  # decay of the averaged weights, which are the ones exported
-EVERY = 200  # steps between a line in the log and a checkpoint
+EVERY = 100  # steps between a line in the log and a checkpoint
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Run:
         Length in steps instead: what makes two runs equal on machines of unequal speed.
     seed : int
         Of weights, crops and augmentation.
+    start : Path or None
+        Checkpoint of a smaller tier that a new run grows out of.
     threads, workers : int
         Threads of torch; processes that render the teacher.
     """
@@ -50,6 +53,7 @@ class Run:
     minutes: float = 25.0
     steps: int | None = None
     seed: int = 0
+    start: Path | None = None
     threads: int = 1
     workers: int = 1
 
@@ -91,6 +95,8 @@ def train(run: Run) -> Path:
     torch.manual_seed(run.seed)
     tier = TIERS[run.tier]
     model = WhisperStudent(tier)
+    if run.start:
+        grow(load_student(run.start), model, run.seed)
     average = deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=tier.rate, betas=(0.9, 0.98), weight_decay=0.01

@@ -45,7 +45,7 @@ class Tier:
 
 TIERS = {
     "default": Tier(channels=96, blocks=5, kernel=7, window=400, latency=80, batch=16, rate=2e-3),
-    "hq": Tier(channels=192, blocks=6, kernel=9, window=512, latency=160, batch=8, rate=1e-3),
+    "hq": Tier(channels=192, blocks=6, kernel=9, window=512, latency=160, batch=8, rate=6e-4),
 }
 
 
