@@ -4,12 +4,13 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PY := .venv/bin/python
 export JOBS
 
-.PHONY: help demo test bench format lint clean
+.PHONY: help demo test bench wheel format lint clean
 
 help:
 	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
 	@echo "make test     the whole test suite, C++ and Python"
 	@echo "make bench    the time of each frame on this machine"
+	@echo "make wheel    dist/*.whl, which runs without development packages"
 	@echo "make format   lay out the sources"
 	@echo "make lint     ruff, mypy, clang-format, import rules"
 	@echo "make clean    remove build/, dist/ and .venv/"
@@ -25,6 +26,10 @@ test:
 bench:
 	@scripts/setup.sh bench
 	@.venv/bin/rtvoice-bench --cold --tiers
+
+wheel:
+	@scripts/setup.sh wheel
+	@scripts/wheel.sh
 
 format:
 	@scripts/setup.sh lint

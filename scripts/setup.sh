@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what a make target needs: scripts/setup.sh demo|test|bench|lint. Finished steps leave a stamp and cost nothing the next time.
+# Installs what a make target needs: scripts/setup.sh demo|test|bench|wheel|lint. Finished steps leave a stamp and cost nothing the next time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${1:?usage: scripts/setup.sh demo|test|bench|lint}
+target=${1:?usage: scripts/setup.sh demo|test|bench|wheel|lint}
 venv=.venv
 stamps=$venv/.stamps
 jobs=${JOBS:-2}
@@ -103,7 +103,7 @@ build_tools() {
   pip_install "${tools[@]}" || die "the build tools cannot be installed (${tools[*]}); check the network or pip's index"
 }
 
-extras() { case $target in demo) echo demo ;; test) echo test ;; lint) echo dev ;; bench) echo plot ;; esac; }
+extras() { case $target in demo) echo demo ;; test) echo test ;; lint) echo dev ;; bench) echo plot ;; wheel) echo wheel ;; esac; }
 
 package_dependencies() {
   say "installing the Python packages of the extra '$(extras)'"

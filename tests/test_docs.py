@@ -1,0 +1,45 @@
+"""What the documentation shows: its Python runs, its links lead somewhere, its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtvoice.cli import build_parser
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "python.md"], ids=lambda p: p.name)
+def test_the_first_python_sample_runs(page: Path) -> None:
+    exec(compile(blocks(page, "python")[0], page.name, "exec"), {"frame": np.zeros(480, np.float32)})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [t for t in LINK.findall(page.read_text()) if not t.startswith(("http:", "https:"))]
+    missing = [t for t in targets if not (page.parent / t).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "cli.md"], ids=lambda p: p.name)
+def test_every_command_shown_exists(page: Path) -> None:
+    usage = build_parser().format_help()
+    shown = set(re.findall(r"^(?:## )?rtvoice ([a-z]+)", page.read_text(), re.MULTILINE))
+    assert shown
+    assert all(re.search(rf"^ +{command} ", usage, re.MULTILINE) for command in shown)
+
+
+def test_the_cli_page_names_every_render_option() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    for option in ("--model", "--tier", "--rate", "--block", "--seed", "--raw-latency"):
+        assert f"`{option}" in page
