@@ -149,10 +149,28 @@ def softplus(net, x):
     return net("Log", net("Add", net("Exp", x), np.float32(1)))
 
 
+def softplus_with_threshold(net, x):
+    return net("Where", net("Greater", x, np.float32(20)), x, net("Softplus", x))
+
+
+def leaky_relu(net, x):
+    return net("Where", net("Less", x, np.float32(0)), net("Mul", x, np.float32(0.2)), x)
+
+
+def elu(net, x):
+    grown = net("Mul", net("Sub", net("Exp", x), np.float32(1)), np.float32(0.8))
+    return net("Where", net("GreaterOrEqual", x, np.float32(0)), x, grown)
+
+
+def relu(net, x):
+    return net("Where", net("Greater", x, np.float32(0)), x, np.float32(0))
+
+
 @pytest.mark.parametrize(
     ("pattern", "op"),
     [(gelu_erf, "gelu"), (gelu_erf_another_order, "gelu"), (gelu_tanh, "gelu"), (silu, "silu"),
-     (silu_written_out, "silu"), (softplus, "softplus")],
+     (silu_written_out, "silu"), (softplus, "softplus"), (softplus_with_threshold, "softplus"),
+     (leaky_relu, "leaky_relu"), (elu, "elu"), (relu, "relu")],
 )  # fmt: skip
 def test_activations_written_out(pattern, op, net, imported):
     report = imported(net.model(net.narrow(pattern(net, net.wide()))))

@@ -1,4 +1,4 @@
-"""Rates, offsets and delays: causal padding in all its forms, lookahead, and lengths that are no multiple of a stride."""
+"""Rates, offsets and delays: causal padding in all its forms, lookahead, lengths that are no multiple of a stride."""
 
 from __future__ import annotations
 

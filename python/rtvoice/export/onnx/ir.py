@@ -1,7 +1,8 @@
 """The graph between ONNX and the model file: the ops of docs/model-format.md, and a few that rewriting must remove.
 
-The extra ops are `erf` and `channel_mean`. The second becomes a `linear` layer when no pattern has used it; the first
-is refused when it is left over.
+`channel_mean` becomes a `linear` layer when no pattern has used it. The others are refused when they are left over:
+`erf`, `positive` (x > 0) and `where` occur in activations that exporters write out, `gather_time` and `mul_time`
+(frames picked and weighted by position) in linear upsampling.
 """
 
 from __future__ import annotations
@@ -31,11 +32,20 @@ POINTWISE = PLAIN | {
     "snake",
     "affine",
     "erf",
+    "positive",
+    "where",
     "add",
     "sub",
     "mul",
     "div",
 }
+
+
+class Course:
+    """Numbers along time, one array per probe. Compared by identity, as nodes are."""
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        self.arrays = tuple(arrays)
 
 
 @dataclass(eq=False)

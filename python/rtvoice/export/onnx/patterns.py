@@ -10,7 +10,9 @@ import numpy as np
 from .ir import PLAIN, POINTWISE, Array, Node
 from .rewrite import Rule, Uses, affine_node, scale_of, shift_of
 
-_GRID = np.concatenate([np.linspace(-12.0, 12.0, 241), [-0.011, 0.013, 3.3333]])
+# Far enough out to see both sides of the threshold that torch's Softplus has at 20.
+_GRID = np.concatenate([np.linspace(-12.0, 12.0, 241), [-0.011, 0.013, 3.3333], np.linspace(-30.0, 30.0, 25)])
+_MINUS_ONE, _LEAST = int(np.argmin(np.abs(_GRID + 1.0))), int(np.argmin(_GRID))
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _LARGEST_CONE = 16
 
@@ -18,12 +20,12 @@ _PLAIN: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0.0), "tanh": np.tanh, "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "square": np.square, "abs": np.abs, "neg": np.negative,
     "reciprocal": np.reciprocal, "sin": np.sin, "cos": np.cos, "erf": _erf, "silu": lambda x: x / (1.0 + np.exp(-x)),
-    "softplus": lambda x: np.logaddexp(0.0, x),
+    "softplus": lambda x: np.logaddexp(0.0, x), "positive": lambda x: (x > 0).astype(np.float64),
 }  # fmt: skip
 _ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
 }  # fmt: skip
-_TARGETS: list[tuple[str, dict[str, str], Array]] = [
+_TARGETS: list[tuple[str, dict[str, object], Array]] = [
     ("gelu", {"approximate": "none"}, 0.5 * _GRID * (1.0 + _erf(_GRID / math.sqrt(2.0)))),
     (
         "gelu",
@@ -31,6 +33,7 @@ _TARGETS: list[tuple[str, dict[str, str], Array]] = [
         0.5 * _GRID * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (_GRID + 0.044715 * _GRID**3))),
     ),
     ("silu", {}, _GRID / (1.0 + np.exp(-_GRID))),
+    ("relu", {}, np.maximum(_GRID, 0.0)),
     ("softplus", {}, np.logaddexp(0.0, _GRID)),
 ]
 
@@ -51,7 +54,7 @@ def _by_values(node: Node, uses: Uses) -> Node | None:
     Exporters and authors write GELU in a dozen orders; comparing the function itself needs none of them listed. Two
     functions that agree to 1e-6 over the whole grid are the same for float32.
     """
-    if node.op not in ("mul", "log", "div", "affine", "softplus"):
+    if node.op not in ("mul", "log", "div", "affine", "softplus", "where"):
         return None
     cone = [node]
     frontier = _inputs(cone)
@@ -97,6 +100,10 @@ def _evaluate(node: Node, known: dict[int, Array], source: Node) -> Array | None
             result = given[0] * scale_of(node) + shift_of(node)
         elif node.op in _ARITHMETIC:
             result = _ARITHMETIC[node.op](given[0], given[1])
+        elif node.op == "where":
+            result = np.where(given[0] > 0, given[1], given[2])
+        elif node.op == "clip":
+            result = np.clip(given[0], node.attrs["min"], node.attrs["max"])
         elif node.op in _PLAIN:
             result = _PLAIN[node.op](given[0])
     if result is not None:
@@ -104,10 +111,15 @@ def _evaluate(node: Node, known: dict[int, Array], source: Node) -> Array | None
     return result
 
 
-def _match(values: Array) -> tuple[str, dict[str, str]] | None:
+def _match(values: Array) -> tuple[str, dict[str, object]] | None:
     if not np.isfinite(values).all():
         return None
-    for op, attrs, target in _TARGETS:
+    slope, depth = float(-values[_MINUS_ONE]), float(-values[_LEAST])
+    fitted: list[tuple[str, dict[str, object], Array]] = [
+        ("leaky_relu", {"alpha": slope}, np.where(_GRID > 0, _GRID, slope * _GRID)),
+        ("elu", {"alpha": depth}, np.where(_GRID > 0, _GRID, depth * np.expm1(np.minimum(_GRID, 0.0)))),
+    ]
+    for op, attrs, target in [*_TARGETS, *fitted]:
         if (np.abs(values - target) <= 1e-6 * (1.0 + np.abs(target))).all():
             return op, attrs
     return None
@@ -237,10 +249,49 @@ def _film(node: Node, uses: Uses) -> Node | None:
     return None
 
 
+def _linear_upsampling(node: Node, uses: Uses) -> Node | None:
+    """Recognise x[i] + w * (x[j] - x[i]) with positions i + w that advance by 1 / factor."""
+    if node.op != "add":
+        return None
+    for first, weighted in (node.inputs, node.inputs[::-1]):
+        if first.op != "gather_time" or weighted.op != "mul_time" or weighted.source.op != "sub":
+            continue
+        second, same = weighted.source.inputs
+        if second.op != "gather_time" or same is not first or second.source is not first.source:
+            continue
+        factor = first.rate / first.source.rate
+        if factor.denominator != 1:
+            continue
+        for coordinates, offset in (("half_pixel", 0.5), ("asymmetric", 0.0)):
+            probes = zip(
+                first.attrs["frames"].arrays,
+                second.attrs["frames"].arrays,
+                weighted.attrs["numbers"].arrays,
+                strict=True,
+            )
+            if all(_interpolates(*arrays, int(factor), offset) for arrays in probes):
+                source = first.source
+                attrs = {"factor": int(factor), "mode": "linear", "coordinates": coordinates}
+                return Node("upsample", [source], source.channels, first.rate, attrs, {}, node.origin, node.label)
+    return None
+
+
+def _interpolates(low: Array, high: Array, weight: Array, factor: int, offset: float) -> bool:
+    count = len(low) - factor  # at the end the last frame is repeated, which no stream knows yet
+    if not (len(high) == len(low) == len(weight) and count > 0):
+        return False
+    place = np.maximum((np.arange(count) + offset) / factor - offset, 0.0)
+    weight = weight[:count].astype(np.float64)
+    # float32 positions: their error grows with the position, as the exporter computes them.
+    near = np.abs(low[:count] + weight - place) <= 1e-6 * (1.0 + place)
+    return bool(near.all() and ((high[:count] == low[:count] + 1) | (weight == 0)).all())
+
+
 PATTERNS: list[tuple[str, Rule]] = [
     ("square", _square),
     ("silu", _silu),
     ("activation by its values", _by_values),
+    ("linear upsampling", _linear_upsampling),
     ("snake", _snake),
     ("norm over channels", _norm),
     ("scale and shift into the norm", _weighted_norm),

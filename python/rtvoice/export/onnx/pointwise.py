@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Array, Node
+from .ir import Array, Course, Node
 from .layout import padded_rank, steady
+from .refusals import ADVICE
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import Call, RefusalError, lowers
 
@@ -230,8 +231,51 @@ def _extreme(call: Call) -> Value:
     return result
 
 
+@lowers("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+def _compare(call: Call) -> Value:
+    # Equality is a single point of an activation written out, where both sides agree; the parity check sees the rest.
+    first, second = call.inputs[0], call.inputs[1]
+    if call.op.startswith("Less"):
+        first, second = second, first
+    return pointwise(call, arithmetic(call, "sub", first, second), "positive")
+
+
+@lowers("Where")
+def _where(call: Call) -> Value:
+    condition = call.inputs[0]
+    if not isinstance(condition, Stream) or condition.node.op != "positive":
+        call.refuse(*ADVICE["Where"])
+    assert isinstance(condition, Stream)
+    sides = []
+    for value in call.inputs[1:3]:
+        side = affine(call, condition, 0.0, steady(value, condition)) if isinstance(value, Known) else value
+        if not isinstance(side, Stream) or side.index.shape != condition.index.shape:
+            call.refuse(*ADVICE["Where"])
+        assert isinstance(side, Stream)
+        sides.append(in_order(side, call.emit))
+    node = call.emit.node("where", in_order(condition, call.emit), *sides)
+    return fresh(node, condition.index.shape, condition.time, condition.lengths)
+
+
+def _course(value: Known, stream: Stream) -> Course | None:
+    """Return numbers that change along time only, as linear interpolation has them."""
+    found = []
+    for probe in range(len(stream.lengths)):
+        array, axis = value.at(probe), stream.time
+        axis = None if axis is None else axis - stream.rank + array.ndim
+        if axis is None or axis < 0 or array.size <= 1 or array.shape[axis] != array.size:
+            return None
+        found.append(array.ravel())
+    return None if all((array == array[0]).all() for array in found) else Course(found)
+
+
 def arithmetic(call: Call, op: str, a: Value | None, b: Value | None) -> Stream:
     """Add, subtract, multiply or divide; a constant on either side becomes scale and shift."""
+    for stream, value in ((a, b), (b, a)):
+        if op == "mul" and isinstance(stream, Stream) and isinstance(value, Known):
+            course = _course(value, stream)
+            if course is not None:
+                return stream.over(call.emit.node("mul_time", stream.node, numbers=course))
     if isinstance(a, Stream) and isinstance(b, Stream):
         return _between(call, op, a, b)
     if isinstance(a, Stream) and isinstance(b, Known):

@@ -39,7 +39,7 @@ ADVICE: dict[str, tuple[str, str]] = {
     "ConvInteger": ("is quantised arithmetic", "export the float model"),
     "QLinearConv": ("is quantised arithmetic", "export the float model"),
     "MatMulInteger": ("is quantised arithmetic", "export the float model"),
-    "Where": ("chooses by data", "use Clip, Relu or a sigmoid gate"),
+    "Where": ("chooses by data, outside the patterns known", "use Clip, Relu or a sigmoid gate"),
     "Erf": ("stands outside the patterns known (GELU)", "use Gelu or tanh"),
     "Sign": ("is not among the streaming ops", "use tanh(k*x)"),
     "Einsum": ("is not supported", "write it as MatMul, Conv or Mul"),

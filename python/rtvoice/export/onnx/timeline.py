@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from .ir import Array
+from .ir import Array, Course
 from .layout import FROZEN, axes_of
 from .values import Known, Stream, Value, in_order
 from .walk import Call, lowers
@@ -102,15 +102,20 @@ def decimate(call: Call, stream: Stream, step: int, start: int, lengths: tuple[i
 @lowers("Gather")
 def _gather(call: Call) -> Value:
     stream = call.stream()
-    axis = call.attr("axis", 0) % stream.rank
+    return gather(call, stream, call.attr("axis", 0) % stream.rank, call.per_probe(1, "index"))
+
+
+def gather(call: Call, stream: Stream, axis: int, picks: list[Array]) -> Stream:
+    """Pick channels in any order, or frames in an order that a stream can have."""
     if axis != stream.time:
-        index = call.required(1, "index").astype(np.int64)
+        if any(not np.array_equal(pick, picks[0]) for pick in picks):
+            call.refuse("picks channels by the length of the recording", "export it again")
+        index = picks[0].astype(np.int64)
         taken = stream.index.take(index % stream.index.shape[axis], axis)
         time = stream.time
         if time is not None and time > axis:
             time += index.ndim - 1
         return replace(stream, index=taken, time=time)
-    picks = call.per_probe(1, "index")
     frames = [pick.astype(np.int64) % length for pick, length in zip(picks, stream.lengths, strict=True)]
     if picks[0].size == 1 and all(
         int(frame.ravel()[0]) == length - 1 for frame, length in zip(frames, stream.lengths, strict=True)
@@ -129,8 +134,19 @@ def _gather(call: Call) -> Value:
     factor = round(counts[0] / stream.lengths[0])
     if factor > 1 and all(np.array_equal(frame, np.arange(len(frame)) // factor) for frame in frames):
         return repeat(call, stream, factor, counts)
-    call.refuse("picks frames in an order that no stream has", "use slices with a constant step, or Resize")
-    raise AssertionError
+    # Half of a linear interpolation, if the pattern for it finds the other half.
+    rate = stream.node.rate * max(factor, 1)
+    node = call.emit.node("gather_time", stream.node, rate=rate, frames=Course(frames))
+    return replace(stream, node=node, lengths=counts)
+
+
+@lowers("GatherND")
+def _gather_nd(call: Call) -> Value:
+    stream = call.stream()
+    indices = call.per_probe(1, "indices")
+    if call.attr("batch_dims", 0) or any(index.shape[-1] != 1 for index in indices):
+        call.refuse("picks single numbers", "use Gather or Slice along one axis")
+    return gather(call, stream, 0, [index[..., 0] for index in indices])
 
 
 def repeat(call: Call, stream: Stream, factor: int, lengths: tuple[int, ...]) -> Stream:

@@ -13,8 +13,18 @@ from rtvoice.errors import ModelError
 from rtvoice.graph import GraphBuilder, Tensor
 
 from .ir import Array, Node, topological
+from .refusals import ADVICE
 
 _RANGE = 1e6  # of a parameter whose file says nothing about it
+
+
+_LEFT_OVER = {
+    "erf": "; ".join(ADVICE["Erf"]),
+    "positive": "; ".join(ADVICE["Where"]),
+    "where": "; ".join(ADVICE["Where"]),
+    "gather_time": "picks frames in an order that no stream has; use slices with a constant step, or Resize",
+    "mul_time": "uses a constant that changes along the recording; make it an input, or remove it",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,9 @@ def write(
         options: dict[str, Any] = {"min": -_RANGE, "max": _RANGE, **parameters.get(node.label, {})}
         taken.add(node.label)
         tensors[id(node)] = builder.parameter(node.label, size=node.channels, **options)
+    left = [f"{node.origin}: {_LEFT_OVER[node.op]}" for node in order if node.op in _LEFT_OVER]
+    if left:
+        raise ModelError(left[0] if len(left) == 1 else f"{len(left)} nodes cannot be imported. " + " | ".join(left))
     for node in order:
         if node.op in ("input", "parameter"):
             continue
@@ -85,8 +98,6 @@ def _row(node: Node) -> tuple[str, dict[str, Any]]:
     if node.op == "channel_mean":
         channels = node.source.channels
         return "linear", {"weight": np.full((1, channels), 1.0 / channels)}
-    if node.op == "erf":
-        raise ModelError(f"{node.origin}: stands outside the patterns known (GELU); use Gelu or tanh")
     return node.op, {**node.attrs, **node.weights}
 
 
