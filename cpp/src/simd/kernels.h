@@ -3,6 +3,10 @@
 // All activations are time-major, [rows][ld] floats, one frame per row; `ld` >= channels is the distance between rows.
 // Lanes between the channel count and `ld` hold finite values that meet zero weights. Each output element has one
 // summation order, whatever `rows` is, so that cutting a stream differently gives the same bits.
+//
+// Kernels read and write exactly what their arguments name: padding beyond `cols` or `channels` is never touched. Any alignment works; packed
+// weights on 64-byte boundaries are read without split cache lines. An output may be one of the inputs only where it says so, and then with the
+// same row distance. Nothing allocates, locks or throws [audio-thread], but for gemm_pack and the functions that find tables [main-thread].
 #pragma once
 
 #include <cstddef>
@@ -20,7 +24,7 @@ struct Epilogue {
   Unary act = Unary::kNone;
   bool residual_before_act = false;
   float a = 0.0f, b = 0.0f;          // leaky_relu/elu alpha, softplus beta, clip min and max
-  const float* residual = nullptr;   // [rows][residual_ld], or none
+  const float* residual = nullptr;   // [rows][residual_ld], or none; may be the output itself
   size_t residual_ld = 0;
 };
 
@@ -39,13 +43,13 @@ struct GemmArgs {
   const float* weights;       // from gemm_pack
   const float* bias;          // cols floats, or null
   const PanelRange* ranges;   // one per panel of gemm_panel_cols(cols) outputs, or null: all of every segment
-  float* out;
+  float* out;                 // never an input of the product
   size_t out_ld;              // >= cols
-  size_t rows, cols;          // cols counts padded columns: all of them are written
+  size_t rows, cols;          // cols counts padded columns: 1, 4, 8 or a multiple of 16; all of them are written
   Epilogue epilogue;
 };
 
-// out[r][c] = epilogue(bias[c] + sum_k tap[k][r*row_step + c] * w[k*weights_ld + c])
+// out[r][c] = epilogue(bias[c] + sum_k tap[k][r*row_step + c] * w[k*weights_ld + c]). Any number of columns.
 struct DepthwiseArgs {
   const float* const* tap;    // num_taps pointers into the input, row 0
   size_t num_taps;
@@ -187,7 +191,7 @@ struct Kernels {
 
   size_t (*gemm_panel_cols)(size_t cols) noexcept;               // columns of a (full) panel for this many padded columns
   size_t (*gemm_packed_floats)(size_t depth, size_t cols) noexcept;
-  // w is [depth][cols], depth = num_segments*seg_len. Main thread.
+  // w is [depth][cols], depth = num_segments*seg_len. The packed order differs between tables: pack with the table that will run. [main-thread]
   void (*gemm_pack)(const float* w, size_t depth, size_t cols, float* packed) noexcept;
 
   void (*gemm)(const GemmArgs&) noexcept;
