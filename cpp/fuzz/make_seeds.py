@@ -66,7 +66,7 @@ def recurrent() -> GraphBuilder:
 def pointwise() -> GraphBuilder:
     """Every op on one value, three streams joined."""
     rng = np.random.default_rng(3)
-    b = GraphBuilder(name="pointwise", sample_rate=8000, hop=10, latency=3)
+    b = GraphBuilder(name="pointwise", sample_rate=8000, hop=10, latency=4)
     x: Tensor = b.node("affine", b.input(), scale=_weights(rng, 1), shift=_weights(rng, 1))
     for op in PLAIN:
         x = b.node(op, x)

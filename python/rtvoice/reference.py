@@ -322,7 +322,7 @@ def _expand(control: F64, frames: int, length: int) -> F64:
     now = control[np.minimum(np.arange(hops), len(control) - 1)]
     before = np.concatenate([now[:1], now[:-1]])
     share = (np.arange(1, frames + 1) / frames)[None, :, None]
-    return (before[:, None, :] + (now - before)[:, None, :] * share).reshape(hops * frames, -1)[:length]
+    return _f64((before[:, None, :] + (now - before)[:, None, :] * share).reshape(hops * frames, -1)[:length])
 
 
 def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: int) -> F64:
