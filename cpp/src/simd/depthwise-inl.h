@@ -39,19 +39,19 @@ HWY_INLINE void depthwise_part(const DepthwiseArgs& args, size_t row, size_t col
 }
 
 // A tile of sums becomes output.
-HWY_INLINE void depthwise_finish(const DepthwiseArgs& args, size_t row, size_t col, size_t rows, size_t cols, float* sums, size_t sums_ld) noexcept {
+HWY_INLINE void depthwise_finish(const DepthwiseArgs& args, size_t row, size_t col, size_t rows, size_t cols, float* sums) noexcept {
   const Epilogue& e = args.epilogue;
   const float* residual = e.residual ? e.residual + row * e.residual_ld + col : nullptr;
   if (residual && e.residual_before_act) {
     for (size_t i = 0; i < rows; ++i) {
       columns(cols, [&](auto io, size_t c) HWY_ATTR {
-        float* s = sums + i * sums_ld + c;
+        float* s = sums + i * cols + c;
         io.store(hn::Add(io.load(s), io.load(residual + i * e.residual_ld + c)), s);
       });
     }
     residual = nullptr;
   }
-  finish_tile(e.act, e.a, e.b, {sums, sums_ld, args.out + row * args.out_ld + col, args.out_ld, residual, e.residual_ld, rows, cols});
+  finish_tile(e, {sums, args.out + row * args.out_ld + col, args.out_ld, residual, e.residual_ld, rows, cols});
 }
 
 template <size_t kRows, size_t kVectors>
@@ -61,7 +61,7 @@ HWY_INLINE void depthwise_step(const DepthwiseArgs& args, size_t row, size_t col
   }
   alignas(64) float sums[kRows * kVectors * kLanes];
   depthwise_tile<kRows, kVectors>(args, row, col, sums, kVectors * kLanes);
-  depthwise_finish(args, row, col, kRows, kVectors * kLanes, sums, kVectors * kLanes);
+  depthwise_finish(args, row, col, kRows, kVectors * kLanes, sums);
 }
 
 // Rows outside, columns inside: memory is walked in its own order. Eight accumulators in every shape.
@@ -75,7 +75,7 @@ HWY_INLINE void depthwise_rows(const DepthwiseArgs& args, size_t row) noexcept {
     alignas(64) float sums[kLanes];
     for (size_t i = 0; i < kRows; ++i) {
       depthwise_part(args, row + i, col, args.cols - col, sums);
-      depthwise_finish(args, row + i, col, 1, args.cols - col, sums, kLanes);
+      depthwise_finish(args, row + i, col, 1, args.cols - col, sums);
     }
   }
 }

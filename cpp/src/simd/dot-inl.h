@@ -85,7 +85,7 @@ HWY_NOINLINE void gemm_single(const GemmArgs& args) noexcept {
     if (residual && e.residual_before_act) {
       for (size_t i = 0; i < n; ++i) sums[i] += residual[i * e.residual_ld];
     }
-    finish_tile(e.act, e.a, e.b, {sums, n, sums, n, nullptr, 0, 1, n});
+    activate(e.act, e.a, e.b, sums, nullptr, sums, n);
     if (residual && !e.residual_before_act) {
       for (size_t i = 0; i < n; ++i) sums[i] += residual[i * e.residual_ld];
     }

@@ -84,7 +84,7 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
     RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::Store(acc[i][j], d, sums + (i * kVectors + j) * kN);
   }
   const float* after = e.residual_before_act || !e.residual ? nullptr : e.residual + at.row * e.residual_ld + at.col;
-  finish_tile(e.act, e.a, e.b, {sums, kVectors * kN, out, args.out_ld, after, e.residual_ld, kRows, kVectors * kN});
+  finish_tile(e, {sums, out, args.out_ld, after, e.residual_ld, kRows, kVectors * kN});
 }
 
 // Rows in tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1.

@@ -101,8 +101,8 @@ void glu(const GluArgs& args) noexcept {
   for (size_t r = 0; r < args.rows; ++r) {
     for (size_t c = 0; c < args.cols; c += kChunk) {
       const size_t n = min_size(kChunk, args.cols - c);
-      finish_tile(args.a, 0.0f, 0.0f, {args.in_a + r * args.in_ld + c, n, a, n, nullptr, 0, 1, n});
-      finish_tile(args.b, 0.0f, 0.0f, {args.in_b + r * args.in_ld + c, n, b, n, nullptr, 0, 1, n});
+      activate(args.a, 0.0f, 0.0f, args.in_a + r * args.in_ld + c, nullptr, a, n);
+      activate(args.b, 0.0f, 0.0f, args.in_b + r * args.in_ld + c, nullptr, b, n);
       float* out = args.out + r * args.out_ld + c;
       columns(n, [&](auto io, size_t i) HWY_ATTR { io.store(hn::Mul(io.load(a + i), io.load(b + i)), out + i); });
     }
