@@ -108,6 +108,18 @@ def _random(count: int, rng: np.random.Generator) -> list[int]:
     return sizes
 
 
+def shortened(sizes: Sequence[int], count: int) -> list[int]:
+    """Return the frames that lie within `count` samples."""
+    out: list[int] = []
+    left = count
+    for size in sizes:
+        out.append(min(size, left))
+        left -= out[-1]
+        if not left:
+            break
+    return out
+
+
 def stream_audio(model: Model, signal: F32, sizes: Sequence[int], *, dirty: bool = False) -> tuple[F32, int]:
     """Run the engine over a signal in frames of `sizes`; return what came out and how many samples late it is."""
     from rtvoice.engine import Engine

@@ -135,6 +135,26 @@ def test_float16_models_keep_their_weights_and_run_in_float32(make_net, imported
     assert {array.dtype for node in graph.nodes for array in node.weights.values()} == {np.dtype(np.float16)}
 
 
+def test_float16_weights_keep_their_type_when_channels_move(make_net, imported):
+    net = make_net(dtype=np.float16)
+    y = net("Reshape", net.wide(), net.ints(1, 2, 3, -1))
+    y = net("Reshape", net("Transpose", y, perm=[0, 2, 1, 3]), net.ints(1, 6, -1))
+    model = net.model(net.narrow(y))
+    imported(model)
+    graph = import_onnx(model).builder.graph()
+    assert {array.dtype for node in graph.nodes for array in node.weights.values()} == {np.dtype(np.float16)}
+
+
+def test_names_that_a_model_file_does_not_allow(make_net, imported):
+    net = make_net()
+    gain = net.input("mix", (1, 1, 1))
+    weight = net.array(net.random(1, 1, 3), "\u00e4" * 300 + ".weight")
+    net("Mul", net("Conv", net.x, weight, pads=[2, 0]), gain)
+    net.nodes[-1].output[0] = "\u00f6ut"
+    report = imported(net.model("\u00f6ut"))
+    assert report.parameters == ["mix_input"] and list(report.outputs) == ["_ut"]
+
+
 def test_float16_weights_behind_casts(net, imported):
     weight = net("Cast", net.random(6, 6, 3).astype(np.float16), to=1)
     imported(net.model(net.narrow(net("Conv", net.wide(), weight, pads=[2, 0]))))

@@ -157,8 +157,8 @@ MODELS = {
     "constants": lambda: between(Apply(lambda x: (1 - x) * 0.5 / (x * x + 1.0) - torch.rsqrt(x.abs() + 1))),
 }
 ACTIVATIONS = [
-    "ELU", "GELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "Mish", "PReLU", "ReLU", "ReLU6", "SELU", "SiLU",
-    "Sigmoid", "Softplus", "Softsign", "Tanh",
+    "ELU", "GELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "Mish", "PReLU", "ReLU", "ReLU6", "SELU",
+    "SiLU", "Sigmoid", "Softplus", "Softsign", "Tanh",
 ]  # fmt: skip
 # torch's newer exporter freezes the time axis of these, with or without saying so.
 FROZEN = {"gru", "gru of two layers", "lstm", "strided gru"}
@@ -246,6 +246,22 @@ def test_dynamo_exporter_with_many_layers(imported):
 def test_dynamo_exporter_with_a_recurrent_layer_and_a_fixed_length(imported):
     """It freezes the time axis; what it wrote is the same network for every length all the same."""
     assert imported(dynamo(build("gru"), dynamic=False)).static_length == LENGTH
+
+
+def test_dynamo_exporter_declares_a_wrong_output_length(imported):
+    """With a stride before the recurrent layer it keeps the time axis free, but declares the example's length."""
+    import onnx
+
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        nn.Conv1d(1, 8, 4, stride=4),
+        OverChannels(nn.GRU(8, 8, batch_first=True)),
+        nn.ConvTranspose1d(8, 1, 4, stride=4),
+    )
+    data = dynamo(module.eval())
+    declared = onnx.load_from_string(data).graph.output[0].type.tensor_type.shape.dim[2]
+    assert declared.dim_value == LENGTH or declared.dim_param
+    assert imported(data).static_length is None
 
 
 def test_legacy_exporter_with_a_fixed_length(imported):

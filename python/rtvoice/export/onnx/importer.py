@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -13,7 +13,7 @@ from rtvoice.errors import ModelError
 from rtvoice.graph import GraphBuilder
 
 from . import dense, layout, norms, pointwise, recurrent, timeline  # noqa: F401  (they register what they lower)
-from .inputs import Reading, open_inputs, readings
+from .inputs import Reading, clean, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
 from .report import ImportReport
@@ -117,7 +117,7 @@ def _import(source: Source, options: dict[str, Any]) -> Imported:
         raise ModelError(f"{label}: {error}") from None
     outs, notes = _outputs(walk, source, label)
     nodes, fused = _rewritten([out.node for out in outs])
-    outs = [Out(out.name, node, out.kind, out.time) for out, node in zip(outs, nodes, strict=True)]
+    outs = [replace(out, node=node) for out, node in zip(outs, nodes, strict=True)]
     steps = quantum(nodes)
     hop = steps if options["hop"] is None else int(options["hop"])
     if hop < 1 or hop % steps:
@@ -182,7 +182,7 @@ def _outputs(walk: Walk, source: Source, label: str) -> tuple[list[Out], list[st
                 f"output '{name}' has {node.channels} channels at the audio's rate; only its newest frame can be read"
             )
         audio = audio or is_audio
-        outs.append(Out(name, node, "audio" if is_audio else "value", value.time))
+        outs.append(Out(clean(name), name, node, "audio" if is_audio else "value", value.time))
     if not outs:
         raise ModelError(f"{label}: has no output that depends on its input; export it again")
     return outs, notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,6 +17,13 @@ from .values import Stream, fresh
 # Multiples of every small stride, so that each layer has whole frames; short enough to fold a tensor of that length.
 PROBES = (2 * 38400, 3 * 38400)
 _LARGEST_PARAMETER = 4096
+_RESERVED = ("audio", "mix")
+
+
+def clean(name: str) -> str:
+    """Return a name that the model file allows: printable ASCII, not too long, and none of the engine's own."""
+    name = re.sub(r"[^\x20-\x7e]", "_", name)[:96] or "unnamed"
+    return f"{name}_input" if name in _RESERVED else name
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def open_inputs(source: Source, reading: Reading) -> dict[str, Stream]:
             continue
         shape = parameter_shape(port, reading)
         size = int(np.prod(shape, dtype=np.int64))
-        node = Node("parameter", [], size, Fraction(0), label=port.name)
+        node = Node("parameter", [], size, Fraction(0), label=clean(port.name))
         streams[port.name] = fresh(node, shape, None, reading.probes)
     return streams
 

@@ -16,6 +16,9 @@ FROZEN = "export with a dynamic time axis; where a recurrent layer freezes it, u
 
 @lowers("Identity", "Dropout")
 def _identity(call: Call) -> Value:
+    training = call.array(2, "training mode") if call.op == "Dropout" else None
+    if training is not None and training.any():
+        call.refuse("is in training mode", "call model.eval() before the export")
     return call.stream()
 
 

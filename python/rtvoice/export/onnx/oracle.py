@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rtvoice.errors import ModelError
 
 from .importer import Imported
-from .inputs import parameter_shape
+from .inputs import clean, parameter_shape
 from .source import require_onnx
 
 F64 = NDArray[np.float64]
@@ -85,12 +85,12 @@ class Oracle:
             if port.name == reading.audio.name:
                 feeds[port.name] = samples.reshape(reading.shape(len(samples))).astype(np.float32)
             else:
-                given = (parameters or {}).get(port.name, 0.0)
+                given = (parameters or {}).get(clean(port.name), 0.0)
                 shape = parameter_shape(port, reading)
                 feeds[port.name] = (
                     np.broadcast_to(np.ravel(given), (int(np.prod(shape)),)).reshape(shape).astype(np.float32)
                 )
-        names = [out.name for out in self._imported.outputs]
+        names = [out.source for out in self._imported.outputs]
         if self._session is not None:
             types = {item.name: item.type for item in self._session.get_inputs()}
             feeds = {

@@ -53,3 +53,8 @@ def unsupported(op: str, domain: str = "") -> tuple[str, str]:
     if domain and domain != "ai.onnx":
         return f"belongs to '{domain}'", "export with standard ONNX operators only"
     return "is not supported", "see docs/import.md for the operators that are, and rewrite this one with them"
+
+
+def cannot_stream(op: str, domain: str = "") -> bool:
+    """Tell whether an operator is refused whatever it reads."""
+    return (op in ADVICE and op != "If") or domain not in ("", "ai.onnx")

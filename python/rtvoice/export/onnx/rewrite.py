@@ -170,8 +170,10 @@ def _choose_in_weights(node: Node, uses: Uses) -> Node | None:
     index = _selection(node.source)
     if index is None:
         return None
-    weight = node.weights["weight"].astype(np.float64)
-    moved = np.zeros((weight.shape[0], node.source.source.channels, *weight.shape[2:]))
+    weight = node.weights["weight"]
+    repeated = len(np.unique(index[index >= 0])) < np.count_nonzero(index >= 0)
+    kind = np.float64 if repeated else weight.dtype
+    moved = np.zeros((weight.shape[0], node.source.source.channels, *weight.shape[2:]), kind)
     for place in np.flatnonzero(index >= 0):
         moved[:, index[place]] += weight[:, place]
     return copy_of(node, inputs=[node.source.source], weights={**node.weights, "weight": moved})

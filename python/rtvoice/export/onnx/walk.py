@@ -10,7 +10,7 @@ import numpy as np
 
 from .fold import fold
 from .ir import Array, Emitter, Node
-from .refusals import unsupported
+from .refusals import cannot_stream, unsupported
 from .source import Source, require_onnx, to_array
 from .values import Known, Refused, Stream, Value, in_order, known
 
@@ -164,6 +164,9 @@ class Walk:
                 raise RefusalError(f"reads '{name}', which nothing makes", "the file is damaged; export it again")
             inputs.append(self.values[name] if name else None)
         if any(isinstance(value, Refused) for value in inputs):
+            # What cannot stream whatever it reads is named all the same: one message tells all there is to change.
+            if cannot_stream(node.op_type, node.domain) and node.op_type not in HANDLERS:
+                raise RefusalError(*unsupported(node.op_type, node.domain))
             return [Refused()] * len(node.output)
         if node.op_type == "If" and isinstance(inputs[0], Known):
             return self._branch(node, inputs[0])

@@ -12,6 +12,7 @@ import numpy as np
 from rtvoice.errors import ModelError
 from rtvoice.graph import GraphBuilder, Tensor
 
+from .inputs import clean
 from .ir import Array, Node, topological
 from .refusals import ADVICE
 
@@ -29,9 +30,10 @@ _LEFT_OVER = {
 
 @dataclass(frozen=True)
 class Out:
-    """An output: its name in the ONNX file, its node, and how its axes lie there."""
+    """An output: its name, its name in the ONNX file, its node, and how its axes lie there."""
 
     name: str
+    source: str
     node: Node
     kind: str
     time: int | None
@@ -62,6 +64,15 @@ def write(
     half
         Whether to round float32 weights to float16.
     """
+    try:
+        _write(builder, outputs, parameters, half)
+    except ValueError as error:
+        raise ModelError(str(error)) from None
+
+
+def _write(
+    builder: GraphBuilder, outputs: Sequence[Out], parameters: Mapping[str, Mapping[str, Any]], half: bool
+) -> None:
     tensors: dict[int, Tensor] = {}
     taken: set[str] = {"audio"}
     order = topological([out.node for out in outputs])
@@ -83,7 +94,7 @@ def write(
             continue
         op, options = _row(node)
         weights = {role: _storable(array, half) for role, array in options.items() if isinstance(array, np.ndarray)}
-        name = _free(node.label or op, taken)
+        name = _free(clean(node.label or op), taken)
         try:
             inputs = [tensors[id(item)] for item in node.inputs]
             tensors[id(node)] = builder.node(op, *inputs, name=name, **{**options, **weights})
