@@ -2,8 +2,9 @@
 //
 //   kernel_bench [--isa AVX3] [--rounds 30] [--filter tcn] [--json] [--floor 60]
 //
-// Every round runs each case once, so that all share the machine's moods; figures are medians of the rounds' ratios, in thread CPU time.
-// --floor fails the run when a case with multiply-adds stays below that share of the peak: one spilled accumulator costs two thirds of it.
+// Every round runs each case once, so that all share the machine's moods; figures are medians of the rounds' ratios, in
+// thread CPU time. --floor fails the run when a case with multiply-adds stays below that share of the peak: one spilled
+// accumulator costs two thirds of it.
 #include <time.h>
 
 #include <algorithm>
@@ -66,11 +67,12 @@ struct LayerShape {
 Case gemm_case(const Kernels& k, const LayerShape& s) {
   const size_t depth = s.in * s.taps, history = s.dilation * (s.taps - 1);
   const size_t packed = (k.gemm_packed_floats(depth, s.out) + 15) / 16 * 16;
-  auto input = floats((history + s.rows) * s.in), weights = floats(packed * s.layers), bias = floats(s.out), out = floats(s.rows * s.out),
-       residual = floats(s.rows * s.out);
+  auto input = floats((history + s.rows) * s.in), weights = floats(packed * s.layers), bias = floats(s.out),
+       out = floats(s.rows * s.out), residual = floats(s.rows * s.out);
   auto segments = std::make_shared<std::vector<const float*>>();
   for (size_t t = 0; t < s.taps; ++t) segments->push_back(input.get() + t * s.dilation * s.in);
-  GemmArgs args{segments->data(), s.taps, s.in, s.in, nullptr, bias.get(), nullptr, out.get(), s.out, s.rows, s.out, {}};
+  GemmArgs args{segments->data(), s.taps,    s.in,  s.in,   nullptr, bias.get(),
+                nullptr,          out.get(), s.out, s.rows, s.out,   {}};
   args.epilogue.act = s.act;
   args.epilogue.residual = s.residual ? residual.get() : nullptr;
   args.epilogue.residual_ld = s.out;
@@ -89,7 +91,8 @@ Case gemm_case(const Kernels& k, const LayerShape& s) {
 }
 
 Case depthwise_case(const Kernels& k, const char* name, size_t cols, size_t taps, size_t rows) {
-  auto input = floats((taps + rows) * cols), weights = floats(taps * cols), bias = floats(cols), out = floats(rows * cols);
+  auto input = floats((taps + rows) * cols), weights = floats(taps * cols), bias = floats(cols),
+       out = floats(rows * cols);
   auto tap = std::make_shared<std::vector<const float*>>();
   for (size_t t = 0; t < taps; ++t) tap->push_back(input.get() + t * cols);
   const DepthwiseArgs args{tap->data(), taps, cols, weights.get(), cols, bias.get(), out.get(), cols, rows, cols, {}};
@@ -142,27 +145,44 @@ std::vector<Case> make_cases(const Kernels& k) {
     (void)sink;
   };
   const Unary none = Unary::kNone, relu = Unary::kRelu, tanh = Unary::kTanh;
-  for (const LayerShape& s : {
-           LayerShape{"tcn64_t160", 64, 64, 3, 16, 160, none, false, 1}, {"tcn64_t160_relu", 64, 64, 3, 16, 160, relu, false, 1},
-           {"tcn64_t160_tanh_res", 64, 64, 3, 16, 160, tanh, true, 1},   {"tcn64_t160_silu", 64, 64, 3, 16, 160, Unary::kSilu, false, 1},
-           {"tcn128_t160_tanh_res", 128, 128, 3, 16, 160, tanh, true, 1}, {"tcn32_t160_tanh_res", 32, 32, 3, 16, 160, tanh, true, 1},
-           {"tcn16_t160_tanh_res", 16, 16, 3, 16, 160, tanh, true, 1},   {"tcn8_t160_tanh_res", 8, 8, 3, 16, 160, tanh, true, 1},
-           {"tcn8_t160_relu", 8, 8, 3, 16, 160, relu, false, 1},         {"tcn96_t160_relu", 96, 96, 3, 16, 160, relu, false, 1},
-           {"tcn48_t160_relu", 48, 48, 3, 16, 160, relu, false, 1},
-           {"tcn64_t12_tanh_res", 64, 64, 3, 16, 12, tanh, true, 14},    {"tcn64_t4_tanh_res", 64, 64, 3, 16, 4, tanh, true, 14},
-           {"tcn64_t1_tanh_res", 64, 64, 3, 16, 1, tanh, true, 14},      {"tcn16_t1_tanh", 16, 16, 3, 16, 1, tanh, true, 20},
-           {"gemv32_k2_t1", 32, 64, 2, 1, 1, none, false, 20},
-           {"gemv128_k3_t1_l2", 128, 128, 3, 1, 1, none, false, 4},      {"gemv256_k3_t1_l3", 256, 256, 3, 1, 1, none, false, 8},
-           {"gemm256_k3_t2_l3", 256, 256, 3, 1, 2, none, false, 8},      {"gemm256_k3_t4_l3", 256, 256, 3, 1, 4, none, false, 8},
-           {"strided_32_64_s10", 320, 64, 2, 1, 48, none, false, 1},     {"pointwise_256_512_t160", 256, 512, 1, 1, 160, relu, false, 1}}) {
+  for (const LayerShape& s : {LayerShape{"tcn64_t160", 64, 64, 3, 16, 160, none, false, 1},
+                              {"tcn64_t160_relu", 64, 64, 3, 16, 160, relu, false, 1},
+                              {"tcn64_t160_tanh_res", 64, 64, 3, 16, 160, tanh, true, 1},
+                              {"tcn64_t160_silu", 64, 64, 3, 16, 160, Unary::kSilu, false, 1},
+                              {"tcn128_t160_tanh_res", 128, 128, 3, 16, 160, tanh, true, 1},
+                              {"tcn32_t160_tanh_res", 32, 32, 3, 16, 160, tanh, true, 1},
+                              {"tcn16_t160_tanh_res", 16, 16, 3, 16, 160, tanh, true, 1},
+                              {"tcn8_t160_tanh_res", 8, 8, 3, 16, 160, tanh, true, 1},
+                              {"tcn8_t160_relu", 8, 8, 3, 16, 160, relu, false, 1},
+                              {"tcn96_t160_relu", 96, 96, 3, 16, 160, relu, false, 1},
+                              {"tcn48_t160_relu", 48, 48, 3, 16, 160, relu, false, 1},
+                              {"tcn64_t12_tanh_res", 64, 64, 3, 16, 12, tanh, true, 14},
+                              {"tcn64_t4_tanh_res", 64, 64, 3, 16, 4, tanh, true, 14},
+                              {"tcn64_t1_tanh_res", 64, 64, 3, 16, 1, tanh, true, 14},
+                              {"tcn16_t1_tanh", 16, 16, 3, 16, 1, tanh, true, 20},
+                              {"gemv32_k2_t1", 32, 64, 2, 1, 1, none, false, 20},
+                              {"gemv128_k3_t1_l2", 128, 128, 3, 1, 1, none, false, 4},
+                              {"gemv256_k3_t1_l3", 256, 256, 3, 1, 1, none, false, 8},
+                              {"gemm256_k3_t2_l3", 256, 256, 3, 1, 2, none, false, 8},
+                              {"gemm256_k3_t4_l3", 256, 256, 3, 1, 4, none, false, 8},
+                              {"strided_32_64_s10", 320, 64, 2, 1, 48, none, false, 1},
+                              {"pointwise_256_512_t160", 256, 512, 1, 1, 160, relu, false, 1}}) {
     cases.push_back(gemm_case(k, s));
   }
   cases.push_back(depthwise_case(k, "depthwise128_k3_t160", 128, 3, 160));
   cases.push_back(depthwise_case(k, "depthwise512_k7_t1", 512, 7, 1));
   cases.push_back(dot_case(k, "dot_head_64x7_t160", 448, 64, 160));
   cases.push_back(dot_case(k, "dot_fir192_s3_t160", 192, 3, 160));
-  for (const auto& [name, op] : {std::pair{"tanh", tanh}, {"sigmoid", Unary::kSigmoid}, {"exp", Unary::kExp}, {"log", Unary::kLog}, {"sin", Unary::kSin},
-                                 {"gelu_erf", Unary::kGeluErf}, {"gelu_tanh", Unary::kGeluTanh}, {"silu", Unary::kSilu}, {"softplus", Unary::kSoftplus}, {"relu", relu}}) {
+  for (const auto& [name, op] : {std::pair{"tanh", tanh},
+                                 {"sigmoid", Unary::kSigmoid},
+                                 {"exp", Unary::kExp},
+                                 {"log", Unary::kLog},
+                                 {"sin", Unary::kSin},
+                                 {"gelu_erf", Unary::kGeluErf},
+                                 {"gelu_tanh", Unary::kGeluTanh},
+                                 {"silu", Unary::kSilu},
+                                 {"softplus", Unary::kSoftplus},
+                                 {"relu", relu}}) {
     cases.push_back(unary_case(k, name, op));
   }
   return cases;
@@ -183,7 +203,9 @@ struct Result {
 Result bench(const Kernels& k, size_t rounds, const char* filter, bool json, bool first) {
   Result result;
   auto cases = make_cases(k);
-  cases.erase(std::remove_if(cases.begin() + 1, cases.end(), [&](const Case& c) { return c.name.find(filter) == std::string::npos; }), cases.end());
+  cases.erase(std::remove_if(cases.begin() + 1, cases.end(),
+                             [&](const Case& c) { return c.name.find(filter) == std::string::npos; }),
+              cases.end());
   for (Case& c : cases) {  // about 300 us a sample
     sample(c);
     const double us = sample(c);
@@ -193,17 +215,22 @@ Result bench(const Kernels& k, size_t rounds, const char* filter, bool json, boo
     for (Case& c : cases) c.us.push_back(sample(c));
   }
   const double peak_us = median(cases[0].us), peak = cases[0].flops / peak_us * 1e-3;
-  if (!json) std::printf("\n%s, peak %.1f GFLOP/s\n%-26s %10s %10s %8s %8s %10s\n", k.isa, peak, "", "us", "GFLOP/s", "% peak", "GB/s", "ns/element");
+  if (!json)
+    std::printf("\n%s, peak %.1f GFLOP/s\n%-26s %10s %10s %8s %8s %10s\n", k.isa, peak, "", "us", "GFLOP/s", "% peak",
+                "GB/s", "ns/element");
   for (size_t i = 1; i < cases.size(); ++i) {
     const Case& c = cases[i];
     const double us = median(c.us), gflops = c.flops / us * 1e-3;
     std::vector<double> ratios;  // to the peak of the same round
     for (size_t r = 0; r < rounds; ++r) ratios.push_back(c.flops / c.us[r] / (cases[0].flops / cases[0].us[r]));
-    const double percent = 100 * median(ratios), gbs = c.weight_bytes / us * 1e-3, ns = c.elements > 0 ? us * 1e3 / c.elements : 0;
+    const double percent = 100 * median(ratios), gbs = c.weight_bytes / us * 1e-3,
+                 ns = c.elements > 0 ? us * 1e3 / c.elements : 0;
     if (c.flops > 0) result.lowest = std::min(result.lowest, percent);
     if (json) {
-      std::printf("%s\n  {\"isa\": \"%s\", \"case\": \"%s\", \"us\": %.4f, \"gflops\": %.2f, \"peak_gflops\": %.2f, \"percent_of_peak\": %.2f, \"weights_gb_s\": %.2f, \"ns_per_element\": %.4f}",
-                  first && i == 1 ? "" : ",", k.isa, c.name.c_str(), us, gflops, peak, percent, gbs, ns);
+      std::printf(
+          "%s\n  {\"isa\": \"%s\", \"case\": \"%s\", \"us\": %.4f, \"gflops\": %.2f, \"peak_gflops\": %.2f, "
+          "\"percent_of_peak\": %.2f, \"weights_gb_s\": %.2f, \"ns_per_element\": %.4f}",
+          first && i == 1 ? "" : ",", k.isa, c.name.c_str(), us, gflops, peak, percent, gbs, ns);
     } else {
       std::printf("%-26s %10.3f %10.1f %8.1f %8.1f %10.3f\n", c.name.c_str(), us, gflops, percent, gbs, ns);
     }

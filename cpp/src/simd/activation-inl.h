@@ -15,7 +15,8 @@ struct Activation {
     const V zero = set(0.0f), one = set(1.0f);
     if constexpr (kOp == Unary::kRelu) return hn::Max(x, zero);
     if constexpr (kOp == Unary::kLeakyRelu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(x, a));
-    if constexpr (kOp == Unary::kElu) return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(a, expm1(clamp(x, -30.0f, 0.0f))));
+    if constexpr (kOp == Unary::kElu)
+      return hn::IfThenElse(hn::Gt(x, zero), x, hn::Mul(a, expm1(clamp(x, -30.0f, 0.0f))));
     if constexpr (kOp == Unary::kGeluErf) return gelu_erf(x);
     if constexpr (kOp == Unary::kGeluTanh) {
       // (1 + tanh u) / 2 = 1 / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
@@ -45,43 +46,66 @@ struct Activation {
 template <class Body>
 HWY_INLINE void with_activation(Unary op, float a, float b, Body body) {
   switch (op) {
-    case Unary::kNone: return body(Activation<Unary::kNone>(a, b));
-    case Unary::kRelu: return body(Activation<Unary::kRelu>(a, b));
-    case Unary::kLeakyRelu: return body(Activation<Unary::kLeakyRelu>(a, b));
-    case Unary::kElu: return body(Activation<Unary::kElu>(a, b));
-    case Unary::kGeluErf: return body(Activation<Unary::kGeluErf>(a, b));
-    case Unary::kGeluTanh: return body(Activation<Unary::kGeluTanh>(a, b));
-    case Unary::kSilu: return body(Activation<Unary::kSilu>(a, b));
-    case Unary::kTanh: return body(Activation<Unary::kTanh>(a, b));
-    case Unary::kSigmoid: return body(Activation<Unary::kSigmoid>(a, b));
-    case Unary::kSoftplus: return body(Activation<Unary::kSoftplus>(a, b));
-    case Unary::kExp: return body(Activation<Unary::kExp>(a, b));
-    case Unary::kLog: return body(Activation<Unary::kLog>(a, b));
-    case Unary::kSqrt: return body(Activation<Unary::kSqrt>(a, b));
-    case Unary::kSquare: return body(Activation<Unary::kSquare>(a, b));
-    case Unary::kAbs: return body(Activation<Unary::kAbs>(a, b));
-    case Unary::kNeg: return body(Activation<Unary::kNeg>(a, b));
-    case Unary::kReciprocal: return body(Activation<Unary::kReciprocal>(a, b));
-    case Unary::kSin: return body(Activation<Unary::kSin>(a, b));
-    case Unary::kCos: return body(Activation<Unary::kCos>(a, b));
-    case Unary::kClip: return body(Activation<Unary::kClip>(a, b));
+    case Unary::kNone:
+      return body(Activation<Unary::kNone>(a, b));
+    case Unary::kRelu:
+      return body(Activation<Unary::kRelu>(a, b));
+    case Unary::kLeakyRelu:
+      return body(Activation<Unary::kLeakyRelu>(a, b));
+    case Unary::kElu:
+      return body(Activation<Unary::kElu>(a, b));
+    case Unary::kGeluErf:
+      return body(Activation<Unary::kGeluErf>(a, b));
+    case Unary::kGeluTanh:
+      return body(Activation<Unary::kGeluTanh>(a, b));
+    case Unary::kSilu:
+      return body(Activation<Unary::kSilu>(a, b));
+    case Unary::kTanh:
+      return body(Activation<Unary::kTanh>(a, b));
+    case Unary::kSigmoid:
+      return body(Activation<Unary::kSigmoid>(a, b));
+    case Unary::kSoftplus:
+      return body(Activation<Unary::kSoftplus>(a, b));
+    case Unary::kExp:
+      return body(Activation<Unary::kExp>(a, b));
+    case Unary::kLog:
+      return body(Activation<Unary::kLog>(a, b));
+    case Unary::kSqrt:
+      return body(Activation<Unary::kSqrt>(a, b));
+    case Unary::kSquare:
+      return body(Activation<Unary::kSquare>(a, b));
+    case Unary::kAbs:
+      return body(Activation<Unary::kAbs>(a, b));
+    case Unary::kNeg:
+      return body(Activation<Unary::kNeg>(a, b));
+    case Unary::kReciprocal:
+      return body(Activation<Unary::kReciprocal>(a, b));
+    case Unary::kSin:
+      return body(Activation<Unary::kSin>(a, b));
+    case Unary::kCos:
+      return body(Activation<Unary::kCos>(a, b));
+    case Unary::kClip:
+      return body(Activation<Unary::kClip>(a, b));
   }
 }
 
-// out[i] = op(in[i]) [+ residual[i]]; `out` may be `in` or `residual`. The one place where every activation's loop is instantiated.
-HWY_NOINLINE void activate(Unary op, float a, float b, const float* in, const float* residual, float* out, size_t count) noexcept {
+// out[i] = op(in[i]) [+ residual[i]]; `out` may be `in` or `residual`. The one place where every activation's loop is
+// instantiated.
+HWY_NOINLINE void activate(Unary op, float a, float b, const float* in, const float* residual, float* out,
+                           size_t count) noexcept {
   with_activation(op, a, b, [&](auto act) HWY_ATTR {
     if (residual == nullptr) {
       columns(count, [&](auto io, size_t c) HWY_ATTR { io.store(act(io.load(in + c)), out + c); });
     } else {
-      columns(count, [&](auto io, size_t c) HWY_ATTR { io.store(hn::Add(act(io.load(in + c)), io.load(residual + c)), out + c); });
+      columns(count, [&](auto io, size_t c)
+                         HWY_ATTR { io.store(hn::Add(act(io.load(in + c)), io.load(residual + c)), out + c); });
     }
   });
 }
 
 // A finished tile of sums on its way out; residual_before_act is already in.
 struct TileOut {
-  float* sums;            // [rows][cols] without gaps; overwritten
+  float* sums;  // [rows][cols] without gaps; overwritten
   float* out;
   size_t out_ld;
   const float* residual;  // to add after the activation, or null
@@ -89,8 +113,9 @@ struct TileOut {
   size_t rows, cols;
 };
 
-// Separate from the accumulation loop: inlined there, one imperfectly unrolled epilogue spilled the accumulators (90 % -> 30 % of peak). The
-// activation runs over the tile as one span, because rows of 2 to 4 vectors would be too short to overlap.
+// Separate from the accumulation loop: inlined there, one imperfectly unrolled epilogue spilled the accumulators (90 %
+// -> 30 % of peak). The activation runs over the tile as one span, because rows of 2 to 4 vectors would be too short to
+// overlap.
 HWY_NOINLINE void finish_tile(const Epilogue& e, const TileOut& t) noexcept {
   const size_t count = t.rows * t.cols;
   const bool flat = t.rows == 1 || (t.out_ld == t.cols && (t.residual == nullptr || t.residual_ld == t.cols));
@@ -103,14 +128,17 @@ HWY_NOINLINE void finish_tile(const Epilogue& e, const TileOut& t) noexcept {
       columns(t.cols, [&](auto io, size_t c) HWY_ATTR { io.store(io.load(sums + c), out + c); });
     } else {
       const float* residual = t.residual + r * t.residual_ld;
-      columns(t.cols, [&](auto io, size_t c) HWY_ATTR { io.store(hn::Add(io.load(sums + c), io.load(residual + c)), out + c); });
+      columns(t.cols, [&](auto io, size_t c)
+                          HWY_ATTR { io.store(hn::Add(io.load(sums + c), io.load(residual + c)), out + c); });
     }
   }
 }
 
 void unary(const UnaryArgs& args) noexcept {
-  if (args.in_ld == args.cols && args.out_ld == args.cols) return activate(args.op, args.a, args.b, args.in, nullptr, args.out, args.rows * args.cols);
-  for (size_t r = 0; r < args.rows; ++r) activate(args.op, args.a, args.b, args.in + r * args.in_ld, nullptr, args.out + r * args.out_ld, args.cols);
+  if (args.in_ld == args.cols && args.out_ld == args.cols)
+    return activate(args.op, args.a, args.b, args.in, nullptr, args.out, args.rows * args.cols);
+  for (size_t r = 0; r < args.rows; ++r)
+    activate(args.op, args.a, args.b, args.in + r * args.in_ld, nullptr, args.out + r * args.out_ld, args.cols);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // What every kernel file starts from: vector types, partial loads and stores, loops over columns.
 //
-// Everything here and in the other -inl.h files is compiled once per instruction set and has internal linkage: a weak symbol could be
-// merged by the linker with another instruction set's copy and then crash on a lesser processor.
+// Everything here and in the other -inl.h files is compiled once per instruction set and has internal linkage: a weak
+// symbol could be merged by the linker with another instruction set's copy and then crash on a lesser processor.
 #pragma once
 
 // Highway ties SSE4 and AVX2 to AES in the same breath; we use none, and some virtual machines hide it.
@@ -28,7 +28,8 @@ constexpr size_t kLanes = hn::MaxLanes(D());
 
 constexpr size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
 
-// Exact-width access to n < Lanes floats. AVX2 and later have masked moves that do not touch the other lanes' memory; elsewhere a copy on the stack.
+// Exact-width access to n < Lanes floats. AVX2 and later have masked moves that do not touch the other lanes' memory;
+// elsewhere a copy on the stack.
 template <class DT>
 HWY_INLINE hn::Vec<DT> load_part(DT d, const float* p, size_t n) {
 #if HWY_TARGET <= HWY_AVX2

@@ -8,7 +8,8 @@ namespace {
 
 // Sums of a tile, to `sums`: the output itself or a buffer.
 template <size_t kRows, size_t kVectors>
-HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col, float* HWY_RESTRICT sums, size_t sums_ld) noexcept {
+HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col, float* HWY_RESTRICT sums,
+                               size_t sums_ld) noexcept {
   const D d;
   V acc[kRows][kVectors];
   RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) {
@@ -21,7 +22,8 @@ HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col
     const float* HWY_RESTRICT w = args.weights + k * args.weights_ld + col;
     RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) {
       const V wj = hn::LoadU(d, w + j * kLanes);
-      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][j] = hn::MulAdd(hn::LoadU(d, x + i * step + j * kLanes), wj, acc[i][j]);
+      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][j] =
+          hn::MulAdd(hn::LoadU(d, x + i * step + j * kLanes), wj, acc[i][j]);
     }
   }
   RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
@@ -29,17 +31,20 @@ HWY_INLINE void depthwise_tile(const DepthwiseArgs& args, size_t row, size_t col
   }
 }
 
-HWY_INLINE void depthwise_part(const DepthwiseArgs& args, size_t row, size_t col, size_t n, float* HWY_RESTRICT sums) noexcept {
+HWY_INLINE void depthwise_part(const DepthwiseArgs& args, size_t row, size_t col, size_t n,
+                               float* HWY_RESTRICT sums) noexcept {
   const D d;
   V acc = args.bias ? load_part(d, args.bias + col, n) : hn::Zero(d);
   for (size_t k = 0; k < args.num_taps; ++k) {
-    acc = hn::MulAdd(load_part(d, args.tap[k] + row * args.row_step + col, n), load_part(d, args.weights + k * args.weights_ld + col, n), acc);
+    acc = hn::MulAdd(load_part(d, args.tap[k] + row * args.row_step + col, n),
+                     load_part(d, args.weights + k * args.weights_ld + col, n), acc);
   }
   hn::Store(acc, d, sums);
 }
 
 // A tile of sums becomes output.
-HWY_INLINE void depthwise_finish(const DepthwiseArgs& args, size_t row, size_t col, size_t rows, size_t cols, float* sums) noexcept {
+HWY_INLINE void depthwise_finish(const DepthwiseArgs& args, size_t row, size_t col, size_t rows, size_t cols,
+                                 float* sums) noexcept {
   const Epilogue& e = args.epilogue;
   const float* residual = e.residual ? e.residual + row * e.residual_ld + col : nullptr;
   if (residual && e.residual_before_act) {
@@ -69,7 +74,8 @@ template <size_t kRows>
 HWY_INLINE void depthwise_rows(const DepthwiseArgs& args, size_t row) noexcept {
   constexpr size_t kVectors = 8 / kRows;
   size_t col = 0;
-  for (; col + kVectors * kLanes <= args.cols; col += kVectors * kLanes) depthwise_step<kRows, kVectors>(args, row, col);
+  for (; col + kVectors * kLanes <= args.cols; col += kVectors * kLanes)
+    depthwise_step<kRows, kVectors>(args, row, col);
   for (; col + kLanes <= args.cols; col += kLanes) depthwise_step<kRows, 1>(args, row, col);
   if (kLanes > 1 && col < args.cols) {
     alignas(64) float sums[kLanes];

@@ -29,19 +29,22 @@ HWY_INLINE void dot_rows(const DotInput& in, size_t row, float* HWY_RESTRICT sum
     for (; k + kUnroll * kLanes <= in.length; k += kUnroll * kLanes) {
       RTV_UNROLL for (size_t u = 0; u < kUnroll; ++u) {
         const V wu = hn::LoadU(d, w + k + u * kLanes);
-        RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][u] = hn::MulAdd(hn::LoadU(d, x + i * step + k + u * kLanes), wu, acc[i][u]);
+        RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][u] =
+            hn::MulAdd(hn::LoadU(d, x + i * step + k + u * kLanes), wu, acc[i][u]);
       }
     }
     RTV_UNROLL for (size_t u = 0; u < kUnroll; ++u) {
       if (k + kLanes > in.length) break;
       const V wu = hn::LoadU(d, w + k);
-      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][u] = hn::MulAdd(hn::LoadU(d, x + i * step + k), wu, acc[i][u]);
+      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][u] =
+          hn::MulAdd(hn::LoadU(d, x + i * step + k), wu, acc[i][u]);
       k += kLanes;
     }
     if (kLanes > 1 && k < in.length) {
       const size_t n = in.length - k;
       const V wu = load_part(d, w + k, n);
-      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][3] = hn::MulAdd(load_part(d, x + i * step + k, n), wu, acc[i][3]);
+      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][3] =
+          hn::MulAdd(load_part(d, x + i * step + k, n), wu, acc[i][3]);
     }
   }
   RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {

@@ -1,7 +1,8 @@
 // The product behind every convolution and linear layer: register tiles over packed panels of columns.
 //
-// Each output is bias, then its products in ascending k, in one accumulator, in every tile shape: the bits do not depend on how rows are cut.
-// Independent accumulators come from the tile's rows and vectors; a single row spans a whole panel instead.
+// Each output is bias, then its products in ascending k, in one accumulator, in every tile shape: the bits do not
+// depend on how rows are cut. Independent accumulators come from the tile's rows and vectors; a single row spans a
+// whole panel instead.
 #pragma once
 
 #include "simd/activation-inl.h"
@@ -12,29 +13,32 @@ namespace {
 
 constexpr size_t kPanelCols = 64;  // what PanelRange counts in
 
-// Weights lie in streams of kStreamCols columns, each sequential in k. Tiles are as large as the registers hold: accumulators, one row of weights and
-// a broadcast input. With 16 registers a tile is 2 vectors wide, and one stream has to be no wider: read as slices of 64-column rows, weights beyond L2
-// came at 8 GB/s.
+// Weights lie in streams of kStreamCols columns, each sequential in k. Tiles are as large as the registers hold:
+// accumulators, one row of weights and a broadcast input. With 16 registers a tile is 2 vectors wide, and one stream
+// has to be no wider: read as slices of 64-column rows, weights beyond L2 came at 8 GB/s.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr size_t kStreamCols = 64;
 constexpr size_t kMaxVectors = 4;
-constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 16 : vectors == 2 ? 12 : vectors == 3 ? 8 : vectors == 4 ? 6 : 1; }
+constexpr size_t max_rows(size_t vectors) {
+  return vectors == 1 ? 16 : vectors == 2 ? 12 : vectors == 3 ? 8 : vectors == 4 ? 6 : 1;
+}
 #else
 constexpr size_t kStreamCols = 16;
 constexpr size_t kMaxVectors = 2;
 constexpr size_t max_rows(size_t vectors) { return vectors == 1 ? 12 : vectors == 2 ? 6 : vectors == 4 ? 2 : 1; }
 #endif
 
-// One or two rows need more columns for the 8 independent accumulators that hide an FMA's latency (2 reach 24 % of peak).
+// One or two rows need more columns for the 8 independent accumulators that hide an FMA's latency (2 reach 24 % of
+// peak).
 constexpr size_t widest(size_t rows) { return rows == 1 ? 8 : rows == 2 ? 4 : kMaxVectors; }
 
 // A tile's place.
 struct TileAt {
   size_t row, col;
-  const float* weights;   // of the tile's first vector
-  size_t stream_cols;     // floats between k and k + 1
-  size_t stream_step;     // floats between streams
-  size_t begin, length;   // of every segment
+  const float* weights;  // of the tile's first vector
+  size_t stream_cols;    // floats between k and k + 1
+  size_t stream_step;    // floats between streams
+  size_t begin, length;  // of every segment
 };
 
 template <size_t kRows, size_t kVectors, class DT>
@@ -54,7 +58,8 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
     const float* HWY_RESTRICT w = at.weights + (s * args.seg_len + at.begin) * at.stream_cols;
     for (size_t k = 0; k < at.length; ++k) {
       VT b[kVectors];
-      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) b[j] = hn::LoadU(d, w + j / kPerStream * at.stream_step + j % kPerStream * kN);
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) b[j] =
+          hn::LoadU(d, w + j / kPerStream * at.stream_step + j % kPerStream * kN);
       RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
         const VT xi = hn::Set(d, x[i * step]);
         RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(xi, b[j], acc[i][j]);
@@ -68,7 +73,8 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
   if (e.residual != nullptr && (e.residual_before_act || e.act == Unary::kNone)) {
     const float* residual = e.residual + at.row * e.residual_ld + at.col;
     RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
-      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, residual + i * e.residual_ld + j * kN));
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] =
+          hn::Add(acc[i][j], hn::LoadU(d, residual + i * e.residual_ld + j * kN));
     }
   }
   float* out = args.out + at.row * args.out_ld + at.col;

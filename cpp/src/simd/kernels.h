@@ -4,9 +4,10 @@
 // Lanes between the channel count and `ld` hold finite values that meet zero weights. Each output element has one
 // summation order, whatever `rows` is, so that cutting a stream differently gives the same bits.
 //
-// Kernels read and write exactly what their arguments name: padding beyond `cols` or `channels` is never touched. Any alignment works; packed
-// weights on 64-byte boundaries are read without split cache lines. An output may be one of the inputs only where it says so, and then with the
-// same row distance. Nothing allocates, locks or throws [audio-thread], but for gemm_pack and the functions that find tables [main-thread].
+// Kernels read and write exactly what their arguments name: padding beyond `cols` or `channels` is never touched. Any
+// alignment works; packed weights on 64-byte boundaries are read without split cache lines. An output may be one of the
+// inputs only where it says so, and then with the same row distance. Nothing allocates, locks or throws [audio-thread],
+// but for gemm_pack and the functions that find tables [main-thread].
 #pragma once
 
 #include <cstddef>
@@ -14,17 +15,20 @@
 
 namespace rtvoice::simd {
 
+// clang-format off
 enum class Unary : uint8_t {
-  kNone, kRelu, kLeakyRelu, kElu, kGeluErf, kGeluTanh, kSilu, kTanh, kSigmoid, kSoftplus, kExp, kLog, kSqrt, kSquare, kAbs, kNeg, kReciprocal, kSin, kCos, kClip,
+  kNone, kRelu, kLeakyRelu, kElu, kGeluErf, kGeluTanh, kSilu, kTanh, kSigmoid, kSoftplus,
+  kExp, kLog, kSqrt, kSquare, kAbs, kNeg, kReciprocal, kSin, kCos, kClip,
 };
+// clang-format on
 enum class Binary : uint8_t { kAdd, kSub, kMul, kDiv };
 
 // What happens to a GEMM's output tile while it is hot: y = act(acc [+ residual]) or act(acc) + residual.
 struct Epilogue {
   Unary act = Unary::kNone;
   bool residual_before_act = false;
-  float a = 0.0f, b = 0.0f;          // leaky_relu/elu alpha, softplus beta, clip min and max
-  const float* residual = nullptr;   // [rows][residual_ld], or none; may be the output itself
+  float a = 0.0f, b = 0.0f;         // leaky_relu/elu alpha, softplus beta, clip min and max
+  const float* residual = nullptr;  // [rows][residual_ld], or none; may be the output itself
   size_t residual_ld = 0;
 };
 
@@ -34,37 +38,38 @@ struct PanelRange {
 };
 
 // out[r][n] = epilogue(bias[n] + sum over segments s, k < seg_len of seg[s][r*row_step + k] * w[s*seg_len + k][n])
-// A convolution tap (or several contiguous ones) is a segment; strided and transposed convolutions are the same product.
+// A convolution tap (or several contiguous ones) is a segment; strided and transposed convolutions are the same
+// product.
 struct GemmArgs {
-  const float* const* seg;    // num_segments pointers into the input, row 0
+  const float* const* seg;  // num_segments pointers into the input, row 0
   size_t num_segments;
-  size_t seg_len;             // floats of a segment
-  size_t row_step;            // floats from one output row's input to the next one's
-  const float* weights;       // from gemm_pack
-  const float* bias;          // cols floats, or null
-  const PanelRange* ranges;   // one per panel of gemm_panel_cols(cols) outputs, or null: all of every segment
-  float* out;                 // never an input of the product
-  size_t out_ld;              // >= cols
-  size_t rows, cols;          // cols counts padded columns: 1, 4, 8 or a multiple of 16; all of them are written
+  size_t seg_len;            // floats of a segment
+  size_t row_step;           // floats from one output row's input to the next one's
+  const float* weights;      // from gemm_pack
+  const float* bias;         // cols floats, or null
+  const PanelRange* ranges;  // one per panel of gemm_panel_cols(cols) outputs, or null: all of every segment
+  float* out;                // never an input of the product
+  size_t out_ld;             // >= cols
+  size_t rows, cols;         // cols counts padded columns: 1, 4, 8 or a multiple of 16; all of them are written
   Epilogue epilogue;
 };
 
 // out[r][c] = epilogue(bias[c] + sum_k tap[k][r*row_step + c] * w[k*weights_ld + c]). Any number of columns.
 struct DepthwiseArgs {
-  const float* const* tap;    // num_taps pointers into the input, row 0
+  const float* const* tap;  // num_taps pointers into the input, row 0
   size_t num_taps;
   size_t row_step;
-  const float* weights;       // [num_taps][weights_ld]
+  const float* weights;  // [num_taps][weights_ld]
   size_t weights_ld;
-  const float* bias;          // or null
+  const float* bias;  // or null
   float* out;
   size_t out_ld;
   size_t rows, cols;
   Epilogue epilogue;
 };
 
-// out[r*out_step] = bias + sum over segments s, k < seg_len of seg[s][r*row_step + k] * w[s*seg_len + k]. One output channel (audio
-// heads, resampling filters); lanes run along k and are added in one fixed tree.
+// out[r*out_step] = bias + sum over segments s, k < seg_len of seg[s][r*row_step + k] * w[s*seg_len + k]. One output
+// channel (audio heads, resampling filters); lanes run along k and are added in one fixed tree.
 struct DotArgs {
   const float* const* seg;
   size_t num_segments, seg_len, row_step;
@@ -80,13 +85,14 @@ struct UnaryArgs {
   float a, b;
   const float* in;
   size_t in_ld;
-  float* out;                 // may be `in`
+  float* out;  // may be `in`
   size_t out_ld;
   size_t rows, cols;
 };
 
 // Per-channel parameters, [cols] each.
-enum class Channelwise : uint8_t { kAffine, kPrelu, kSnake };  // x*p + q | x > 0 ? x : x*p | x + sin(p*x)^2 * q (q = 1/beta)
+//   kAffine: x*p + q    kPrelu: x > 0 ? x : x*p    kSnake: x + sin(p*x)^2 * q, q = 1/beta
+enum class Channelwise : uint8_t { kAffine, kPrelu, kSnake };
 struct ChannelwiseArgs {
   Channelwise op;
   const float* p;
@@ -107,7 +113,7 @@ struct BinaryArgs {
   const float* b;
   size_t b_ld;
   bool b_wide;
-  float* out;                 // may be a or b
+  float* out;  // may be a or b
   size_t out_ld;
   size_t rows, cols;
 };
@@ -126,22 +132,23 @@ struct FilmArgs {
   size_t rows, cols;
 };
 
-// Over the first `channels` of each row (never the padding). layer: (x-mean)/sqrt(var+eps)*w + b; rms: x/sqrt(mean(x^2)+eps)*w
+// Over the first `channels` of each row (never the padding).
+//   layer: (x-mean)/sqrt(var+eps)*w + b    rms: x/sqrt(mean(x^2)+eps)*w
 struct NormArgs {
   bool rms;
   float eps;
-  const float* weight;        // [channels] or null
-  const float* bias;          // [channels] or null
+  const float* weight;  // [channels] or null
+  const float* bias;    // [channels] or null
   const float* in;
   size_t in_ld;
-  float* out;                 // may be `in`
+  float* out;  // may be `in`
   size_t out_ld;
   size_t rows, channels;
 };
 
 // out[r][c] = a(in_a[r][c]) * b(in_b[r][c])
 struct GluArgs {
-  Unary a, b;                 // no parameters
+  Unary a, b;  // no parameters
   const float* in_a;
   const float* in_b;
   size_t in_ld;
@@ -150,17 +157,18 @@ struct GluArgs {
   size_t rows, cols;
 };
 
-// One step of a GRU. gates_x, gates_h: [3][ld], in the order r, z, n (biases already in). `reset_before`: ONNX's linear_before_reset = 0; then the
-// caller runs it twice: first kReset (rh = r * h for the recurrent product), then kUpdate.
+// One step of a GRU. gates_x, gates_h: [3][ld], in the order r, z, n (biases already in). `reset_before`: ONNX's
+// linear_before_reset = 0; then the caller runs it twice: first kReset (rh = r * h for the recurrent product), then
+// kUpdate.
 enum class GruPhase : uint8_t { kAll, kReset, kUpdate };
 struct GruCellArgs {
   GruPhase phase;
   const float* gates_x;
-  const float* gates_h;       // kUpdate: its third part already is U(r*h) + b
-  size_t gate_ld;             // floats between gates
-  float* h;                   // [hidden], read; written by kAll and kUpdate
-  float* rh;                  // [hidden], written by kReset
-  size_t hidden;              // padded
+  const float* gates_h;  // kUpdate: its third part already is U(r*h) + b
+  size_t gate_ld;        // floats between gates
+  float* h;              // [hidden], read; written by kAll and kUpdate
+  float* rh;             // [hidden], written by kReset
+  size_t hidden;         // padded
 };
 
 // One step of an LSTM. gates: [4][gate_ld] in the order i, f, g, o, sums of both products and biases.
@@ -176,7 +184,7 @@ struct LstmCellArgs {
 // Counter-based noise of docs/model-format.md, rows of `channels` starting at frame `frame`.
 struct NoiseArgs {
   bool gaussian;
-  float p0, p1;               // mean, std | low, high
+  float p0, p1;  // mean, std | low, high
   uint64_t seed;
   uint32_t stream;
   uint64_t frame;
@@ -186,12 +194,13 @@ struct NoiseArgs {
 };
 
 struct Kernels {
-  const char* isa;            // "AVX3", "AVX2", "SSE4", "NEON", "SCALAR"
-  size_t lanes;               // floats of a vector
+  const char* isa;  // "AVX3", "AVX2", "SSE4", "NEON", "SCALAR"
+  size_t lanes;     // floats of a vector
 
-  size_t (*gemm_panel_cols)(size_t cols) noexcept;               // columns of a (full) panel for this many padded columns
+  size_t (*gemm_panel_cols)(size_t cols) noexcept;  // columns of a (full) panel for this many padded columns
   size_t (*gemm_packed_floats)(size_t depth, size_t cols) noexcept;
-  // w is [depth][cols], depth = num_segments*seg_len. The packed order differs between tables: pack with the table that will run. [main-thread]
+  // w is [depth][cols], depth = num_segments*seg_len. The packed order differs between tables: pack with the table that
+  // will run. [main-thread]
   void (*gemm_pack)(const float* w, size_t depth, size_t cols, float* packed) noexcept;
 
   void (*gemm)(const GemmArgs&) noexcept;
@@ -211,8 +220,8 @@ struct Kernels {
   float (*peak_loop)(size_t rounds) noexcept;
 };
 
-// The best table for this processor and operating system, decided by cpuid at first use (main thread). The environment variable RTVOICE_ISA
-// (SCALAR, SSE4, AVX2, AVX3, NEON) lowers it.
+// The best table for this processor and operating system, decided by cpuid at first use (main thread). The environment
+// variable RTVOICE_ISA (SCALAR, SSE4, AVX2, AVX3, NEON) lowers it.
 const Kernels& kernels();
 // Every table that this machine can run, best first; returns how many. For tests and benchmarks.
 size_t available_kernels(const Kernels** tables, size_t capacity);

@@ -1,4 +1,5 @@
-// Elementary functions on vectors, accurate to a few units of float32. Coefficients and their errors: fit/fit_activations.py.
+// Elementary functions on vectors, accurate to a few units of float32. Coefficients and their errors:
+// fit/fit_activations.py.
 #pragma once
 
 #include "simd/common-inl.h"
@@ -9,7 +10,8 @@ namespace {
 HWY_INLINE V set(float x) { return hn::Set(D(), x); }
 HWY_INLINE V bits(uint32_t x) { return hn::BitCast(D(), hn::Set(DU(), x)); }
 
-// e^x = 2^n (1 + q). Adding 1.5*2^23 + offset rounds to an integer and leaves n + offset in the low bits, one shift away from the exponent field.
+// e^x = 2^n (1 + q). Adding 1.5*2^23 + offset rounds to an integer and leaves n + offset in the low bits, one shift
+// away from the exponent field.
 struct ExpParts {
   V shifted;  // low 9 bits: n + offset
   V q;
@@ -44,7 +46,8 @@ HWY_INLINE V exponent_field(V shifted) { return hn::BitCast(D(), hn::ShiftLeft<2
 
 HWY_INLINE V clamp(V x, float low, float high) { return hn::Min(hn::Max(x, set(low)), set(high)); }
 
-// For functions that need e^x between 0 and infinity but not its last octaves: exact infinity from 88.4, exact zero below -87.7.
+// For functions that need e^x between 0 and infinity but not its last octaves: exact infinity from 88.4, exact zero
+// below -87.7.
 HWY_INLINE V exp_wide(V x) {
   const ExpParts e = exp_parts<false>(clamp(x, -88.0f, 89.0f), 127.0f);
   return hn::Mul(exponent_field(e.shifted), hn::Add(e.q, set(1.0f)));
@@ -66,7 +69,8 @@ HWY_INLINE V expm1(V x) {
   return hn::MulAdd(s, e.q, hn::Sub(s, set(1.0f)));
 }
 
-// E / (E + 2) with E = e^(2x) - 1: at most 1.9e-7 where a rational function of the same cost rounds to 3.1e-7. Exactly 1 from 10 on.
+// E / (E + 2) with E = e^(2x) - 1: at most 1.9e-7 where a rational function of the same cost rounds to 3.1e-7. Exactly
+// 1 from 10 on.
 HWY_INLINE V tanh(V x) {
   const V y = clamp(x, -10.0f, 10.0f);
   const V e = expm1(hn::Add(y, y));
@@ -77,7 +81,8 @@ HWY_INLINE V sigmoid(V x) { return hn::Div(set(1.0f), hn::Add(set(1.0f), exp_wid
 
 HWY_INLINE V silu(V x) { return hn::Div(x, hn::Add(set(1.0f), exp_wide(hn::Neg(x)))); }
 
-// x = 2^e (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1]; log(1 + f) = f - f^2/2 + f^3 g(f). Zero and denormals give -infinity.
+// x = 2^e (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1]; log(1 + f) = f - f^2/2 + f^3 g(f). Zero and denormals give
+// -infinity.
 HWY_INLINE V log(V x) {
   const auto from_sqrt_half = hn::Sub(hn::BitCast(DI(), x), hn::Set(DI(), 0x3F3504F3));
   const V e = hn::ConvertTo(D(), hn::ShiftRight<23>(from_sqrt_half));
@@ -119,8 +124,9 @@ HWY_INLINE V sin_half_turn(V r) {
   return hn::MulAdd(hn::Mul(t, r), g, r);
 }
 
-// x - n pi for |n| < 2^13: three pieces of 11 bits make every product exact, so |x| up to 2e4 keeps its accuracy. n may be off by 2e-4, hence
-// a remainder a little beyond pi/2; the clamp keeps absurd inputs from blowing up in the polynomial: whatever x is, |sin| <= 1.
+// x - n pi for |n| < 2^13: three pieces of 11 bits make every product exact, so |x| up to 2e4 keeps its accuracy. n may
+// be off by 2e-4, hence a remainder a little beyond pi/2; the clamp keeps absurd inputs from blowing up in the
+// polynomial: whatever x is, |sin| <= 1.
 HWY_INLINE V minus_pi(V x, V n) {
   V r = hn::NegMulAdd(n, set(3.140625f), x);
   r = hn::NegMulAdd(n, set(9.675025940e-04f), r);
@@ -161,8 +167,8 @@ HWY_INLINE V sin_squared(V x) {
   return hn::Mul(s, s);
 }
 
-// x Phi(x) with Phi = 1 / (1 + e^(x g(x^2))): 2e-7 where a rational erf of the same cost gives 7e-7, and a true tail. Beyond 5.6, where the
-// fit ends, Phi is within 1e-8 of its limit.
+// x Phi(x) with Phi = 1 / (1 + e^(x g(x^2))): 2e-7 where a rational erf of the same cost gives 7e-7, and a true tail.
+// Beyond 5.6, where the fit ends, Phi is within 1e-8 of its limit.
 HWY_INLINE V gelu_erf(V x) {
   const V t = hn::Min(hn::Mul(x, x), set(31.36f));
   V g = set(-3.389354131e-09f);

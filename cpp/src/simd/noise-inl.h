@@ -25,7 +25,8 @@ HWY_INLINE VU mix(VU x) {
 }
 
 uint32_t noise_key(uint64_t seed, uint32_t stream) {
-  return mix_one(static_cast<uint32_t>(seed) + 0x9e3779b9u * stream) ^ mix_one(static_cast<uint32_t>(seed >> 32) + 0x85ebca6bu);
+  return mix_one(static_cast<uint32_t>(seed) + 0x9e3779b9u * stream) ^
+         mix_one(static_cast<uint32_t>(seed >> 32) + 0x85ebca6bu);
 }
 
 // u32(first + lane*stride) >> 8 as floats: integers below 2^24, exact.
@@ -53,12 +54,15 @@ HWY_INLINE V noise_lanes(uint64_t first, uint32_t stride, uint32_t key) {
 
 constexpr float kTwoToMinus24 = 5.9604644775390625e-08f;
 
-HWY_INLINE V uniform_lanes(uint64_t i, uint32_t key, V low, V scale) { return hn::MulAdd(noise_lanes(i, 1, key), scale, low); }
+HWY_INLINE V uniform_lanes(uint64_t i, uint32_t key, V low, V scale) {
+  return hn::MulAdd(noise_lanes(i, 1, key), scale, low);
+}
 
 HWY_INLINE V gaussian_lanes(uint64_t i, uint32_t key, V mean, V std) {
   const V u = hn::Mul(hn::Add(noise_lanes(2 * i, 2, key), set(1.0f)), set(kTwoToMinus24));
   const V radius = hn::Sqrt(hn::Mul(set(-2.0f), log(u)));
-  // cos(pi t), t in [0, 2): with n = round(t - 1/2), t - 1/2 - n is exact, and the cosine is -(-1)^n sin of pi times it.
+  // cos(pi t), t in [0, 2): with n = round(t - 1/2), t - 1/2 - n is exact, and the cosine is -(-1)^n sin of pi times
+  // it.
   const V t = hn::Sub(hn::Mul(noise_lanes(2 * i + 1, 2, key), set(2.0f * kTwoToMinus24)), set(0.5f));
   V shifted;
   const V n = nearest(t, shifted);

@@ -28,7 +28,8 @@ HWY_INLINE V sum_row(size_t channels, Term term) {
   return hn::SumOfLanes(d, hn::Add(s0, s1));
 }
 
-// The mean is kept in two pieces: with a mean far above the spread, one float's rounding alone would cost 1e-5 of the result.
+// The mean is kept in two pieces: with a mean far above the spread, one float's rounding alone would cost 1e-5 of the
+// result.
 void norm(const NormArgs& args) noexcept {
   const V count = set(static_cast<float>(args.channels)), eps = set(args.eps);
   for (size_t r = 0; r < args.rows; ++r) {
@@ -37,7 +38,8 @@ void norm(const NormArgs& args) noexcept {
     V mean = set(0.0f), rest = set(0.0f);
     if (!args.rms) {
       mean = hn::Div(sum_row(args.channels, [&](auto io, size_t c) HWY_ATTR { return io.load(in + c); }), count);
-      rest = hn::Div(sum_row(args.channels, [&](auto io, size_t c) HWY_ATTR { return hn::Sub(io.load(in + c), mean); }), count);
+      rest = hn::Div(sum_row(args.channels, [&](auto io, size_t c) HWY_ATTR { return hn::Sub(io.load(in + c), mean); }),
+                     count);
     }
     const auto centred = [&](auto io, size_t c) HWY_ATTR { return hn::Sub(hn::Sub(io.load(in + c), mean), rest); };
     const V squares = sum_row(args.channels, [&](auto io, size_t c) HWY_ATTR {

@@ -16,9 +16,11 @@ void channelwise(const ChannelwiseArgs& args) noexcept {
   };
   switch (args.op) {
     case Channelwise::kAffine:
-      return run([&](auto io, size_t c, V x) HWY_ATTR { return hn::MulAdd(x, io.load(args.p + c), io.load(args.q + c)); });
+      return run([&](auto io, size_t c, V x)
+                     HWY_ATTR { return hn::MulAdd(x, io.load(args.p + c), io.load(args.q + c)); });
     case Channelwise::kPrelu:
-      return run([&](auto io, size_t c, V x) HWY_ATTR { return hn::IfThenElse(hn::Gt(x, set(0.0f)), x, hn::Mul(x, io.load(args.p + c))); });
+      return run([&](auto io, size_t c, V x)
+                     HWY_ATTR { return hn::IfThenElse(hn::Gt(x, set(0.0f)), x, hn::Mul(x, io.load(args.p + c))); });
     case Channelwise::kSnake:
       return run([&](auto io, size_t c, V x) HWY_ATTR {
         return hn::MulAdd(sin_squared(hn::Mul(x, io.load(args.p + c))), io.load(args.q + c), x);
@@ -30,12 +32,16 @@ void channelwise(const ChannelwiseArgs& args) noexcept {
 struct WideRow {
   const float* p;
   template <class IO>
-  HWY_INLINE V load(IO io, size_t c) const { return io.load(p + c); }
+  HWY_INLINE V load(IO io, size_t c) const {
+    return io.load(p + c);
+  }
 };
 struct NarrowRow {
   V v;
   template <class IO>
-  HWY_INLINE V load(IO, size_t) const { return v; }
+  HWY_INLINE V load(IO, size_t) const {
+    return v;
+  }
 };
 
 template <class F, class A, class B>
@@ -61,10 +67,14 @@ void binary(const BinaryArgs& args) noexcept {
     }
   };
   switch (args.op) {
-    case Binary::kAdd: return run([](V a, V b) HWY_ATTR { return hn::Add(a, b); });
-    case Binary::kSub: return run([](V a, V b) HWY_ATTR { return hn::Sub(a, b); });
-    case Binary::kMul: return run([](V a, V b) HWY_ATTR { return hn::Mul(a, b); });
-    case Binary::kDiv: return run([](V a, V b) HWY_ATTR { return hn::Div(a, b); });
+    case Binary::kAdd:
+      return run([](V a, V b) HWY_ATTR { return hn::Add(a, b); });
+    case Binary::kSub:
+      return run([](V a, V b) HWY_ATTR { return hn::Sub(a, b); });
+    case Binary::kMul:
+      return run([](V a, V b) HWY_ATTR { return hn::Mul(a, b); });
+    case Binary::kDiv:
+      return run([](V a, V b) HWY_ATTR { return hn::Div(a, b); });
   }
 }
 
@@ -87,15 +97,18 @@ HWY_INLINE void glu_rows(const GluArgs& args, A a, B b) {
     const float* in_a = args.in_a + r * args.in_ld;
     const float* in_b = args.in_b + r * args.in_ld;
     float* out = args.out + r * args.out_ld;
-    columns(args.cols, [&](auto io, size_t c) HWY_ATTR { io.store(hn::Mul(a(io.load(in_a + c)), b(io.load(in_b + c))), out + c); });
+    columns(args.cols, [&](auto io, size_t c)
+                           HWY_ATTR { io.store(hn::Mul(a(io.load(in_a + c)), b(io.load(in_b + c))), out + c); });
   }
 }
 
 // The gates in use get a fused loop; the other pairs go through a buffer, so that 400 pairs do not become 400 loops.
 void glu(const GluArgs& args) noexcept {
   const Activation<Unary::kSigmoid> sigmoid_gate(0.0f, 0.0f);
-  if (args.b == Unary::kSigmoid && args.a == Unary::kNone) return glu_rows(args, Activation<Unary::kNone>(0.0f, 0.0f), sigmoid_gate);
-  if (args.b == Unary::kSigmoid && args.a == Unary::kTanh) return glu_rows(args, Activation<Unary::kTanh>(0.0f, 0.0f), sigmoid_gate);
+  if (args.b == Unary::kSigmoid && args.a == Unary::kNone)
+    return glu_rows(args, Activation<Unary::kNone>(0.0f, 0.0f), sigmoid_gate);
+  if (args.b == Unary::kSigmoid && args.a == Unary::kTanh)
+    return glu_rows(args, Activation<Unary::kTanh>(0.0f, 0.0f), sigmoid_gate);
   constexpr size_t kChunk = 256;
   alignas(64) float a[kChunk], b[kChunk];
   for (size_t r = 0; r < args.rows; ++r) {

@@ -26,8 +26,9 @@ float peak_loop(size_t rounds) noexcept {
 }
 
 constexpr Kernels make_table(const char* isa) {
-  return {isa,  kLanes, gemm_panel_cols, gemm_packed_floats, gemm_pack, gemm, depthwise, dot,
-          unary, channelwise, binary, film, norm, glu, gru_cell, lstm_cell, noise, peak_loop};
+  return {isa,       kLanes, gemm_panel_cols, gemm_packed_floats, gemm_pack, gemm,
+          depthwise, dot,    unary,           channelwise,        binary,    film,
+          norm,      glu,    gru_cell,        lstm_cell,          noise,     peak_loop};
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-# Fails when an instruction set's object file defines any global symbol but its getter, or needs one beyond the C library's.
+# Fails when an instruction set's object file defines any global symbol but its getter, or needs one beyond the C
+# library's.
 list(LENGTH OBJECTS count)
 if(count EQUAL 0)
   message(FATAL_ERROR "no object files given")
@@ -18,7 +19,8 @@ foreach(object ${OBJECTS})
       if(type STREQUAL "T" AND name MATCHES "^rtvoice::simd::kernels_[a-z0-9]+\\(\\)$")
         math(EXPR getters "${getters} + 1")
       elseif(type STREQUAL "U")
-        if(NOT name MATCHES "^(mem(cpy|set|move)|sqrtf|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(asan|ubsan|tsan|sanitizer)_.*)$")
+        set(c_library "mem(cpy|set|move)|sqrtf|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail")
+        if(NOT name MATCHES "^(${c_library}|__(asan|ubsan|tsan|sanitizer)_.*)$")
           message(SEND_ERROR "${object} needs ${name}")
         endif()
       elseif(NOT name MATCHES "^\\.?(__asan|__odr_asan)")

@@ -8,15 +8,23 @@ using DepthwiseTest = KernelTest;
 
 struct Problem {
   Problem(size_t taps_in, size_t rows_in, size_t cols_in, size_t dilation, uint32_t seed)
-      : taps(taps_in), rows(rows_in), cols(cols_in), random(seed), step(cols + random.below(3)), weights_ld(cols + random.below(3)),
-        input(((taps - 1) * dilation + rows - 1) * step + cols, random.below(4)), weights((taps - 1) * weights_ld + cols, random.below(4)),
-        bias(cols, random.below(4)), residual((rows - 1) * (cols + 1) + cols, random.below(4)) {
+      : taps(taps_in),
+        rows(rows_in),
+        cols(cols_in),
+        random(seed),
+        step(cols + random.below(3)),
+        weights_ld(cols + random.below(3)),
+        input(((taps - 1) * dilation + rows - 1) * step + cols, random.below(4)),
+        weights((taps - 1) * weights_ld + cols, random.below(4)),
+        bias(cols, random.below(4)),
+        residual((rows - 1) * (cols + 1) + cols, random.below(4)) {
     input.fill(random);
     weights.fill(random);
     bias.fill(random);
     residual.fill(random);
     for (size_t t = 0; t < taps; ++t) tap.push_back(input.data() + t * dilation * step);
-    args = {tap.data(), taps, step, weights.data(), weights_ld, bias.data(), nullptr, cols + random.below(2) * 3, rows, cols, {}};
+    args = {tap.data(), taps, step, weights.data(), weights_ld, bias.data(), nullptr, cols + random.below(2) * 3,
+            rows,       cols, {}};
   }
   size_t taps, rows, cols;
   Random random;
@@ -33,7 +41,8 @@ TEST_P(DepthwiseTest, MatchesFloat64) {
       Problem p(1 + (cols + rows) % 8, rows, cols, 1 + rows % 3, seed++);
       const int residual = static_cast<int>(seed % 3);
       if (seed % 4 == 0) p.args.bias = nullptr;
-      p.args.epilogue = {seed % 2 ? Unary::kTanh : Unary::kNone, residual == 2, 0, 0, residual ? p.residual.data() : nullptr, cols + 1};
+      p.args.epilogue = {seed % 2 ? Unary::kTanh : Unary::kNone, residual == 2, 0, 0,
+                         residual ? p.residual.data() : nullptr, cols + 1};
       Output out(rows, cols, p.args.out_ld, cols % 4);
       p.args.out = out.data();
       k().depthwise(p.args);
@@ -41,9 +50,11 @@ TEST_P(DepthwiseTest, MatchesFloat64) {
       for (size_t r = 0; r < rows; ++r) {
         for (size_t c = 0; c < cols; ++c) {
           double sum = p.args.bias ? p.bias[c] : 0.0;
-          for (size_t t = 0; t < p.taps; ++t) sum += static_cast<double>(p.tap[t][r * p.step + c]) * p.weights[t * p.weights_ld + c];
+          for (size_t t = 0; t < p.taps; ++t)
+            sum += static_cast<double>(p.tap[t][r * p.step + c]) * p.weights[t * p.weights_ld + c];
           const double res = residual ? p.residual[r * (cols + 1) + c] : 0.0;
-          const double y = residual == 2 ? reference(p.args.epilogue.act, sum + res, 0, 0) : reference(p.args.epilogue.act, sum, 0, 0) + res;
+          const double y = residual == 2 ? reference(p.args.epilogue.act, sum + res, 0, 0)
+                                         : reference(p.args.epilogue.act, sum, 0, 0) + res;
           ASSERT_NEAR(out.at(r, c), y, 2e-6) << "cols " << cols << " rows " << rows << " at " << r << "," << c;
         }
       }
@@ -70,7 +81,8 @@ TEST_P(DepthwiseTest, CuttingRowsKeepsTheBits) {
         a.out = cut.data() + r * a.out_ld;
         k().depthwise(a);
       }
-      ASSERT_EQ(std::memcmp(whole.data(), cut.data(), whole.size() * sizeof(float)), 0) << "cols " << cols << " in pieces of " << piece;
+      ASSERT_EQ(std::memcmp(whole.data(), cut.data(), whole.size() * sizeof(float)), 0)
+          << "cols " << cols << " in pieces of " << piece;
     }
   }
 }

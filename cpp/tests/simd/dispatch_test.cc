@@ -25,9 +25,11 @@ TEST(Dispatch, TablesAreOrderedAndFoundByName) {
 // The compiler's own view of the processor is the oracle of our cpuid.
 TEST(Dispatch, AgreesWithTheCompilersCpuid) {
   EXPECT_EQ(find_kernels("SSE4") != nullptr, __builtin_cpu_supports("sse4.2") != 0);
-  EXPECT_EQ(find_kernels("AVX2") != nullptr, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"));
+  EXPECT_EQ(find_kernels("AVX2") != nullptr,
+            __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"));
   EXPECT_EQ(find_kernels("AVX3") != nullptr, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                                                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
+                                                 __builtin_cpu_supports("avx512dq") &&
+                                                 __builtin_cpu_supports("avx512vl"));
 }
 #endif
 

@@ -13,7 +13,8 @@ TEST_P(DotTest, MatchesFloat64AndKeepsItsBitsWhenCut) {
       for (const size_t rows : {1u, 3u, 4u, 6u, 130u}) {
         Random random(seed++);
         const size_t step = 1 + random.below(length + 3), out_step = 1 + random.below(3);
-        Buffer input((segments - 1) * 3 + (rows - 1) * step + length, random.below(4)), weights(segments * length, random.below(4));
+        Buffer input((segments - 1) * 3 + (rows - 1) * step + length, random.below(4)),
+            weights(segments * length, random.below(4));
         input.fill(random);
         weights.fill(random);
         std::vector<const float*> seg;

@@ -1,4 +1,5 @@
-// GEMM against float64, over shapes, segments, strides, panels' ranges and epilogues; and the same bits however its rows are cut.
+// GEMM against float64, over shapes, segments, strides, panels' ranges and epilogues; and the same bits however its
+// rows are cut.
 #include "simd_test_util.h"
 
 namespace rtvoice::simd {
@@ -12,9 +13,16 @@ struct Shape {
 // A convolution-like problem: segment s starts dilation*s frames of row_step floats later.
 struct Problem {
   Problem(const Kernels& k, const Shape& s, uint32_t seed)
-      : shape(s), random(seed), depth(s.segments * s.seg_len), offset(random.below(4)), out_ld(s.cols + random.below(2) * 5),
-        residual_ld(s.cols + random.below(2) * 3), input((s.dilation * (s.segments - 1) + s.rows - 1) * s.row_step + s.seg_len, offset),
-        weights(depth * s.cols, 0), packed(k.gemm_packed_floats(depth, s.cols), random.below(3)), bias(s.cols, random.below(3)),
+      : shape(s),
+        random(seed),
+        depth(s.segments * s.seg_len),
+        offset(random.below(4)),
+        out_ld(s.cols + random.below(2) * 5),
+        residual_ld(s.cols + random.below(2) * 3),
+        input((s.dilation * (s.segments - 1) + s.rows - 1) * s.row_step + s.seg_len, offset),
+        weights(depth * s.cols, 0),
+        packed(k.gemm_packed_floats(depth, s.cols), random.below(3)),
+        bias(s.cols, random.below(3)),
         residual((s.rows - 1) * residual_ld + s.cols, random.below(3)) {
     input.fill(random);
     weights.fill(random);
@@ -29,8 +37,18 @@ struct Problem {
       }
     }
     k.gemm_pack(weights.data(), depth, s.cols, packed.data());
-    args = {segments.data(), s.segments, s.seg_len, s.row_step, packed.data(), s.bias ? bias.data() : nullptr, s.ranges ? ranges.data() : nullptr,
-            nullptr, out_ld, s.rows, s.cols, {}};
+    args = {segments.data(),
+            s.segments,
+            s.seg_len,
+            s.row_step,
+            packed.data(),
+            s.bias ? bias.data() : nullptr,
+            s.ranges ? ranges.data() : nullptr,
+            nullptr,
+            out_ld,
+            s.rows,
+            s.cols,
+            {}};
   }
 
   void use(const Kernels& k, Unary act, bool with_residual, bool before, float a, float b) {
@@ -42,10 +60,12 @@ struct Problem {
   double expected(const Kernels& k, size_t r, size_t c, double* scale) const {
     double sum = shape.bias ? bias[c] : 0.0, magnitude = std::abs(sum);
     const size_t panel = c / k.gemm_panel_cols(shape.cols);
-    const size_t begin = shape.ranges ? ranges[panel].begin : 0, length = shape.ranges ? ranges[panel].length : shape.seg_len;
+    const size_t begin = shape.ranges ? ranges[panel].begin : 0,
+                 length = shape.ranges ? ranges[panel].length : shape.seg_len;
     for (size_t s = 0; s < shape.segments; ++s) {
       for (size_t i = begin; i < begin + length; ++i) {
-        const double product = static_cast<double>(segments[s][r * shape.row_step + i]) * weights[(s * shape.seg_len + i) * shape.cols + c];
+        const double product = static_cast<double>(segments[s][r * shape.row_step + i]) *
+                               weights[(s * shape.seg_len + i) * shape.cols + c];
         sum += product;
         magnitude += std::abs(product);
       }
@@ -70,8 +90,9 @@ struct Problem {
         worst = error < worst ? worst : error;  // a NaN stays
       }
     }
-    EXPECT_LT(worst, tolerance) << shape.segments << "x" << shape.seg_len << " step " << shape.row_step << " rows " << shape.rows << " cols " << shape.cols
-                                << " act " << static_cast<int>(args.epilogue.act);
+    EXPECT_LT(worst, tolerance) << shape.segments << "x" << shape.seg_len << " step " << shape.row_step << " rows "
+                                << shape.rows << " cols " << shape.cols << " act "
+                                << static_cast<int>(args.epilogue.act);
   }
 
   Shape shape;
@@ -101,11 +122,10 @@ TEST_P(GemmTest, MatchesFloat64AtEveryHeight) {
 TEST_P(GemmTest, StridedOverlappingAndLongInputs) {
   uint32_t seed = 1000;
   for (const size_t cols : {1u, 8u, 16u, 64u, 128u}) {
-    for (const Shape s : {Shape{1, 64, 32, 1, 20, cols, true, false},      // strided window: rows overlap
-                          Shape{1, 7, 1, 1, 45, cols, true, false},         // FIR over single samples
-                          Shape{3, 64, 64, 16, 160, cols, true, false},     // dilated
-                          Shape{5, 33, 40, 2, 3, cols, false, false},
-                          Shape{1, 1024, 1024, 1, 2, cols, true, false}}) {
+    for (const Shape s : {Shape{1, 64, 32, 1, 20, cols, true, false},    // strided window: rows overlap
+                          Shape{1, 7, 1, 1, 45, cols, true, false},      // FIR over single samples
+                          Shape{3, 64, 64, 16, 160, cols, true, false},  // dilated
+                          Shape{5, 33, 40, 2, 3, cols, false, false}, Shape{1, 1024, 1024, 1, 2, cols, true, false}}) {
       Problem p(k(), s, seed++);
       p.check(k(), 1e-5 / 4);
     }
@@ -186,13 +206,15 @@ TEST_P(GemmTest, CuttingRowsKeepsTheBits) {
           a.epilogue.residual += r * a.epilogue.residual_ld;
           k().gemm(a);
         }
-        ASSERT_EQ(std::memcmp(whole.data(), cut.data(), whole.size() * sizeof(float)), 0) << "cols " << cols << " in pieces of " << piece;
+        ASSERT_EQ(std::memcmp(whole.data(), cut.data(), whole.size() * sizeof(float)), 0)
+            << "cols " << cols << " in pieces of " << piece;
       }
     }
   }
 }
 
-// One accumulator in ascending order is a contract that plan rewrites rely on: the exact bits of a naive loop with the same rounding.
+// One accumulator in ascending order is a contract that plan rewrites rely on: the exact bits of a naive loop with the
+// same rounding.
 TEST_P(GemmTest, OneSummationOrder) {
   const bool fused = std::string(k().isa) != "SCALAR" && std::string(k().isa) != "SSE4";
   for (const size_t cols : {4u, 8u, 16u, 64u, 128u}) {

@@ -20,7 +20,8 @@ class MathTest : public KernelTest {
   // The largest error of 200,000 points, absolute or relative to max(|y|, floor).
   double worst(Unary op, double low, double high, bool relative, float a = 0, double floor = 0) {
     std::vector<float> x(200000);
-    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(low + (high - low) * static_cast<double>(i) / static_cast<double>(x.size() - 1));
+    for (size_t i = 0; i < x.size(); ++i)
+      x[i] = static_cast<float>(low + (high - low) * static_cast<double>(i) / static_cast<double>(x.size() - 1));
     const auto y = run(op, x, a);
     double w = 0;
     for (size_t i = 0; i < x.size(); ++i) {
@@ -112,7 +113,8 @@ TEST_P(MathTest, ExactOps) {
   std::vector<float> x;
   Random random(3);
   for (int i = 0; i < 101; ++i) x.push_back(4 * random.uniform());
-  for (const Unary op : {Unary::kNone, Unary::kRelu, Unary::kLeakyRelu, Unary::kSquare, Unary::kAbs, Unary::kNeg, Unary::kReciprocal, Unary::kClip}) {
+  for (const Unary op : {Unary::kNone, Unary::kRelu, Unary::kLeakyRelu, Unary::kSquare, Unary::kAbs, Unary::kNeg,
+                         Unary::kReciprocal, Unary::kClip}) {
     const auto y = run(op, x, op == Unary::kClip ? -1.0f : 0.2f, 1.5f);
     for (size_t i = 0; i < x.size(); ++i) {
       const double truth = reference(op, x[i], op == Unary::kClip ? -1.0f : 0.2f, 1.5f);

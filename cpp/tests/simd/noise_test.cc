@@ -16,12 +16,14 @@ uint32_t mix(uint32_t x) {
 }
 
 uint32_t word(uint64_t seed, uint32_t stream, uint64_t i) {
-  const uint32_t key = mix(static_cast<uint32_t>(seed) + 0x9e3779b9u * stream) ^ mix(static_cast<uint32_t>(seed >> 32) + 0x85ebca6bu);
+  const uint32_t key =
+      mix(static_cast<uint32_t>(seed) + 0x9e3779b9u * stream) ^ mix(static_cast<uint32_t>(seed >> 32) + 0x85ebca6bu);
   return mix(mix(static_cast<uint32_t>(i) ^ key) + static_cast<uint32_t>(i >> 32) * 0x9e3779b9u + key);
 }
 
 // Starts whose counters cross 2^32 inside a vector, singly and doubled.
-const uint64_t kFrames[] = {0, 5, 1000, (uint64_t{1} << 32) - 9, (uint64_t{1} << 31) - 7, 613566756, 1431655763, (uint64_t{1} << 40) + 3};
+const uint64_t kFrames[] = {
+    0, 5, 1000, (uint64_t{1} << 32) - 9, (uint64_t{1} << 31) - 7, 613566756, 1431655763, (uint64_t{1} << 40) + 3};
 
 TEST_P(NoiseTest, FollowsTheFormulas) {
   for (const uint64_t seed : {uint64_t{0}, uint64_t{0x123456789abcdef0}}) {
@@ -39,7 +41,8 @@ TEST_P(NoiseTest, FollowsTheFormulas) {
             // Over [0, 2^24) a uniform number is its integer: exact.
             ASSERT_EQ(uniform.at(r, c), static_cast<float>(word(seed, 7, i) >> 8)) << "i " << i;
             const double u = ((word(seed, 7, 2 * i) >> 8) + 1) * 0x1p-24, v = (word(seed, 7, 2 * i + 1) >> 8) * 0x1p-24;
-            ASSERT_NEAR(gaussian.at(r, c), 0.5 + 2.0 * std::sqrt(-2 * std::log(u)) * std::cos(2 * M_PI * v), 4e-6) << "i " << i;
+            ASSERT_NEAR(gaussian.at(r, c), 0.5 + 2.0 * std::sqrt(-2 * std::log(u)) * std::cos(2 * M_PI * v), 4e-6)
+                << "i " << i;
           }
         }
       }

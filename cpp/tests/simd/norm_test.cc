@@ -12,7 +12,8 @@ TEST_P(NormTest, MatchesFloat64AndIsTheSameRowByRow) {
       Random random(static_cast<uint32_t>(channels * 8 + mode));
       const bool rms = mode & 1, weighted = mode & 2, biased = (mode & 4) != 0;
       const size_t rows = 3, ld = channels + 5;
-      Buffer in((rows - 1) * ld + channels, random.below(4)), weight(channels, random.below(4)), bias(channels, random.below(4));
+      Buffer in((rows - 1) * ld + channels, random.below(4)), weight(channels, random.below(4)),
+          bias(channels, random.below(4));
       in.fill(random);
       weight.fill(random);
       bias.fill(random);
@@ -21,7 +22,16 @@ TEST_P(NormTest, MatchesFloat64AndIsTheSameRowByRow) {
       }
       for (size_t c = 0; c < channels; ++c) in[c] += 100.0f;  // a row whose mean is far above its spread
       Output out(rows, channels, ld, 1);
-      const NormArgs args{rms, 1e-5f, weighted ? weight.data() : nullptr, biased ? bias.data() : nullptr, in.data(), ld, out.data(), ld, rows, channels};
+      const NormArgs args{rms,
+                          1e-5f,
+                          weighted ? weight.data() : nullptr,
+                          biased ? bias.data() : nullptr,
+                          in.data(),
+                          ld,
+                          out.data(),
+                          ld,
+                          rows,
+                          channels};
       k().norm(args);
       out.expect_canaries();
       for (size_t r = 0; r < rows; ++r) {

@@ -9,7 +9,8 @@ namespace {
 using PointwiseTest = KernelTest;
 
 struct Matrix : Buffer {
-  Matrix(size_t rows, size_t cols, Random& random, float scale = 1.0f) : Buffer((rows - 1) * (cols + cols % 3) + cols, random.below(4)), ld(cols + cols % 3) {
+  Matrix(size_t rows, size_t cols, Random& random, float scale = 1.0f)
+      : Buffer((rows - 1) * (cols + cols % 3) + cols, random.below(4)), ld(cols + cols % 3) {
     fill(random, scale);
   }
   size_t ld;
@@ -26,10 +27,12 @@ void sweep(const std::function<void(size_t rows, size_t cols, Random& random)>& 
   }
 }
 
-void expect(const Output& out, size_t rows, size_t cols, double tolerance, const std::function<double(size_t, size_t)>& truth) {
+void expect(const Output& out, size_t rows, size_t cols, double tolerance,
+            const std::function<double(size_t, size_t)>& truth) {
   out.expect_canaries();
   for (size_t r = 0; r < rows; ++r) {
-    for (size_t c = 0; c < cols; ++c) ASSERT_NEAR(out.at(r, c), truth(r, c), tolerance) << rows << " x " << cols << " at " << r << "," << c;
+    for (size_t c = 0; c < cols; ++c)
+      ASSERT_NEAR(out.at(r, c), truth(r, c), tolerance) << rows << " x " << cols << " at " << r << "," << c;
   }
 }
 
@@ -44,7 +47,8 @@ TEST_P(PointwiseTest, Unary) {
     std::vector<float> apart(x.size());
     k().unary({Unary::kSilu, 0, 0, x.data(), x.ld, apart.data(), x.ld, rows, cols});
     k().unary({Unary::kSilu, 0, 0, x.data(), x.ld, x.data(), x.ld, rows, cols});
-    for (size_t r = 0; r < rows; ++r) ASSERT_EQ(std::memcmp(&apart[r * x.ld], x.data() + r * x.ld, cols * sizeof(float)), 0);
+    for (size_t r = 0; r < rows; ++r)
+      ASSERT_EQ(std::memcmp(&apart[r * x.ld], x.data() + r * x.ld, cols * sizeof(float)), 0);
   });
 }
 
@@ -53,12 +57,15 @@ TEST_P(PointwiseTest, Channelwise) {
     Matrix x(rows, cols, random, 5.0f), p(1, cols, random, 4.0f), q(1, cols, random);
     for (const Channelwise op : {Channelwise::kAffine, Channelwise::kPrelu, Channelwise::kSnake}) {
       Output out(rows, cols, cols + 1, 2);
-      k().channelwise({op, p.data(), op == Channelwise::kPrelu ? nullptr : q.data(), x.data(), x.ld, out.data(), cols + 1, rows, cols});
+      k().channelwise({op, p.data(), op == Channelwise::kPrelu ? nullptr : q.data(), x.data(), x.ld, out.data(),
+                       cols + 1, rows, cols});
       expect(out, rows, cols, 5e-6, [&](size_t r, size_t c) {
         const double v = x[r * x.ld + c], pc = p[c], qc = q[c];
         // The kernel's product p*x is a float: its rounding belongs to the input of sin.
         const double s = std::sin(static_cast<double>(static_cast<float>(pc * v)));
-        return op == Channelwise::kAffine ? v * pc + qc : op == Channelwise::kPrelu ? (v > 0 ? v : v * pc) : v + s * s * qc;
+        return op == Channelwise::kAffine  ? v * pc + qc
+               : op == Channelwise::kPrelu ? (v > 0 ? v : v * pc)
+                                           : v + s * s * qc;
       });
     }
   });
@@ -96,7 +103,9 @@ TEST_P(PointwiseTest, Film) {
     for (const size_t step : {size_t{0}, g.ld}) {
       Output out(rows, cols, cols + 3, 1);
       k().film({x.data(), x.ld, g.data(), step, b.data(), step, 1.0f, out.data(), cols + 3, rows, cols});
-      expect(out, rows, cols, 1e-6, [&](size_t r, size_t c) { return static_cast<double>(x[r * x.ld + c]) * (g[r * step + c] + 1.0) + b[r * step + c]; });
+      expect(out, rows, cols, 1e-6, [&](size_t r, size_t c) {
+        return static_cast<double>(x[r * x.ld + c]) * (g[r * step + c] + 1.0) + b[r * step + c];
+      });
     }
   });
 }
@@ -104,7 +113,10 @@ TEST_P(PointwiseTest, Film) {
 TEST_P(PointwiseTest, Glu) {
   sweep([&](size_t rows, size_t cols, Random& random) {
     Matrix a(rows, cols, random, 4.0f), b(rows, cols, random, 4.0f);
-    for (const auto& [op_a, op_b] : {std::pair{Unary::kNone, Unary::kSigmoid}, {Unary::kTanh, Unary::kSigmoid}, {Unary::kSilu, Unary::kNone}, {Unary::kCos, Unary::kGeluErf}}) {
+    for (const auto& [op_a, op_b] : {std::pair{Unary::kNone, Unary::kSigmoid},
+                                     {Unary::kTanh, Unary::kSigmoid},
+                                     {Unary::kSilu, Unary::kNone},
+                                     {Unary::kCos, Unary::kGeluErf}}) {
       Output out(rows, cols, cols + 1, 0);
       k().glu({op_a, op_b, a.data(), b.data(), a.ld, out.data(), cols + 1, rows, cols});
       expect(out, rows, cols, 4e-6, [&, oa = op_a, ob = op_b](size_t r, size_t c) {

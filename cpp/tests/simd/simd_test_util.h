@@ -23,8 +23,9 @@ class KernelTest : public testing::TestWithParam<const Kernels*> {
   const Kernels& k() const { return *GetParam(); }
 };
 
-#define RTV_ALL_KERNELS(suite) \
-  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(all_kernels()), [](const auto& table) { return std::string(table.param->isa); })
+#define RTV_ALL_KERNELS(suite)                                           \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(all_kernels()), \
+                           [](const auto& table) { return std::string(table.param->isa); })
 
 class Random {
  public:
@@ -42,7 +43,8 @@ class Random {
   uint32_t state_;
 };
 
-// Exactly `size` floats on the heap, `offset` floats off their 64-byte boundary, so that AddressSanitizer sees the first read beyond.
+// Exactly `size` floats on the heap, `offset` floats off their 64-byte boundary, so that AddressSanitizer sees the
+// first read beyond.
 class Buffer {
  public:
   Buffer(size_t size, size_t offset) : memory_(new float[size + offset]), data_(memory_.get() + offset), size_(size) {}
@@ -64,7 +66,8 @@ class Buffer {
 // [rows][ld] output: lanes beyond `cols`, and the space before and after, must keep their canary.
 class Output {
  public:
-  Output(size_t rows, size_t cols, size_t ld, size_t offset) : rows_(rows), cols_(cols), ld_(ld), margin_(32 + offset), v_(2 * margin_ + rows * ld, kCanary) {}
+  Output(size_t rows, size_t cols, size_t ld, size_t offset)
+      : rows_(rows), cols_(cols), ld_(ld), margin_(32 + offset), v_(2 * margin_ + rows * ld, kCanary) {}
   float* data() { return v_.data() + margin_; }
   float at(size_t r, size_t c) const { return v_[margin_ + r * ld_ + c]; }
   void expect_canaries() const {
@@ -85,34 +88,55 @@ class Output {
 // float64 reference of the activations.
 inline double reference(Unary op, double x, double a, double b) {
   switch (op) {
-    case Unary::kNone: return x;
-    case Unary::kRelu: return x > 0 ? x : 0;
-    case Unary::kLeakyRelu: return x > 0 ? x : x * a;
-    case Unary::kElu: return x > 0 ? x : a * std::expm1(x);
-    case Unary::kGeluErf: return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-    case Unary::kGeluTanh: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Unary::kSilu: return x / (1 + std::exp(-x));
-    case Unary::kTanh: return std::tanh(x);
-    case Unary::kSigmoid: return 1 / (1 + std::exp(-x));
-    case Unary::kSoftplus: return (std::max(a * x, 0.0) + std::log1p(std::exp(-std::abs(a * x)))) / a;
-    case Unary::kExp: return std::exp(x);
-    case Unary::kLog: return std::log(x);
-    case Unary::kSqrt: return std::sqrt(x);
-    case Unary::kSquare: return x * x;
-    case Unary::kAbs: return std::abs(x);
-    case Unary::kNeg: return -x;
-    case Unary::kReciprocal: return 1 / x;
-    case Unary::kSin: return std::sin(x);
-    case Unary::kCos: return std::cos(x);
-    case Unary::kClip: return std::min(std::max(x, a), b);
+    case Unary::kNone:
+      return x;
+    case Unary::kRelu:
+      return x > 0 ? x : 0;
+    case Unary::kLeakyRelu:
+      return x > 0 ? x : x * a;
+    case Unary::kElu:
+      return x > 0 ? x : a * std::expm1(x);
+    case Unary::kGeluErf:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Unary::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Unary::kSilu:
+      return x / (1 + std::exp(-x));
+    case Unary::kTanh:
+      return std::tanh(x);
+    case Unary::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Unary::kSoftplus:
+      return (std::max(a * x, 0.0) + std::log1p(std::exp(-std::abs(a * x)))) / a;
+    case Unary::kExp:
+      return std::exp(x);
+    case Unary::kLog:
+      return std::log(x);
+    case Unary::kSqrt:
+      return std::sqrt(x);
+    case Unary::kSquare:
+      return x * x;
+    case Unary::kAbs:
+      return std::abs(x);
+    case Unary::kNeg:
+      return -x;
+    case Unary::kReciprocal:
+      return 1 / x;
+    case Unary::kSin:
+      return std::sin(x);
+    case Unary::kCos:
+      return std::cos(x);
+    case Unary::kClip:
+      return std::min(std::max(x, a), b);
   }
   return 0;
 }
 
 inline const std::vector<Unary>& all_unary() {
-  static const std::vector<Unary> ops = {Unary::kNone, Unary::kRelu, Unary::kLeakyRelu, Unary::kElu, Unary::kGeluErf, Unary::kGeluTanh, Unary::kSilu,
-                                         Unary::kTanh, Unary::kSigmoid, Unary::kSoftplus, Unary::kExp, Unary::kLog, Unary::kSqrt, Unary::kSquare,
-                                         Unary::kAbs, Unary::kNeg, Unary::kReciprocal, Unary::kSin, Unary::kCos, Unary::kClip};
+  static const std::vector<Unary> ops = {
+      Unary::kNone, Unary::kRelu,    Unary::kLeakyRelu,  Unary::kElu, Unary::kGeluErf, Unary::kGeluTanh, Unary::kSilu,
+      Unary::kTanh, Unary::kSigmoid, Unary::kSoftplus,   Unary::kExp, Unary::kLog,     Unary::kSqrt,     Unary::kSquare,
+      Unary::kAbs,  Unary::kNeg,     Unary::kReciprocal, Unary::kSin, Unary::kCos,     Unary::kClip};
   return ops;
 }
 
