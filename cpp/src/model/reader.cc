@@ -232,7 +232,13 @@ std::unique_ptr<Graph> read_checked(const void* data, size_t size, std::string* 
   return graph;
 }
 
-bool read_bytes(const char* path, std::vector<char>* out, std::string* error) {
+// A file's bytes; not a vector, which would fill them with zeros first.
+struct FileBytes {
+  std::unique_ptr<char[]> data;
+  size_t size = 0;
+};
+
+bool read_bytes(const char* path, FileBytes* out, std::string* error) {
   namespace fs = std::filesystem;
   const std::string place = std::string("file '") + (path != nullptr ? path : "") + "'";
   if (path == nullptr || *path == '\0') return fail(error, "file: the path is empty; give the path of a .rtv file");
@@ -252,8 +258,9 @@ bool read_bytes(const char* path, std::vector<char>* out, std::string* error) {
                 place + ": has " + std::to_string(size) + " bytes; the limit is " + std::to_string(kMaxFileBytes));
   std::ifstream stream(native, std::ios::binary);
   if (!stream) return fail(error, place + ": cannot be opened; check its permissions");
-  out->resize(static_cast<size_t>(size));
-  stream.read(out->data(), static_cast<std::streamsize>(size));
+  out->size = static_cast<size_t>(size);
+  out->data.reset(new char[out->size]);
+  stream.read(out->data.get(), static_cast<std::streamsize>(size));
   if (static_cast<uintmax_t>(stream.gcount()) != size)
     return fail(error, place + ": could be read in part only; is it still being written?");
   return true;
@@ -279,10 +286,10 @@ std::unique_ptr<Graph> read_model_file(const char* path, std::string* error, boo
   if (readable != nullptr) *readable = false;
   if (error == nullptr) error = &ignored;
   try {
-    std::vector<char> bytes;
+    FileBytes bytes;
     if (!read_bytes(path, &bytes, error)) return nullptr;
     if (readable != nullptr) *readable = true;
-    return read_model(bytes.data(), bytes.size(), error);
+    return read_model(bytes.data.get(), bytes.size, error);
   } catch (const std::exception& exception) {
     *error = "file: cannot be read (" + in_quotes(exception.what()) + "); check the path and the free memory";
   }
