@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     evaluate.add_argument("--data", type=Path, required=True, help="folder of training speech")
     evaluate.add_argument("--out", type=Path, required=True, help="the training folder")
     evaluate.add_argument("--models", type=Path, help="folder of .rtv files: measure these in the engine instead")
-    evaluate.add_argument("--spoken", type=int, default=20, help="utterances per collection whose words are counted")
+    evaluate.add_argument(
+        "--spoken", type=int, default=20, help="utterances per collection of sentences whose words are counted"
+    )
     evaluate.add_argument("--json", type=Path, required=True, help="file for the figures")
     options = parser.parse_args(arguments)
     if options.command == "whisper":
