@@ -177,6 +177,22 @@ size_t Engine::guard_input(const float* in, size_t samples) noexcept {
   return bad;
 }
 
+// Finite but absurd samples may overflow in a resampler or in the mix. By bits, without a branch, so that the usual case is vector code.
+size_t Engine::guard_output(float* out, size_t samples) noexcept {
+  constexpr uint32_t kExponent = 0x7f800000u;
+  uint32_t any = 0;
+  for (size_t i = 0; i < samples; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, out + i, sizeof bits);
+    any |= static_cast<uint32_t>((bits & kExponent) == kExponent);
+  }
+  if (any == 0) return 0;
+  for (size_t i = 0; i < samples; ++i) {
+    if (!std::isfinite(out[i])) out[i] = 0.0f;
+  }
+  return 1;
+}
+
 void Engine::finish_swap() noexcept {
   retired_.store(active_, std::memory_order_release);
   active_ = incoming_;
@@ -245,13 +261,13 @@ rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcep
     std::memset(out, 0, static_cast<size_t>(frames) * channels_ * sizeof(float));
     return RTV_ERROR_FRAME_SIZE;
   }
+  const FloatMode mode;   // to the end: the budget's division would raise the caller's inexact flag
   const uint64_t start = read_ticks();
-  {
-    const FloatMode mode;
-    statistics_.count_nonfinite(guard_input(in, frames * channels_));
-    run_stages(frames);
-    mix(out, frames);
-  }
+  const size_t samples = frames * channels_;
+  statistics_.count_nonfinite(guard_input(in, samples));
+  run_stages(frames);
+  mix(out, frames);
+  statistics_.count_nonfinite(guard_output(out, samples));
   const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
   statistics_.record(frames, read_ticks() - start, static_cast<uint64_t>(budget));
   return RTV_OK;

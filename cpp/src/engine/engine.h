@@ -38,6 +38,7 @@ class Engine {
   std::unique_ptr<Stage> make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status, std::string* error);
   ControlBank* bank_for(const Graph& graph);
   size_t guard_input(const float* in, size_t samples) noexcept;
+  static size_t guard_output(float* out, size_t samples) noexcept;
   void run_stages(size_t frames) noexcept;
   void finish_swap() noexcept;
   void mix(float* out, size_t frames) noexcept;
