@@ -152,7 +152,7 @@ Bytes recurrent_overflow_model(const std::string& op) {
   ModelWriter w(op + " overflow", 48000, 16);
   const std::string boosted = w.node("mul", "boosted", {"audio", w.parameter("boost", 1.0f, 0.0f, 3e38f)});
   // Two inputs of opposite sign and large weights: infinity minus infinity inside the gates.
-  const std::string h = add_recurrent(&w, op, "cell", w.node("concat", "both", {boosted, w.node("neg", "minus", {boosted})}), 2, 8, 4.0f);
+  const std::string h = add_recurrent(&w, op, "cell", w.node("concat", "both", {boosted, w.node("neg", "minus", {boosted})}), 2, 8, 100.0f);
   w.output(w.node("linear", "leave", {w.node("relu", "rectified", {h})}, json::object(), {{"weight", {1, 8}, 0.5f}}));
   return w.bytes();
 }
