@@ -26,6 +26,7 @@ from rtvoice.reference import evaluate
 
 if TYPE_CHECKING:
     from rtvoice.export.onnx.importer import Imported
+    from rtvoice.export.onnx.oracle import Oracle
 
 __all__ = ["CheckReport", "Layer", "Run", "check"]
 
@@ -221,10 +222,10 @@ def _source(
     rng: np.random.Generator,
     report: CheckReport,
 ) -> _Offline:
-    """Run the source at two lengths, the shorter the beginning of the longer.
+    """Run the source at three lengths, each the beginning of the next; the stream is held against the middle one.
 
-    What depends on where a recording ends (the final lookahead, padding at the end) differs between the two and is left
-    out; how long that part is, is measured, not assumed.
+    What depends on where a recording ends (the final lookahead, padding at the end) differs between two lengths and is
+    left out: how long that part is, is measured, not assumed. It may change with the length, where there are strides.
     """
     from rtvoice.export.onnx.importer import import_onnx
     from rtvoice.export.onnx.oracle import Oracle
@@ -244,28 +245,41 @@ def _source(
         report.lengths = [oracle.length]
         report.notes.append(f"the source runs at one length only, {oracle.length} samples")
         return _Offline(signal, outputs, {name: len(array) for name, array in outputs.items()})
-    whole = count - count % hop
-    shorter, longer = whole + min(_ODD, max(hop - 1, 0)), whole + max(4 * hop, 256) + 4 * _ODD
-    signal = parity.probe_signal(longer, rng)
+    whole, more = count - count % hop, max(4 * hop, 256)
+    lengths = [whole + min(_ODD, hop - 1), whole + more + 4 * _ODD, whole + 2 * more + 7 * _ODD]
     try:
-        first, outputs = oracle.run(signal[:shorter], values), oracle.run(signal, values)
+        signal, runs = _runs(oracle, lengths, values, rng)
     except ModelError:  # branches of different strides meet only where all have whole frames
-        shorter, longer = whole, whole + hop * -(-256 // hop)
-        signal = parity.probe_signal(longer, rng)
-        first, outputs = oracle.run(signal[:shorter], values), oracle.run(signal, values)
+        lengths = [whole, whole + hop * -(-256 // hop), whole + 2 * hop * -(-256 // hop)]
+        signal, runs = _runs(oracle, lengths, values, rng)
         report.notes.append(f"the source runs at multiples of {hop} samples only")
-    report.lengths = [shorter, longer]
+    report.lengths = lengths[:2]
     valid = {}
-    for name, array in outputs.items():
-        same = min(len(first[name]), len(array))
-        off = np.abs(first[name][:same] - array[:same]).max(axis=1) > 1e-6 * max(float(np.abs(array).max()), 1e-30)
-        agreed = int(np.flatnonzero(off)[0]) if off.any() else same
-        # The part that depends on the end is as long in the longer recording.
-        valid[name] = agreed + (len(array) - len(first[name]))
-        if agreed < len(first[name]) // 4 and len(array) > 1:
-            report.runs.append(Run(f"output '{name}' against its own beginning", same, float("inf"), False, agreed))
+    for name, array in runs[1].items():
+        agreed = [
+            _agreed(short[name], long[name], report.tolerance) for short, long in zip(runs, runs[1:], strict=False)
+        ]
+        valid[name] = agreed[1]
+        if len(array) > 1 and any(count < len(run[name]) // 4 for count, run in zip(agreed, runs, strict=False)):
+            report.runs.append(
+                Run(f"output '{name}' against its own beginning", len(array), float("inf"), False, agreed[1])
+            )
             report.notes.append(f"output '{name}' of the source depends on all of the recording, which cannot stream")
-    return _Offline(signal, outputs, valid)
+    return _Offline(signal[: lengths[1]], runs[1], valid)
+
+
+def _runs(
+    oracle: Oracle, lengths: list[int], values: Mapping[str, NDArray[np.float64]], rng: np.random.Generator
+) -> tuple[F32, list[dict[str, F64]]]:
+    signal = parity.probe_signal(lengths[-1], rng)
+    return signal, [oracle.run(signal[:length], values) for length in lengths]
+
+
+def _agreed(short: F64, long: F64, tolerance: float) -> int:
+    """Return how many frames of a recording are the same when it goes on."""
+    same = min(len(short), len(long))
+    off = np.abs(short[:same] - long[:same]).max(axis=1) > tolerance * max(float(np.abs(long).max()), 1e-30)
+    return int(np.flatnonzero(off)[0]) if off.any() else same
 
 
 def _check_audio(report: CheckReport, graph: Graph, model: Model, offline: _Offline, rng: np.random.Generator) -> None:

@@ -11,6 +11,7 @@ from rtvoice.errors import ModelError
 from .importer import Imported
 
 _SECOND = 2_000  # samples: the reference implementation is slow
+_STEEPEST = 1e-3  # beyond, float32 says nothing about a network
 
 if TYPE_CHECKING:
     from rtvoice.check import CheckReport
@@ -50,6 +51,7 @@ def verified(imported: Imported, *, verify: bool) -> Model:
         result = check(model)
     if not result.passed:
         result = _second_opinion(exact, result)
+    report.notes += [note for note in result.notes if "float32" in note]
     report.parity = {**result.to_json(), "text": f"{result.verdict()} against {result.against}"}
     if not result.passed:
         raise ModelError(f"{report.source}: {_complaint(result)}")
@@ -61,18 +63,41 @@ def verified(imported: Imported, *, verify: bool) -> Model:
 def _second_opinion(exact: Imported, first: CheckReport) -> CheckReport:
     """Ask the reference implementation in float64: onnxruntime's float32 is not always within the tolerance itself.
 
-    Its Resize, for one, computes positions in float32, so that its error grows with the length of the recording.
+    Its Resize, for one, computes positions in float32, so that its error grows with the length of the recording. And a
+    network can be so steep (large activations into a tanh) that float32 is not good for 1e-5 at all; then the stream may
+    be as far from float64 as onnxruntime is, within a factor of 3, and the report says so.
     """
     from rtvoice.check import check
 
+    model = exact.builder.model()
     try:
-        second = check(exact.builder.model(), exact, samples=_SECOND, oracle="onnx")
+        second = check(model, exact, samples=_SECOND, oracle="onnx")
+        rounding = _rounding(exact)
+        if not second.passed and second.error <= 3.0 * rounding < _STEEPEST:
+            second = check(model, exact, samples=_SECOND, oracle="onnx", tolerance=3.0 * rounding)
+            second.notes.append(f"{second.tolerance:.1e} was allowed: the source's own float32 is {rounding:.1e} off")
     except Exception:  # whatever the reference implementation raises: the first opinion stands
         return first
     if not second.passed:
         return first
-    second.notes.append(f"onnxruntime's own float32 output is {first.error:.1e} of the peak away from its definition")
+    second.notes.append(f"onnxruntime's float32 output is {rounding:.1e} of the peak away from float64")
     return second
+
+
+def _rounding(exact: Imported) -> float:
+    """Return how far the source's float32 output is from its float64 output, relative to the peak."""
+    from rtvoice.parity import probe_signal
+
+    from .oracle import Oracle
+
+    hop = exact.report.hop
+    count = exact.reading.length or -(-_SECOND // hop) * hop
+    signal = probe_signal(count, np.random.default_rng(0))
+    single, double = (Oracle(exact, runner).run(signal) for runner in ("onnxruntime", "onnx"))
+    return max(
+        float(np.abs(single[name] - double[name]).max()) / max(float(np.abs(double[name]).max()), 1e-30)
+        for name in double
+    )
 
 
 def _complaint(result: CheckReport) -> str:
