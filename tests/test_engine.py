@@ -194,8 +194,8 @@ def offline(signal: np.ndarray, path: Path) -> np.ndarray:
     """The small model's own formula over the whole signal, in float64, from its tensors."""
     from rtvoice.graph_reader import load_graph
 
-    weights = {node.name: np.asarray(node.weights["weight"], np.float64) for node in load_graph(path).nodes if node.weights}
-    taps, back = weights["filter"], weights["sum"]
+    nodes = {node.name: node.weights for node in load_graph(path).nodes}
+    taps, back = (np.asarray(nodes[name]["weight"], np.float64) for name in ("filter", "sum"))
     padded = np.pad(signal.astype(np.float64), 4)
     hidden = np.tanh(np.stack([np.correlate(padded, t[0]) for t in taps]))
     hidden = np.pad(hidden, ((0, 0), (36, 36)))
