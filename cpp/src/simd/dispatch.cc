@@ -30,7 +30,8 @@ CpuidRegisters cpuid(uint32_t leaf) {
 #if defined(_MSC_VER)
   int out[4];
   __cpuidex(out, static_cast<int>(leaf), 0);
-  r = {static_cast<uint32_t>(out[0]), static_cast<uint32_t>(out[1]), static_cast<uint32_t>(out[2]), static_cast<uint32_t>(out[3])};
+  r = {static_cast<uint32_t>(out[0]), static_cast<uint32_t>(out[1]), static_cast<uint32_t>(out[2]),
+       static_cast<uint32_t>(out[3])};
 #else
   __cpuid_count(leaf, 0, r.eax, r.ebx, r.ecx, r.edx);
 #endif
@@ -60,7 +61,7 @@ Processor detect() {
   const uint32_t leaves = cpuid(0).eax;
   if (leaves < 1) return p;
   const CpuidRegisters one = cpuid(1);
-  p.sse4 = all_of(one.ecx, bit(9) | bit(19) | bit(20) | bit(23));  // SSSE3, SSE4.1, SSE4.2, POPCNT
+  p.sse4 = all_of(one.ecx, bit(9) | bit(19) | bit(20) | bit(23));              // SSSE3, SSE4.1, SSE4.2, POPCNT
   if (!p.sse4 || leaves < 7 || !all_of(one.ecx, bit(27) | bit(28))) return p;  // OSXSAVE, AVX
   const uint64_t saved = saved_state();
   const CpuidRegisters seven = cpuid(7);
@@ -80,10 +81,16 @@ struct Available {
   Available() {
 #ifdef RTV_X86
     const Processor p = detect();
+#ifndef RTVOICE_WITHOUT_AVX3
     if (p.avx3) tables[count++] = &kernels_avx3();
+#endif
+#ifndef RTVOICE_WITHOUT_AVX2
     if (p.avx2) tables[count++] = &kernels_avx2();
+#endif
+#ifndef RTVOICE_WITHOUT_SSE4
     if (p.sse4) tables[count++] = &kernels_sse4();
-#elif defined(RTV_ARM64)
+#endif
+#elif defined(RTV_ARM64) && !defined(RTVOICE_WITHOUT_NEON)
     tables[count++] = &kernels_neon();
 #endif
     tables[count++] = &kernels_scalar();

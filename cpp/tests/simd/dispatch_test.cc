@@ -21,7 +21,7 @@ TEST(Dispatch, TablesAreOrderedAndFoundByName) {
   EXPECT_EQ(first, tables[0]);
 }
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && defined(RTVOICE_ALL_ISAS)
 // The compiler's own view of the processor is the oracle of our cpuid.
 TEST(Dispatch, AgreesWithTheCompilersCpuid) {
   EXPECT_EQ(find_kernels("SSE4") != nullptr, __builtin_cpu_supports("sse4.2") != 0);
