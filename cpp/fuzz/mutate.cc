@@ -208,10 +208,10 @@ void edit_number(Json* value, Random* random) {
         random->below(2) == 0 ? interesting(random) : Json(value->get<double>() * (random->below(2) == 0 ? -1.0 : 1e3));
     return;
   }
-  const auto number = value->get<int64_t>();
-  const int64_t choices[] = {
-      number + 1, number - 1, -number, number / 2, static_cast<int64_t>(static_cast<uint64_t>(number) * 2u), 0, 1};
-  *value = random->below(4) == 0 ? interesting(random) : Json(choices[random->below(std::size(choices))]);
+  const auto number = static_cast<uint64_t>(value->get<int64_t>());  // unsigned, as it may be the least or the most
+  const uint64_t choices[] = {number + 1, number - 1, 0 - number, number / 2, number * 2, 0, 1};
+  *value = random->below(4) == 0 ? interesting(random)
+                                 : Json(static_cast<int64_t>(choices[random->below(std::size(choices))]));
 }
 
 void edit_tree(Json* tree, Json* other, Random* random) {
