@@ -221,3 +221,14 @@ def test_every_op_has_a_case() -> None:
     for case in CASES.values():
         used |= {node.op for node in around(case, channels=4).graph().nodes}
     assert used == set(ops.OPS), "ops without a test"
+
+
+def test_a_wrong_declared_latency_is_refused() -> None:
+    def build(latency: int) -> rtvoice.Model:
+        b = GraphBuilder(name="late", sample_rate=16000, hop=16, licence="CC0-1.0", latency=latency)
+        b.output(b.node("advance", b.input(), frames=5))
+        return b.model()
+
+    assert build(5).latency == 5
+    with pytest.raises(rtvoice.ModelError, match="declares 4 samples, its graph has 5"):
+        build(4)

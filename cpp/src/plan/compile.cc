@@ -62,6 +62,11 @@ std::shared_ptr<const Plan> Compiler::compile() {
   plan_->kernels_ = &simd::kernels();
   if (!infer_timing(*graph_, &plan_->timing_, &error_)) return nullptr;
   timing_ = &plan_->timing_;
+  if (graph_->declared_latency >= 0 && graph_->declared_latency != timing_->latency) {
+    error_ = "latency: the file declares " + std::to_string(graph_->declared_latency) + " samples, its graph has " +
+             std::to_string(timing_->latency) + "; correct it or leave it out";
+    return nullptr;
+  }
   first_node_ = 1 + static_cast<int>(graph_->parameters.size());
   const size_t values = timing_->values.size();
   consumers_.assign(values, {});
