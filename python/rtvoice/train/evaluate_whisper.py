@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +244,7 @@ def evaluate(speech_root: Path, voices: dict[str, Voice], cache: Path, spoken: i
         Figures, ready for JSON.
     """
     held_out = [utterance for utterance in list_speech(speech_root) if utterance.held_out]
-    known = [replace(u, text=u.text) for u in true_text_speech(speech_root, spoken)]
+    known = true_text_speech(speech_root, spoken)
     readers = [u for u in held_out if u.speaker.startswith("librispeech")][:spoken]
     callers = [u for u in held_out if u.speaker.startswith("picovoice")][::4]
     recognise = Recogniser(cache)
