@@ -89,7 +89,8 @@ TEST_P(CApiCutting, EveryCuttingGivesTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CApiCutting, testing::Values("tcn", "gru", "lstm", "control", "default", "hq"));
+INSTANTIATE_TEST_SUITE_P(Models, CApiCutting, testing::Values("tcn", "gru", "lstm", "control", "default", "hq"),
+                         [](const auto& test) { return std::string(test.param); });
 
 // Channels are streams of their own: the first one is what a mono engine gives.
 TEST(CApiProcess, ChannelsAreStreamsOfTheirOwn) {

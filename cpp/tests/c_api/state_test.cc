@@ -55,7 +55,8 @@ TEST_P(State, HoldsNoSubnormalsAfterSilence) {
   for (const float sample : out) EXPECT_NE(std::fpclassify(sample), FP_SUBNORMAL);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, State, testing::Values("tcn", "gru", "lstm", "control", "default", "hq"));
+INSTANTIATE_TEST_SUITE_P(Models, State, testing::Values("tcn", "gru", "lstm", "control", "default", "hq"),
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace test

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <thread>
@@ -64,6 +65,12 @@ size_t next_size(std::mt19937* random, const rtv_config& config) {
   }
 }
 
+// RTVOICE_RT_LONG=10 runs ten times as many frames.
+size_t frames_of(const Scenario& s) {
+  const char* factor = std::getenv("RTVOICE_RT_LONG");
+  return s.frames * static_cast<size_t>(std::max(1, factor == nullptr ? 1 : std::atoi(factor)));
+}
+
 class RtGuard : public testing::TestWithParam<Scenario> {};
 
 TEST_P(RtGuard, ProcessTripsNothing) {
@@ -82,6 +89,7 @@ TEST_P(RtGuard, ProcessTripsNothing) {
 
   std::atomic<bool> stop{false};
   uint64_t turns = 0, swaps = 0, samples = 0, failures = 0;
+  const size_t frames = frames_of(s);
   Trips first, all;
   std::thread meddler(meddle, engine.get(), model.get(), s.swap, &stop, &turns, &swaps);
   std::thread audio([&] {
@@ -89,10 +97,10 @@ TEST_P(RtGuard, ProcessTripsNothing) {
     rtv_status (*volatile process)(rtv_engine*, const float*, float*, uint32_t) = &rtv_engine_process;
     void (*volatile reset)(rtv_engine*) = &rtv_engine_reset;
     std::mt19937 random(3);
-    std::vector<uint32_t> sizes(s.frames);
+    std::vector<uint32_t> sizes(frames);
     for (uint32_t& size : sizes) size = static_cast<uint32_t>(next_size(&random, config));
     Watch watch;
-    for (size_t frame = 0; frame < s.frames; ++frame) {
+    for (size_t frame = 0; frame < frames; ++frame) {
       watch.enter();
       if (frame % 20011 == 20010) reset(engine.get());
       const rtv_status status = process(engine.get(), in.data(), out.data(), sizes[frame]);
@@ -113,7 +121,7 @@ TEST_P(RtGuard, ProcessTripsNothing) {
   EXPECT_EQ(all.total(), 0u) << all.describe();
   EXPECT_EQ(swaps > 0, s.swap);
   EXPECT_TRUE(all_finite(out));
-  std::printf("rt-guard %s (%s): %zu frames, %llu samples at %u Hz, %llu turns of the other thread, %llu swaps: %s%s\n", s.name, rtv_isa(), s.frames,
+  std::printf("rt-guard %s (%s): %zu frames, %llu samples at %u Hz, %llu turns of the other thread, %llu swaps: %s%s\n", s.name, rtv_isa(), frames,
               static_cast<unsigned long long>(samples), s.sample_rate, static_cast<unsigned long long>(turns), static_cast<unsigned long long>(swaps),
               all.describe().c_str(), can_watch_system_calls() ? "" : "; system calls NOT watched: the kernel has no Syscall User Dispatch");
 }
@@ -126,20 +134,20 @@ Bytes lstm() { return lstm_model(); }
 INSTANTIATE_TEST_SUITE_P(
     Everything, RtGuard,
     testing::Values(Scenario{"whisper_48k_fir", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 100000},
-                    Scenario{"whisper_48k_swaps", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 20000},
-                    Scenario{"whisper_44k1_libsamplerate", nullptr, "default", 44100, 1, RTV_RESAMPLER_FASTEST, 0, false, 20000},
-                    Scenario{"whisper_44k1_fir", nullptr, "default", 44100, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
+                    Scenario{"whisper_48k_swaps", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
+                    Scenario{"whisper_44k1_libsamplerate", nullptr, "default", 44100, 1, RTV_RESAMPLER_FASTEST, 0, false, 6000},
+                    Scenario{"whisper_44k1_fir", nullptr, "default", 44100, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
                     Scenario{"whisper_44k1_best_stereo", nullptr, "default", 44100, 2, RTV_RESAMPLER_BEST, 0, true, 1000},
-                    Scenario{"whisper_16k_direct", nullptr, "default", 16000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
-                    Scenario{"whisper_48k_block_480", nullptr, "default", 48000, 1, RTV_RESAMPLER_FIR_SHORT, 480, true, 5000},
-                    Scenario{"whisper_hq_48k", nullptr, "hq", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
-                    Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
+                    Scenario{"whisper_16k_direct", nullptr, "default", 16000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+                    Scenario{"whisper_48k_block_480", nullptr, "default", 48000, 1, RTV_RESAMPLER_FIR_SHORT, 480, true, 3000},
+                    Scenario{"whisper_hq_48k", nullptr, "hq", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+                    Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
                     Scenario{"tcn_22k05_medium", tcn, "", 22050, 2, RTV_RESAMPLER_MEDIUM, 0, false, 2000},
-                    Scenario{"gru_48k_swaps", gru, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 20000},
-                    Scenario{"lstm_96k_stereo", lstm, "", 96000, 2, RTV_RESAMPLER_AUTO, 0, false, 10000},
-                    Scenario{"controls_48k_swaps", control_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 20000},
-                    Scenario{"controls_8k", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000},
-                    Scenario{"overflow_48k", overflow_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 20000}),
+                    Scenario{"gru_48k_swaps", gru, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
+                    Scenario{"lstm_96k_stereo", lstm, "", 96000, 2, RTV_RESAMPLER_AUTO, 0, false, 4000},
+                    Scenario{"controls_48k_swaps", control_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000},
+                    Scenario{"controls_8k", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+                    Scenario{"overflow_48k", overflow_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
