@@ -67,7 +67,8 @@ class Net:
         return made[0] if outputs == 1 else made
 
     def conv(self, x: str, channels_in: int, channels_out: int, taps: int = 1, **attrs: Any) -> str:
-        weight = self.random(channels_out, channels_in // attrs.get("group", 1), taps, scale=0.7 / np.sqrt(taps))
+        inputs = channels_in // attrs.get("group", 1)
+        weight = self.random(channels_out, inputs, taps, scale=1.2 / np.sqrt(taps * inputs))
         return str(self("Conv", x, weight, self.random(channels_out, scale=0.1), **attrs))
 
     def wide(self, channels: int = 6) -> str:

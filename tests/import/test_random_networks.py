@@ -116,7 +116,14 @@ class Maker:
                 nearest_mode="floor",
             )
         taps = stride + int(self.rng.integers(0, 4))
-        return n("ConvTranspose", x, n.random(c, c, taps), n.random(c), strides=[stride], pads=self.pads(taps - stride))
+        return n(
+            "ConvTranspose",
+            x,
+            n.random(c, c, taps, scale=1 / np.sqrt(2 * c)),
+            n.random(c),
+            strides=[stride],
+            pads=self.pads(taps - stride),
+        )
 
     def layer(self, x, kinds):
         return getattr(self, str(self.rng.choice(kinds)))(x)
@@ -137,6 +144,6 @@ class Maker:
         return n.model(n("Tanh", n.conv(x, self.channels, 1)))
 
 
-@pytest.mark.parametrize("seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(30, 200))])
+@pytest.mark.parametrize("seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(30, 80))])
 def test_random_network(seed, make_net, imported):
     imported(Maker(make_net(), seed).network())

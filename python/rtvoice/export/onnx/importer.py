@@ -181,6 +181,11 @@ def _outputs(walk: Walk, source: Source, label: str) -> tuple[list[Out], list[st
             notes.append(
                 f"output '{name}' has {node.channels} channels at the audio's rate; only its newest frame can be read"
             )
+        missing = walk.lengths[0] - value.lengths[0]
+        if is_audio and missing > 0:
+            notes.append(
+                f"the network does not pad: its output is {missing} samples shorter than its input, and late by as many"
+            )
         audio = audio or is_audio
         outs.append(Out(clean(name), name, node, "audio" if is_audio else "value", value.time))
     if not outs:

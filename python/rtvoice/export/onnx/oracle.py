@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,9 @@ class Oracle:
 
     def _take_reference(self) -> None:
         onnx = require_onnx()
-        self._reference = onnx.reference.ReferenceEvaluator(widened(self._imported.source.model, "DOUBLE"))
+        self._reference = onnx.reference.ReferenceEvaluator(
+            widened(self._imported.source.model, "DOUBLE"), new_ops=[_quick_conv()]
+        )
         self.name = "onnx's reference implementation in float64"
 
     @property
@@ -118,6 +121,29 @@ def _frames(array: Any, time: int | None) -> F64:
     if time is None:
         return values.reshape(1, -1)
     return np.ascontiguousarray(np.moveaxis(values, time, 0).reshape(values.shape[time], -1))
+
+
+def _quick_conv() -> Any:
+    """Return a Conv for the reference implementation that is about 100 times as fast as its own along time."""
+    slow: Any = import_module("onnx.reference.ops.op_conv").Conv
+
+    def run(self: Any, x: Any, weight: Any, bias: Any = None, **attrs: Any) -> Any:
+        if x.ndim != 3 or attrs.get("auto_pad") not in (None, "NOTSET", b"NOTSET"):
+            return slow._run(self, x, weight, bias, **attrs)
+        pads, stride = attrs.get("pads") or [0, 0], (attrs.get("strides") or [1])[0]
+        dilation, groups = (attrs.get("dilations") or [1])[0], attrs.get("group") or 1
+        x = np.pad(x, [(0, 0), (0, 0), tuple(pads)])
+        taps = weight.shape[2]
+        count = (x.shape[2] - (taps - 1) * dilation - 1) // stride + 1
+        parts = []
+        for rows, kernel in zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True):
+            starts = [tap * dilation for tap in range(taps)]
+            seen = (rows[:, :, start : start + (count - 1) * stride + 1 : stride] for start in starts)
+            parts.append(sum(kernel[:, :, tap] @ frames for tap, frames in enumerate(seen)))
+        y = np.concatenate(parts, axis=1)
+        return (y if bias is None else y + bias[:, None],)
+
+    return type("Conv", (slow,), {"_run": run})
 
 
 def widened(model: Any, to: str) -> Any:
