@@ -189,15 +189,38 @@ def check(
         offline = _reference(graph, parity.probe_signal(count, rng))
         report.lengths = [count]
     else:
+        provenance = model.metadata.get("provenance") or {}
+        if isinstance(against, (str, os.PathLike)):
+            against = _reimported(against, provenance)
+            report.tolerance = _allowed(provenance, tolerance, report)
         offline = _source(against, oracle, count, graph.hop, values, rng, report)
     _check_audio(report, graph, copy, offline, rng)
     _check_values(report, graph, copy, offline)
     if not report.runs:
-        report.notes.append("nothing could be compared: the recording is shorter than the latency")
+        report.notes.append(_why_nothing(graph, offline))
     report.passed = bool(report.runs) and all(run.passed for run in report.runs)
     if layers or (locate and not report.passed):
         report.layers = _layers(graph, offline.signal, tolerance)
     return report
+
+
+def _why_nothing(graph: Graph, offline: _Offline) -> str:
+    if not any(output.name in offline.outputs for output in graph.outputs):
+        return f"nothing could be compared: the source has no output called {graph.outputs[0].name!r}"
+    return (
+        "nothing could be compared: the recording is shorter than the latency; export with a longer example or a free "
+        "time axis"
+    )
+
+
+def _allowed(provenance: Mapping[str, Any], tolerance: float, report: CheckReport) -> float:
+    """Return the tolerance against a source whose weights were rounded: the peak of the noise that this makes."""
+    cost = provenance.get("weights_snr_db")
+    if not isinstance(cost, (int, float)):
+        return tolerance
+    allowed: float = max(tolerance, 10.0 * 10.0 ** (-float(cost) / 20.0))
+    report.notes.append(f"the weights were rounded ({cost} dB), so {allowed:.1e} was allowed")
+    return allowed
 
 
 def _reference(graph: Graph, signal: F32) -> _Offline:
@@ -216,8 +239,18 @@ def _prewarmed(graph: Graph, signal: F32) -> F32:
     return np.concatenate([np.zeros(_warm_hops(graph) * graph.hop, np.float32), signal])
 
 
+def _reimported(against: str | os.PathLike[str], provenance: Mapping[str, Any]) -> Imported:
+    from rtvoice.export.onnx.importer import import_onnx
+
+    path = Path(against)
+    if path.suffix != ".onnx":
+        raise ModelError(f"{path}: the source must be an .onnx file; leave --against out for the float64 reference")
+    audio_input = provenance.get("audio_input")
+    return import_onnx(path, audio_input=audio_input if isinstance(audio_input, str) else None)
+
+
 def _source(
-    against: str | os.PathLike[str] | Imported,
+    imported: Imported,
     runner: str,
     count: int,
     hop: int,
@@ -230,16 +263,8 @@ def _source(
     What depends on where a recording ends (the final lookahead, padding at the end) differs between two lengths and is
     left out: how long that part is, is measured, not assumed. It may change with the length, where there are strides.
     """
-    from rtvoice.export.onnx.importer import import_onnx
     from rtvoice.export.onnx.oracle import Oracle
 
-    if isinstance(against, (str, os.PathLike)):
-        path = Path(against)
-        if path.suffix != ".onnx":
-            raise ModelError(f"{path}: the source must be an .onnx file; leave --against out for the float64 reference")
-        imported = import_onnx(path)
-    else:
-        imported = against
     oracle = Oracle(imported, runner)
     report.against = f"{imported.report.source} by {oracle.name}"
     if oracle.length is not None:

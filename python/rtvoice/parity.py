@@ -154,6 +154,8 @@ def stream_values(model: Model, signal: F32, names: Sequence[str], hop: int) -> 
 def compare(name: str, got: ArrayLike, expected: ArrayLike, peak: float, tolerance: float) -> Run:
     """Compare two arrays of one shape; a value that is not finite in one only is an infinite error."""
     a, b = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    if not a.size:
+        return Run(name, 0, 0.0, True)
     with np.errstate(invalid="ignore"):
         difference = np.where(a == b, 0.0, np.abs(a - b))
     difference = np.where(np.isfinite(difference), difference, np.inf).reshape(len(a), -1)

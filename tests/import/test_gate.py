@@ -165,11 +165,26 @@ def test_double_models(make_net, imported):
     imported(net.model(net.narrow(net("Tanh", net.wide()))))
 
 
-def test_rounding_to_float16_tells_what_it_cost(strided):
-    model, report = import_with_report(strided, sample_rate=16_000, weights="fp16")
+def test_rounding_to_float16_tells_what_it_cost(strided, tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(strided)
+    model, report = import_with_report(path, sample_rate=16_000, weights="fp16")
     assert any("dB" in note for note in report.notes)
     assert 40 < model.metadata["provenance"]["weights_snr_db"] < 100
     assert check(model).passed
+    against = check(model, path)
+    assert against.passed and any("rounded" in note for note in against.notes)
+
+
+def test_audio_input_chosen_among_several(make_net, tmp_path):
+    net = make_net(shape=(1, 960))
+    net.input("voice", (1, 1, 960))
+    y = net.narrow(net("Tanh", net.conv("voice", 1, 6, 3, pads=[2, 0])))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(net.model(net("Add", y, net("ReduceMean", net.x, keepdims=0))))
+    model = import_model(path, sample_rate=16_000, audio_input="voice")
+    assert model.parameters == ["x"]
+    assert check(model, path).passed
 
 
 def test_provenance_without_paths(strided, tmp_path):

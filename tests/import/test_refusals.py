@@ -99,6 +99,11 @@ def test_recurrent_variants(what, net, refused):
     assert named[what] in message
 
 
+def test_example_shorter_than_the_latency(make_net, refused):
+    net = make_net(shape=(1, 1, 64))
+    assert "longer example" in refused(net.model(net.conv(net.x, 1, 1, 129, pads=[64, 64])))
+
+
 def test_all_nodes_are_named_at_once(net, refused):
     y = net("MaxPool", net.wide(), kernel_shape=[2], name="first")
     y = net("Tanh", y)

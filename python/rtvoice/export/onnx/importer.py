@@ -130,7 +130,11 @@ def _import(source: Source, options: dict[str, Any]) -> Imported:
             licence=options["licence"],
             tier=options["tier"],
             description=options["description"],
-            provenance={**source.provenance, "weights": options["weights"]},
+            provenance={
+                **source.provenance,
+                "audio_input": reading.audio.name,
+                "weights": options["weights"],
+            },
         )
         write(builder, outs, options["parameters"], half=options["weights"] == "fp16")
     except ModelError as error:
