@@ -60,8 +60,8 @@ def _facts(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("cost", f"{info['mac_per_second'] / 1e6:.1f} MMAC/s"),
         ("memory", ", ".join(f"{name} {console.short_bytes(size)}" for name, size in memory.items())),
     ]
-    if info["provenance"]:
-        pairs.append(("provenance", "; ".join(f"{k}: {v}" for k, v in info["provenance"].items())))
+    for i, (key, value) in enumerate((info["provenance"] or {}).items()):
+        pairs.append(("" if i else "provenance", f"{key}: {value}"))
     return pairs
 
 
