@@ -203,6 +203,14 @@ def test_matrix_products(form, make_net, imported):
     assert report.ops["linear"] == 2 and "affine" not in report.ops
 
 
+@pytest.mark.parametrize("equation", ["oc,bct->bot", "bct,oc->bot", "bct,co->bto", "co,bct->tbo"])
+def test_einsum(equation, net, imported):
+    pair = [net.wide(), net.random(6, 6)]
+    y = net("Einsum", *(pair if equation.startswith("b") else pair[::-1]), equation=equation)
+    perm = {"bot": [0, 1, 2], "bto": [0, 2, 1], "tbo": [1, 2, 0]}[equation[-3:]]
+    imported(net.model(net.narrow(net("Transpose", y, perm=perm))))
+
+
 def test_matrix_on_groups_of_channels(net, imported):
     y = net("Reshape", net.wide(), net.ints(1, 2, 3, -1))
     y = net("MatMul", net("Transpose", y, perm=[0, 1, 3, 2]), net.random(3, 4))

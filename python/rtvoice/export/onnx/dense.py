@@ -8,6 +8,7 @@ import numpy as np
 
 from .ir import Array
 from .pointwise import affine
+from .refusals import ADVICE
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import Call, RefusalError, lowers
 
@@ -251,3 +252,29 @@ def _frame_wise(call: Call, stream: Stream, matrix: Array, last: int) -> Stream:
         )
     index = np.moveaxis(np.arange(count * outputs).reshape(*moved.shape[:-1], outputs), -1, axis)
     return Stream(node, index, stream.time, stream.lengths)
+
+
+@lowers("Einsum")
+def _einsum(call: Call) -> Value:
+    """Lower a product of a stream with a constant matrix over one letter, such as ``bct,oc->bot``."""
+    left, _, out = call.attr("equation").replace(" ", "").partition("->")
+    letters = left.split(",")
+    streams = [place for place, value in enumerate(call.inputs) if isinstance(value, Stream)]
+    if len(letters) != 2 or len(streams) != 1 or "." in left or not out:
+        call.refuse(*ADVICE["Einsum"])
+    place = streams[0]
+    stream, matrix = call.stream(place), call.required(1 - place, "matrix")
+    mine, others = letters[place], letters[1 - place]
+    inside = [letter for letter in others if letter in mine and letter not in out]
+    made = [letter for letter in others if letter not in mine]
+    kept = [letter for letter in mine if letter not in inside]
+    if len(others) != 2 or len(inside) != 1 or len(made) != 1 or sorted(out) != sorted([*kept, *made]):
+        call.refuse(*ADVICE["Einsum"])
+    stream = _permuted(stream, [mine.index(letter) for letter in [*kept, *inside]])
+    product = _frame_wise(call, stream, matrix if others[0] == inside[0] else matrix.T, 1)
+    return _permuted(product, [[*kept, *made].index(letter) for letter in out])
+
+
+def _permuted(stream: Stream, order: list[int]) -> Stream:
+    time = None if stream.time is None else order.index(stream.time)
+    return Stream(stream.node, stream.index.transpose(order), time, stream.lengths)

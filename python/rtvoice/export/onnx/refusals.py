@@ -42,7 +42,7 @@ ADVICE: dict[str, tuple[str, str]] = {
     "Where": ("chooses by data, outside the patterns known", "use Clip, Relu or a sigmoid gate"),
     "Erf": ("stands outside the patterns known (GELU)", "use Gelu or tanh"),
     "Sign": ("is not among the streaming ops", "use tanh(k*x)"),
-    "Einsum": ("is not supported", "write it as MatMul, Conv or Mul"),
+    "Einsum": ("is more than a matrix product over channels", "write it as MatMul, Conv or Mul"),
 }
 
 
