@@ -81,7 +81,7 @@ Watch::Watch(bool system_calls) : system_calls_(system_calls) {
   usage(&faults_before_, &waits_before_);
   enter();
   leave();
-  faults_ = waits_ = 0;
+  faults_ = waits_ = regions_ = first_fault_ = first_wait_ = 0;
 }
 
 Watch::~Watch() {
@@ -99,6 +99,9 @@ void Watch::leave() noexcept {
   selector = kAllow;
   uint64_t faults, waits;
   usage(&faults, &waits);
+  ++regions_;
+  if (faults != faults_before_ && first_fault_ == 0) first_fault_ = regions_;
+  if (waits != waits_before_ && first_wait_ == 0) first_wait_ = regions_;
   faults_ += faults - faults_before_;
   waits_ += waits - waits_before_;
 }
@@ -115,6 +118,8 @@ Trips Watch::trips() const {
   trips.first_address = first_address;
   trips.minor_faults = faults_;
   trips.waits = waits_;
+  trips.first_fault = first_fault_;
+  trips.first_wait = first_wait_;
   return trips;
 }
 
@@ -122,6 +127,8 @@ std::string Trips::describe() const {
   std::ostringstream out;
   out << "allocations " << allocations << ", locks " << locks << ", clock reads " << clocks << ", throws " << throws << ", system calls " << system_calls
       << ", page faults " << minor_faults << ", waits " << waits;
+  if (first_fault != 0) out << "; first fault in region " << first_fault;
+  if (first_wait != 0) out << "; first wait in region " << first_wait;
   if (first_call != nullptr) out << "; first call: " << first_call;
   if (first_system_call >= 0) out << "; first system call: number " << first_system_call << " at " << first_address;
   return out.str();

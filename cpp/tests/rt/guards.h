@@ -12,6 +12,7 @@ struct Trips {
   uint64_t allocations = 0, locks = 0, clocks = 0, throws = 0;   // interposed calls
   uint64_t system_calls = 0;
   uint64_t minor_faults = 0, waits = 0;
+  uint64_t first_fault = 0, first_wait = 0;   // number of the region, from 1
   const char* first_call = nullptr;   // name of the first interposed function
   long first_system_call = -1;        // its number, and where it was made
   void* first_address = nullptr;
@@ -44,6 +45,7 @@ class Watch {
 
  private:
   bool system_calls_;
+  uint64_t regions_ = 0, first_fault_ = 0, first_wait_ = 0;
   uint64_t faults_ = 0, waits_ = 0, faults_before_ = 0, waits_before_ = 0;
 };
 
