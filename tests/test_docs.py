@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +45,9 @@ def test_the_cli_page_names_every_render_option() -> None:
     page = (ROOT / "docs" / "cli.md").read_text()
     for option in ("--model", "--tier", "--rate", "--block", "--seed", "--raw-latency"):
         assert f"`{option}" in page
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples" / "python").glob("*.py")), ids=lambda p: p.name)
+def test_the_python_examples_run(example: Path, model_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(example), str(model_path)], capture_output=True, text=True, check=True)
+    assert "latency" in done.stdout
