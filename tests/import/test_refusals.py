@@ -169,6 +169,21 @@ def test_truncated_and_flipped_files_never_end_in_another_error(net):
             assert "\n" not in str(error)
 
 
+def test_weights_kept_in_another_file(net, imported, refused, tmp_path):
+    """Beside the file they are read; from bytes alone no file of the machine is opened."""
+    import onnx
+
+    from rtvoice.export import import_model
+
+    proto = onnx.load_from_string(net.model(net.narrow(net("Tanh", net.conv(net.x, 1, 6, 64, pads=[63, 0])))))
+    path = tmp_path / "net.onnx"
+    onnx.save(proto, path, save_as_external_data=True, location="net.data", size_threshold=64)
+    assert import_model(path, sample_rate=16_000).latency == 0
+    assert "another file" in refused(path.read_bytes())
+    (tmp_path / "net.data").unlink()
+    assert "net.onnx" in refused(path)
+
+
 @pytest.mark.parametrize("name", ["x.nam", "x.json", "x.pt", "x"])
 def test_other_formats(name, tmp_path, refused):
     path = tmp_path / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from .ir import Emitter, Node
 from .patterns import PATTERNS
 from .report import ImportReport
 from .rewrite import FOLDING, LAST, rewrite
-from .source import Source, read
+from .source import Source, damage_of, read
 from .values import Refused, Stream, in_order
 from .walk import Walk
 from .write import Out, quantum, write
@@ -106,17 +107,21 @@ def import_onnx(
         "audio_input": audio_input,
         "parameters": parameters or {},
     }
-    return _import(read(src), options)
+    try:
+        return _import(read(src), options)
+    except ModelError as error:  # names in a damaged file may hold anything; a message is one line
+        raise ModelError(re.sub(r"[\x00-\x1f\x7f]+", " ", str(error))) from None
 
 
 def _import(source: Source, options: dict[str, Any]) -> Imported:
     label = str(source.provenance["source"])
-    try:
-        walk, reading = _walk(source, options["audio_input"])
-    except ModelError as error:
-        raise ModelError(f"{label}: {error}") from None
-    outs, notes = _outputs(walk, source, label)
-    nodes, fused = _rewritten([out.node for out in outs])
+    with damage_of(label):
+        try:
+            walk, reading = _walk(source, options["audio_input"])
+        except ModelError as error:
+            raise ModelError(f"{label}: {error}") from None
+        outs, notes = _outputs(walk, source, label)
+        nodes, fused = _rewritten([out.node for out in outs])
     outs = [replace(out, node=node) for out, node in zip(outs, nodes, strict=True)]
     steps = quantum(nodes)
     hop = steps if options["hop"] is None else int(options["hop"])

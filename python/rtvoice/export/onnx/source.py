@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +66,39 @@ class Source:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
+# What numpy, protobuf and onnx raise for names, attributes and shapes that contradict the standard or each other.
+BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    OSError,
+    RuntimeError,
+)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in one line."""
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__
+
+
+@contextmanager
+def damage_of(name: str) -> Iterator[None]:
+    """Turn what a damaged file raises anywhere into a ModelError of one line."""
+    try:
+        yield
+    except BROKEN as error:
+        raise ModelError(
+            f"{name}: is damaged, or not as the ONNX standard has it ({first_line(error)}); export it again"
+        ) from None
+
+
 def require_onnx() -> Any:
     """Return the onnx package, or say in one line that it is missing."""
     try:
@@ -80,6 +115,11 @@ def read(src: str | os.PathLike[str] | bytes) -> Source:
     """Read a file or its bytes; ModelError where it is no usable ONNX model."""
     onnx = require_onnx()
     model, name, digest = _load(onnx, src)
+    with damage_of(name):
+        return _read(onnx, model, name, digest)
+
+
+def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
     opset = _opset(model, name)
     if model.functions:
         import onnx.inliner
@@ -91,10 +131,9 @@ def read(src: str | os.PathLike[str] | bytes) -> Source:
         raise ModelError(f"{name}: has sparse initialisers; store the weights densely")
     if not graph.node:
         raise ModelError(f"{name}: the graph has no nodes")
-    try:
-        constants = {item.name: to_array(item) for item in graph.initializer}
-    except (ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{name}: a weight cannot be read ({error}); is a file of external data missing?") from None
+    if any(item.data_location == onnx.TensorProto.EXTERNAL for item in graph.initializer):
+        raise ModelError(f"{name}: keeps its weights in another file; give the path of the .onnx file beside it")
+    constants = {item.name: to_array(item) for item in graph.initializer}
     ports = [_port(onnx, item) for item in graph.input if item.name not in constants]
     producer = " ".join(part for part in (model.producer_name, model.producer_version) if part)
     provenance = {
@@ -146,8 +185,7 @@ def _load(onnx: Any, src: str | os.PathLike[str] | bytes) -> tuple[Any, str, str
         if folder is not None:
             onnx.load_external_data_for_model(model, str(folder))
     except Exception as error:  # protobuf and onnx raise types of their own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{name}: is not a readable ONNX file ({reason})") from None
+        raise ModelError(f"{name}: is not a readable ONNX file ({first_line(error)})") from None
     if not model.HasField("graph"):
         raise ModelError(f"{name}: is not an ONNX model (it has no graph)")
     return model, name, digest

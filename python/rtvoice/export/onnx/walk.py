@@ -11,13 +11,11 @@ import numpy as np
 from .fold import fold
 from .ir import Array, Emitter, Node
 from .refusals import cannot_stream, unsupported
-from .source import Source, require_onnx, to_array
+from .source import BROKEN, Source, first_line, require_onnx, to_array
 from .values import Known, Refused, Stream, Value, in_order, known
 
 Result = Value | Sequence[Value]
 Handler = Callable[["Call"], Result]
-# What numpy and onnx raise for attributes and shapes that contradict each other.
-_BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, ArithmeticError, MemoryError)
 HANDLERS: dict[str, Handler] = {}
 _H = TypeVar("_H", bound=Handler)
 
@@ -149,9 +147,9 @@ class Walk:
             except RefusalError as error:
                 self.errors.append(f"{self.emit.origin}: {error}")
                 results = [Refused()] * len(node.output)
-            except _BROKEN as error:
-                told = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-                self.errors.append(f"{self.emit.origin}: is not as the ONNX standard has it ({told}); export it again")
+            except BROKEN as error:
+                told = f"is not as the ONNX standard has it ({first_line(error)}); export it again"
+                self.errors.append(f"{self.emit.origin}: {told}")
                 results = [Refused()] * len(node.output)
             for name, value in zip(node.output, results, strict=False):
                 if name:
