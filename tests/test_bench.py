@@ -81,6 +81,14 @@ def test_plot_writes_a_picture(model_path: Path, tmp_path: Path, extension: str)
     assert target.read_bytes().startswith(b"\x89PNG" if extension == "png" else b"<?xml")
 
 
+def test_a_plot_that_cannot_be_drawn_is_told_before_measuring(model_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for target, word in ((tmp_path / "x.xyz", ".png"), (tmp_path / "no" / "x.png", "folder")):
+        done = run(model_path, "--seconds", 1000, "--plot", target, program="rtvoice-bench")
+        assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
+        assert word in done.err
+
+
 def test_an_unknown_model_is_one_line() -> None:
     done = run("nobody", program="rtvoice-bench")
     assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
 from rtvoice.bench.measure import Measurement
 
 
-def plot_times(measurements: Sequence[Measurement], path: str | os.PathLike[str]) -> None:
-    """Write a picture (by its extension: png, svg, pdf) of how often a frame takes longer than a time.
+def check_plot(path: str | os.PathLike[str]) -> None:
+    """Find out before the measuring whether the picture can be drawn.
 
     Raises
     ------
-    ImportError
+    ModuleNotFoundError
         Without matplotlib.
+    ValueError
+        The extension is not one of a picture, or the folder does not exist.
     """
+    import_module("matplotlib")
+    target = Path(path)
+    if target.suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--plot {path}: end it in .png, .svg or .pdf")
+    if not target.parent.is_dir():
+        raise ValueError(f"--plot {path}: the folder {target.parent} does not exist; make it first")
+
+
+def plot_times(measurements: Sequence[Measurement], path: str | os.PathLike[str]) -> None:
+    """Write a picture (by its extension: png, svg, pdf) of how often a frame takes longer than a time."""
     import matplotlib
 
     matplotlib.use("Agg")

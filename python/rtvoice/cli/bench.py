@@ -42,7 +42,10 @@ def main() -> int:
 def run(args: argparse.Namespace) -> None:
     """Measure each model at each block size, then print."""
     from rtvoice.bench.measure import FITS_BELOW_LOAD, cache_sweep_bytes, machine, measure
+    from rtvoice.bench.plot import check_plot, plot_times
 
+    if args.plot:
+        check_plot(args.plot)
     models = _models(args.models, args.tiers)
     blocks = args.block or [args.rate // 100]
     measured: list[Measurement] = []
@@ -62,8 +65,6 @@ def run(args: argparse.Namespace) -> None:
                     )
                 )
     if args.plot:
-        from rtvoice.bench.plot import plot_times
-
         plot_times(measured, args.plot)
     results = [m.result for m in measured]
     report: dict[str, Any] = {"machine": machine(), "results": results}
