@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rtvoice.engine import isa as isa
     from rtvoice.errors import ModelError as ModelError
     from rtvoice.export import import_model as import_model
+    from rtvoice.export.torch_module import export as export
     from rtvoice.graph import GraphBuilder as GraphBuilder
     from rtvoice.model import Model as Model
     from rtvoice.registry import Skin as Skin
@@ -45,6 +46,7 @@ __all__ = [
     "Skin",
     "Stats",
     "__version__",
+    "export",
     "import_model",
     "isa",
     "models",
@@ -56,6 +58,8 @@ def __getattr__(name: str) -> Any:
         from rtvoice import _core
 
         return _core.version()
+    if name == "export":
+        return import_module("rtvoice.export")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'rtvoice' has no attribute {name!r}")

@@ -1,8 +1,15 @@
-"""Bringing trained models in: `import_model` for finished files of other frameworks."""
+"""Bringing trained models in: `import_model` for finished files of other frameworks, ``rtvoice.export(module, path)`` for
+PyTorch modules.
+
+The package itself is callable, as ``rtvoice.export`` is the name of both.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,3 +105,17 @@ def _check_format(src: str | os.PathLike[str] | bytes) -> None:
     if path.suffix in (".nam", ".json"):
         raise ModelError(f"{path}: importing {path.suffix} files is not in this release; export the network to .onnx")
     raise ModelError(f"{path}: is of no known format; rtvoice imports .onnx")
+
+
+class _Callable(types.ModuleType):
+    """This package, called: `rtvoice.export.torch_module.export`."""
+
+    def __call__(self, *args: Any, **options: Any) -> Model:
+        if importlib.util.find_spec("torch") is None:
+            raise ImportError("rtvoice.export needs PyTorch: pip install 'rtvoice[train]'")
+        from rtvoice.export.torch_module import export
+
+        return export(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,160 @@
+"""PyTorch module -> model file: layers of `rtvoice.nn` write themselves, any other module goes through ONNX."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rtvoice.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+    from rtvoice.model import Model
+
+__all__ = ["export"]
+
+TOLERANCE = 1e-5  # of the output's peak, as everywhere
+
+
+def export(
+    module: torch.nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    example: torch.Tensor | None = None,
+    sample_rate: int,
+    hop: int | None = None,
+    name: str | None = None,
+    tier: str = "default",
+    licence: str = "",
+    description: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    loudness: float | None = None,
+) -> Model:
+    """Write a trained module as a ``.rtv`` file, after proving that its stream is its offline output.
+
+    Parameters
+    ----------
+    module
+        A module of `rtvoice.nn` (anything with ``emit``), over ``(1, samples, 1)``; or any other causal module (or one with
+        a finite lookahead), over what `example` shows.
+    path
+        The file to write.
+    example
+        An input: ``(1, samples, 1)`` for `rtvoice.nn`, where it is optional; ``(1, 1, samples)``, ``(1, samples)`` or
+        another layout with one time axis, the longest, for other modules.
+    sample_rate
+        Hz.
+    hop
+        Streaming quantum in samples; for `rtvoice.nn` 10 ms where left out, else what the strides ask for.
+    name, tier, licence, description, provenance, loudness
+        Metadata of the file; the name is the file's where left out.
+
+    Returns
+    -------
+    Model
+        The model that was written.
+
+    Raises
+    ------
+    ModelError
+        The module cannot stream, or streams something else than it computes; nothing has been written.
+    ValueError
+        An option is missing or out of range.
+    """
+    target = Path(path)
+    label = name or target.stem
+    if hasattr(module, "emit"):
+        model = _export_native(
+            module, example, sample_rate, hop or sample_rate // 100, label,
+            {"tier": tier, "licence": licence, "description": description, "provenance": provenance, "loudness": loudness},
+        )  # fmt: skip
+    else:
+        if provenance is not None or loudness is not None:
+            raise ValueError("provenance and loudness are written for modules of rtvoice.nn only; leave them out")
+        model = _export_by_onnx(module, example, sample_rate, hop, label, tier, licence, description)
+    model.save(target)
+    return model
+
+
+def _export_native(
+    module: Any, example: torch.Tensor | None, sample_rate: int, hop: int, name: str, metadata: Mapping[str, Any]
+) -> Model:
+    import torch
+
+    from rtvoice.engine import Engine
+    from rtvoice.graph import GraphBuilder
+
+    builder = GraphBuilder(name=name, sample_rate=sample_rate, hop=hop, **metadata)
+    try:
+        builder.output(module.emit(builder, builder.input(), name="net"))
+    except ValueError as error:
+        raise ModelError(f"{type(module).__name__} cannot be written: {error}") from None
+    model = builder.model()
+    if any(node.op == "noise" for node in builder.graph().nodes):
+        return model  # draws differ; the graph itself is what was trained
+    if example is None:
+        example = 0.3 * torch.randn(1, 20 * hop, 1, generator=torch.Generator().manual_seed(0))
+    if example.ndim != 3 or example.shape[0] != 1 or example.shape[2] != 1:
+        raise ValueError(f"example has shape {tuple(example.shape)}; for rtvoice.nn it must be (1, samples, 1)")
+    signal = np.ascontiguousarray(example[:, : example.shape[1] // hop * hop].detach().cpu().numpy().reshape(-1), np.float32)
+    was_training = module.training
+    module.eval()
+    with torch.no_grad():
+        offline = module(torch.from_numpy(signal).reshape(1, -1, 1)).cpu().numpy().reshape(-1)
+    module.train(was_training)
+    engine = Engine(model, sample_rate=sample_rate, max_frame=hop, block=hop)
+    streamed = np.concatenate([engine.process(signal[at : at + hop]) for at in range(0, len(signal), hop)])
+    late = engine.latency
+    common = min(len(offline), len(signal)) - late
+    peak = max(float(np.abs(offline).max(initial=0.0)), 1e-9)
+    error = float(np.abs(streamed[late : late + common] - offline[:common]).max(initial=0.0)) / peak
+    if not error <= TOLERANCE:
+        raise ModelError(
+            f"{type(module).__name__}: its stream differs from its offline output by {error:.1e} of the peak, more than "
+            f"{TOLERANCE:.0e}; a layer's emit() does not write what its forward() computes"
+        )
+    return model
+
+
+def _export_by_onnx(
+    module: torch.nn.Module, example: torch.Tensor | None, sample_rate: int, hop: int | None, name: str, tier: str,
+    licence: str, description: str,
+) -> Model:  # fmt: skip
+    import torch
+
+    from rtvoice.export import import_model
+
+    if example is None:
+        raise ValueError("example is needed for a module that is not of rtvoice.nn: an input such as torch.zeros(1, 1, 16000)")
+    if example.ndim not in (2, 3):
+        raise ValueError(f"example has shape {tuple(example.shape)}; it must be (1, 1, samples), (1, samples) or alike")
+    time_axis = int(np.argmax(example.shape))
+    with torch.no_grad():
+        output = module(example)
+    if not isinstance(output, torch.Tensor):
+        raise ModelError(f"{type(module).__name__} returns {type(output).__name__}; wrap it so that it returns one tensor")
+    buffer = io.BytesIO()
+    was_training = module.training
+    try:
+        with warnings.catch_warnings():
+            # The older exporter: the newer one freezes the time axis behind recurrent layers.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module.eval(), (example,), buffer, dynamo=False, opset_version=17, input_names=["audio"], output_names=["output"],
+                dynamic_axes={"audio": {time_axis: "time"}, "output": {int(np.argmax(output.shape)): "frames"}},
+            )  # fmt: skip
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{type(module).__name__} cannot be exported to ONNX: {reason}") from error
+    finally:
+        module.train(was_training)
+    return import_model(
+        buffer.getvalue(), sample_rate=sample_rate, hop=hop, name=name, tier=tier, licence=licence, description=description
+    )
