@@ -2,36 +2,41 @@
 #include "plan/step_access.h"
 
 namespace rtvoice {
+namespace {
+
+// What most kernels take: one input, one output, the run's rows.
+template <typename Args>
+Args frame_args(const StepSpec& step, const StepAccess& at, size_t hops) {
+  Args args{};
+  args.in = at.row(step.in[0], step.lag[0]);
+  args.in_ld = at.spec(step.in[0]).ld;
+  args.out = at.out(step.out);
+  args.out_ld = at.spec(step.out).ld;
+  args.rows = at.rows(step.out, hops);
+  return args;
+}
+
+}  // namespace
 
 // Only a value's channels are computed, never the lanes beside them: log, 1/x or a quotient would make those infinite, and infinity times a
 // zero weight is NaN.
 
 void run_unary(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  simd::UnaryArgs args{};
+  auto args = frame_args<simd::UnaryArgs>(step, at, hops);
   args.op = step.unary;
   args.a = step.a;
   args.b = step.b;
-  args.in = at.row(step.in[0], step.lag[0]);
-  args.in_ld = at.spec(step.in[0]).ld;
-  args.out = at.out(step.out);
-  args.out_ld = at.spec(step.out).ld;
-  args.rows = at.rows(step.out, hops);
   args.cols = at.spec(step.out).channels;
   at.k().unary(args);
 }
 
 void run_channelwise(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  simd::ChannelwiseArgs args{};
+  auto args = frame_args<simd::ChannelwiseArgs>(step, at, hops);
   args.op = step.channelwise;
   args.p = at.weights(step.weights);
   args.q = at.weights(step.bias);
-  args.in = at.row(step.in[0], step.lag[0]);
-  args.in_ld = at.spec(step.in[0]).ld;
-  args.out = at.out(step.out);
-  args.out_ld = at.spec(step.out).ld;
-  args.rows = at.rows(step.out, hops);
   args.cols = at.spec(step.out).channels;
   at.k().channelwise(args);
 }
@@ -73,16 +78,11 @@ void run_film(const StepSpec& step, Instance& instance, size_t hops) noexcept {
 
 void run_norm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  simd::NormArgs args{};
+  auto args = frame_args<simd::NormArgs>(step, at, hops);
   args.rms = step.flag;
   args.eps = step.a;
   args.weight = at.weights(step.weights);
   args.bias = step.has_bias ? at.weights(step.bias) : nullptr;
-  args.in = at.row(step.in[0], step.lag[0]);
-  args.in_ld = at.spec(step.in[0]).ld;
-  args.out = at.out(step.out);
-  args.out_ld = at.spec(step.out).ld;
-  args.rows = at.rows(step.out, hops);
   args.channels = at.spec(step.out).channels;
   at.k().norm(args);
 }
