@@ -16,7 +16,9 @@ STRICT = "-Wall -Wextra -pedantic -Werror"
 NEEDED = ("cmake", "cc", "c++", "pkg-config")
 
 
-def run(*command: str | Path, env: dict[str, str] | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, env: dict[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run a command; when it fails, the test shows what it printed."""
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, env={**os.environ, **(env or {})}, check=False

@@ -49,9 +49,17 @@ def python_output(audio: np.ndarray, rate: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("rate", "channels", "subtype", "frame"),
-    [(48000, 1, "FLOAT", 480), (48000, 2, "PCM_16", 333), (44100, 2, "FLOAT", 128), (16000, 1, "PCM_16", 4096), (48000, 1, "FLOAT", 1)],
+    [
+        (48000, 1, "FLOAT", 480),
+        (48000, 2, "PCM_16", 333),
+        (44100, 2, "FLOAT", 128),
+        (16000, 1, "PCM_16", 4096),
+        (48000, 1, "FLOAT", 1),
+    ],
 )
-def test_same_bits_as_python(convert_wav: Path, tmp_path: Path, rate: int, channels: int, subtype: str, frame: int) -> None:
+def test_same_bits_as_python(
+    convert_wav: Path, tmp_path: Path, rate: int, channels: int, subtype: str, frame: int
+) -> None:
     source, target = tmp_path / "in.wav", tmp_path / "out.wav"
     soundfile.write(source, speechlike(rate, channels, rate), rate, subtype=subtype)
     sdk.run(convert_wav, MODEL, source, target, str(frame))
@@ -83,7 +91,9 @@ def test_same_bits_as_python(convert_wav: Path, tmp_path: Path, rate: int, chann
         (("{model}", "{wav}", "nowhere/out.wav"), 1, "nowhere/out.wav"),
     ],
 )
-def test_says_what_is_wrong(convert_wav: Path, tmp_path: Path, arguments: tuple[str, ...], status: int, says: str) -> None:
+def test_says_what_is_wrong(
+    convert_wav: Path, tmp_path: Path, arguments: tuple[str, ...], status: int, says: str
+) -> None:
     wav = tmp_path / "in.wav"
     soundfile.write(wav, speechlike(4800, 1, 48000), 48000)
     filled = [word.format(model=MODEL, wav=wav, out=tmp_path / "out.wav") for word in arguments]

@@ -74,7 +74,9 @@ def test_library_is_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["rtvoice::rtvoice", "rtvoice::static"])
-@pytest.mark.parametrize(("language", "suffix", "standard"), [("C", "c", "C_STANDARD 99"), ("CXX", "cc", "CXX_STANDARD 11")])
+@pytest.mark.parametrize(
+    ("language", "suffix", "standard"), [("C", "c", "C_STANDARD 99"), ("CXX", "cc", "CXX_STANDARD 11")]
+)
 def test_cmake_project(tmp_path: Path, target: str, language: str, suffix: str, standard: str) -> None:
     major, minor, _ = version()
     version_program(tmp_path / f"main.{suffix}")
@@ -118,5 +120,7 @@ def test_libsamplerate_beside_the_library_is_found(tmp_path: Path) -> None:
         pytest.skip("libsamplerate is inside this build's library")
     system = next(line.split("=>")[1].split()[0] for line in linked.splitlines() if "libsamplerate" in line)
     shutil.copy(system, folder / "libsamplerate.so.0")
-    found = next(line for line in sdk.run("ldd", folder / "librtvoice.so.0").stdout.splitlines() if "libsamplerate" in line)
+    found = next(
+        line for line in sdk.run("ldd", folder / "librtvoice.so.0").stdout.splitlines() if "libsamplerate" in line
+    )
     assert str(folder) in found

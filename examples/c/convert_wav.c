@@ -21,7 +21,7 @@ static rtv_status make_engine(const char* path, const wav_audio* audio, uint32_t
   config.channels = audio->channels;
   config.max_frame = frame;
   status = rtv_engine_create(model, &config, engine);
-  rtv_model_close(model);  /* the engine keeps what it needs */
+  rtv_model_close(model); /* the engine keeps what it needs */
   return status;
 }
 
@@ -39,7 +39,9 @@ static rtv_status convert(rtv_engine* engine, wav_audio* audio, uint32_t frame, 
     status = rtv_engine_process(engine, room, room, (uint32_t)now);
     if (status != RTV_OK) return status;
     /* What comes out belongs `latency` earlier, where the input has been read already. */
-    if (skip < now) memcpy(audio->samples + (done + skip - latency) * channels, room + skip * channels, (now - skip) * channels * sizeof(float));
+    if (skip < now)
+      memcpy(audio->samples + (done + skip - latency) * channels, room + skip * channels,
+             (now - skip) * channels * sizeof(float));
     done += now;
   }
   return RTV_OK;
@@ -75,8 +77,9 @@ int main(int argc, char** argv) {
   rtv_stats_init(&stats);
   rtv_engine_stats(engine, &stats);
   if (error == NULL) {
-    printf("%s: %lu samples at %lu Hz, latency %lu samples, median %.1f us a frame of %ld\n", argv[3], (unsigned long)audio.frames,
-           (unsigned long)audio.sample_rate, (unsigned long)rtv_engine_latency(engine), (double)stats.us_p50, frame);
+    printf("%s: %lu samples at %lu Hz, latency %lu samples, median %.1f us a frame of %ld\n", argv[3],
+           (unsigned long)audio.frames, (unsigned long)audio.sample_rate, (unsigned long)rtv_engine_latency(engine),
+           (double)stats.us_p50, frame);
   }
   free(room);
   free(audio.samples);

@@ -49,7 +49,8 @@ static const char* read_format(const unsigned char* body, size_t size, wav_audio
   audio->sample_rate = get32(body + 4);
   bits = get16(body + 14);
   audio->is_float = format == FORMAT_FLOAT;
-  if (!(format == FORMAT_PCM && bits == 16) && !(format == FORMAT_FLOAT && bits == 32)) return "only 16-bit integers and 32-bit floats are read";
+  if (!(format == FORMAT_PCM && bits == 16) && !(format == FORMAT_FLOAT && bits == 32))
+    return "only 16-bit integers and 32-bit floats are read";
   return audio->channels == 0 ? "it has no channels" : NULL;
 }
 
@@ -59,7 +60,7 @@ static const char* parse(const unsigned char* data, size_t size, wav_audio* audi
   while (size - at >= 8) {
     const unsigned char* body = data + at + 8;
     size_t length = get32(data + at + 4), i, width;
-    if (length > size - at - 8) length = size - at - 8;  /* a recording that was cut off */
+    if (length > size - at - 8) length = size - at - 8; /* a recording that was cut off */
     if (memcmp(data + at, "fmt ", 4) == 0) {
       const char* error = read_format(body, length, audio);
       if (error != NULL) return error;
@@ -69,10 +70,11 @@ static const char* parse(const unsigned char* data, size_t size, wav_audio* audi
       audio->frames = length / (width * audio->channels);
       audio->samples = malloc(audio->frames * audio->channels * sizeof(float) + 1);
       if (audio->samples == NULL) return "out of memory";
-      for (i = 0; i < audio->frames * audio->channels; ++i) audio->samples[i] = decode(body + i * width, audio->is_float);
+      for (i = 0; i < audio->frames * audio->channels; ++i)
+        audio->samples[i] = decode(body + i * width, audio->is_float);
       return NULL;
     }
-    length += length & 1;  /* chunks are padded to even lengths */
+    length += length & 1; /* chunks are padded to even lengths */
     at = length > size - at - 8 ? size : at + 8 + length;
   }
   return "it has no data chunk";

@@ -8,9 +8,9 @@
 typedef struct wav_audio {
   uint32_t sample_rate;
   uint32_t channels;
-  int is_float;     /* 32-bit float samples in the file, else 16-bit integers */
+  int is_float; /* 32-bit float samples in the file, else 16-bit integers */
   size_t frames;
-  float* samples;   /* interleaved, -1 to 1; free() it */
+  float* samples; /* interleaved, -1 to 1; free() it */
 } wav_audio;
 
 /* NULL when it went well, else what is wrong. */

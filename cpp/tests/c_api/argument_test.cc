@@ -46,7 +46,7 @@ TEST(CApiCreate, RefusesStructsThatWereNotInitialised) {
     config.struct_size = static_cast<uint32_t>(size);
     EXPECT_EQ(create(model, config), RTV_ERROR_STRUCT_SIZE) << size;
   }
-  config.struct_size = sizeof config + 16;   // a host built against a later header
+  config.struct_size = sizeof config + 16;  // a host built against a later header
   EXPECT_EQ(create(model, config), RTV_OK);
 }
 
@@ -55,7 +55,7 @@ TEST(CApiCreate, RefusesValuesOutOfRange) {
   constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
   const struct {
     const char* name;
-    uint32_t rtv_config::*field;
+    uint32_t rtv_config::* field;
     std::vector<uint32_t> bad;
   } fields[] = {{"sample_rate", &rtv_config::sample_rate, {0, 1, 7999, 192001, 1u << 31, kMost}},
                 {"max_frame", &rtv_config::max_frame, {0, 65537, 1u << 31, kMost}},
@@ -82,7 +82,7 @@ TEST(CApiCreate, RefusesValuesOutOfRange) {
 TEST(CApiCreate, RefusesFiltersWithTooManyPhases) {
   const ModelHandle model = open_model(control_model());
   for (const uint32_t kind : {RTV_RESAMPLER_FIR, RTV_RESAMPLER_FIR_SHORT}) {
-    rtv_config config = default_config(44101);   // a prime: 441 and 160 phases are few enough
+    rtv_config config = default_config(44101);  // a prime: 441 and 160 phases are few enough
     config.resampler = kind;
     EXPECT_EQ(create(model, config), RTV_ERROR_ARGUMENT);
   }
@@ -91,7 +91,8 @@ TEST(CApiCreate, RefusesFiltersWithTooManyPhases) {
 TEST(CApiCreate, EveryRateChannelCountAndResamplerWorks) {
   for (const Bytes& bytes : {control_model(), tcn_model(4, 2)}) {
     const ModelHandle model = open_model(bytes);
-    for (const uint32_t rate : {8000u, 11025u, 16000u, 22050u, 24000u, 32000u, 44100u, 48000u, 88200u, 96000u, 176400u, 192000u, 8001u, 191999u}) {
+    for (const uint32_t rate : {8000u, 11025u, 16000u, 22050u, 24000u, 32000u, 44100u, 48000u, 88200u, 96000u, 176400u,
+                                192000u, 8001u, 191999u}) {
       for (const uint32_t kind : {RTV_RESAMPLER_AUTO, RTV_RESAMPLER_FASTEST}) {
         rtv_config config = default_config(rate, 600, 2);
         config.resampler = kind;
@@ -108,7 +109,8 @@ TEST(CApiCreate, EveryRateChannelCountAndResamplerWorks) {
 
 TEST(CApiCreate, ExtremesOfEachFieldWork) {
   const ModelHandle model = open_model(tcn_model(4, 2));
-  for (const uint32_t channels : {1u, 2u, 7u, 32u}) EXPECT_EQ(create(model, default_config(48000, 1024, channels)), RTV_OK);
+  for (const uint32_t channels : {1u, 2u, 7u, 32u})
+    EXPECT_EQ(create(model, default_config(48000, 1024, channels)), RTV_OK);
   for (const uint32_t frame : {1u, 2u, 65536u}) EXPECT_EQ(create(model, default_config(48000, frame)), RTV_OK);
   for (const float fade : {0.0f, 1e-30f, 1000.0f}) {
     rtv_config config = default_config();

@@ -21,9 +21,11 @@ TEST(CApiControl, SetRefusesBadCalls) {
   EXPECT_EQ(rtv_engine_set(nullptr, "gain", values, 1), RTV_ERROR_ARGUMENT);
   EXPECT_EQ(rtv_engine_set(engine.get(), nullptr, values, 1), RTV_ERROR_ARGUMENT);
   EXPECT_EQ(rtv_engine_set(engine.get(), "gain", nullptr, 1), RTV_ERROR_ARGUMENT);
-  for (const char* name : {"", "Gain", "gain ", "energy", "audio", "none"}) EXPECT_EQ(rtv_engine_set(engine.get(), name, values, 1), RTV_ERROR_ARGUMENT) << name;
+  for (const char* name : {"", "Gain", "gain ", "energy", "audio", "none"})
+    EXPECT_EQ(rtv_engine_set(engine.get(), name, values, 1), RTV_ERROR_ARGUMENT) << name;
   for (const char* name : {"gain", "mix"}) {
-    for (const uint32_t count : {0u, 2u, 0xffffffffu}) EXPECT_EQ(rtv_engine_set(engine.get(), name, values, count), RTV_ERROR_ARGUMENT) << name;
+    for (const uint32_t count : {0u, 2u, 0xffffffffu})
+      EXPECT_EQ(rtv_engine_set(engine.get(), name, values, count), RTV_ERROR_ARGUMENT) << name;
     for (const float bad : {kNan, kInfinity, -kInfinity}) EXPECT_EQ(set(engine, name, bad), RTV_ERROR_ARGUMENT) << name;
     for (const float good : {0.0f, 1.0f, -3e38f, 3e38f}) EXPECT_EQ(set(engine, name, good), RTV_OK) << name;
   }
@@ -45,7 +47,7 @@ TEST(CApiControl, ValuesAreClampedToTheirRange) {
   const auto with = [&](const char* name, float value) {
     const EngineHandle engine = make_engine(model);
     set(engine, name, value);
-    rtv_engine_reset(engine.get());   // jumps to the values
+    rtv_engine_reset(engine.get());  // jumps to the values
     return stream(engine, in);
   };
   EXPECT_EQ(with("gain", 100.0f), with("gain", 4.0f));
@@ -96,7 +98,8 @@ TEST(CApiControl, OutputsGiveTheNewestFrame) {
   EXPECT_EQ(rtv_engine_output(nullptr, "energy", &value, 1), 0u);
   EXPECT_EQ(rtv_engine_output(engine.get(), nullptr, &value, 1), 0u);
   EXPECT_EQ(rtv_engine_output(engine.get(), "energy", nullptr, 1), 0u);
-  for (const char* name : {"", "audio", "gain", "none"}) EXPECT_EQ(rtv_engine_output(engine.get(), name, &value, 1), 0u) << name;
+  for (const char* name : {"", "audio", "gain", "none"})
+    EXPECT_EQ(rtv_engine_output(engine.get(), name, &value, 1), 0u) << name;
   EXPECT_EQ(value, -1.0f);
   EXPECT_EQ(rtv_engine_output(engine.get(), "energy", nullptr, 0), 1u) << "how many there are";
   EXPECT_EQ(rtv_engine_output(engine.get(), "energy", &value, 1), 1u);

@@ -7,8 +7,8 @@
 namespace rtvoice::test {
 namespace {
 
-constexpr unsigned kDefault = 0x1f80, kFlushZero = 0x8000, kDenormalsZero = 0x0040, kRoundDown = 0x2000, kRoundUp = 0x4000, kTruncate = 0x6000,
-                   kSomeFlags = 0x0025;
+constexpr unsigned kDefault = 0x1f80, kFlushZero = 0x8000, kDenormalsZero = 0x0040, kRoundDown = 0x2000,
+                   kRoundUp = 0x4000, kTruncate = 0x6000, kSomeFlags = 0x0025;
 
 // Odd modes a host may be in, flags that have already been raised among them.
 const unsigned kModes[] = {kDefault,
@@ -51,7 +51,8 @@ TEST(CApiFloatMode, TheCallersModeChangesNoBit) {
       const Samples expected = stream(make_engine(open_model(bytes), default_config(rate)), in);
       for (const unsigned mode : kModes) {
         const Mode set_mode(mode);
-        const EngineHandle engine = make_engine(open_model(bytes), default_config(rate));   // weights and filters are made in it too
+        const EngineHandle engine =
+            make_engine(open_model(bytes), default_config(rate));  // weights and filters are made in it too
         EXPECT_EQ(_mm_getcsr() & ~0x3fu, mode & ~0x3fu);
         EXPECT_EQ(stream(engine, in), expected) << rate << " mode " << mode;
       }
@@ -81,7 +82,8 @@ TEST(CApiFloatMode, SubnormalsAreFlushed) {
   for (const auto& c : cases) {
     const Mode set_mode(kDefault);
     const EngineHandle engine = make_engine(open_model(scale_model(c.scale)));
-    for (const float sample : stream(engine, Samples(256, c.input))) ASSERT_EQ(sample, 0.0f) << c.scale << " * " << c.input;
+    for (const float sample : stream(engine, Samples(256, c.input)))
+      ASSERT_EQ(sample, 0.0f) << c.scale << " * " << c.input;
   }
 }
 

@@ -59,17 +59,22 @@ inline Samples test_signal(size_t count, uint32_t seed = 1) {
   std::mt19937 random(seed);
   std::uniform_real_distribution<float> noise(-0.05f, 0.05f);
   Samples out(count);
-  for (size_t i = 0; i < count; ++i) out[i] = 0.25f * std::sin(static_cast<float>(i % 4800) * 0.0261799f * (1.0f + static_cast<float>(seed % 3))) + noise(random);
+  for (size_t i = 0; i < count; ++i)
+    out[i] = 0.25f * std::sin(static_cast<float>(i % 4800) * 0.0261799f * (1.0f + static_cast<float>(seed % 3))) +
+             noise(random);
   return out;
 }
 
 // Streams interleaved `in` in frames whose sizes `next` gives.
-inline Samples stream(const EngineHandle& engine, const Samples& in, const std::function<size_t()>& next, size_t channels = 1) {
+inline Samples stream(const EngineHandle& engine, const Samples& in, const std::function<size_t()>& next,
+                      size_t channels = 1) {
   Samples out(in.size());
   const size_t total = in.size() / channels;
   for (size_t done = 0; done < total;) {
     const size_t now = std::min(next(), total - done);
-    EXPECT_EQ(rtv_engine_process(engine.get(), in.data() + done * channels, out.data() + done * channels, static_cast<uint32_t>(now)), RTV_OK);
+    EXPECT_EQ(rtv_engine_process(engine.get(), in.data() + done * channels, out.data() + done * channels,
+                                 static_cast<uint32_t>(now)),
+              RTV_OK);
     done += now;
   }
   return out;
@@ -96,8 +101,12 @@ inline float peak(const Samples& samples, size_t from = 0) {
   return most;
 }
 
-inline Samples tail(const Samples& samples, size_t from) { return Samples(samples.begin() + static_cast<std::ptrdiff_t>(from), samples.end()); }
+inline Samples tail(const Samples& samples, size_t from) {
+  return Samples(samples.begin() + static_cast<std::ptrdiff_t>(from), samples.end());
+}
 
-inline rtv_status set(const EngineHandle& engine, const char* name, float value) { return rtv_engine_set(engine.get(), name, &value, 1); }
+inline rtv_status set(const EngineHandle& engine, const char* name, float value) {
+  return rtv_engine_set(engine.get(), name, &value, 1);
+}
 
 }  // namespace rtvoice::test

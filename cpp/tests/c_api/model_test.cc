@@ -46,7 +46,8 @@ TEST(CApiModel, OpenNamesTheFileThatCannotBeRead) {
 }
 
 TEST(CApiModel, OpenRefusesWhatIsNoModel) {
-  for (const std::string& bytes : {std::string(), std::string("x"), std::string(8, '\0'), std::string(8, '\xff'), std::string(4096, 'a')}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("x"), std::string(8, '\0'), std::string(8, '\xff'), std::string(4096, 'a')}) {
     rtv_model* model = reinterpret_cast<rtv_model*>(8);
     EXPECT_EQ(rtv_model_open_memory(bytes.data(), bytes.size(), &model), RTV_ERROR_MODEL);
     EXPECT_EQ(model, nullptr);

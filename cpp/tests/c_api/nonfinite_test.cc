@@ -11,7 +11,8 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = std:
                 kLargest = std::numeric_limits<float>::max();
 
 std::vector<std::pair<const char*, Bytes>> models() {
-  std::vector<std::pair<const char*, Bytes>> all = {{"tcn", tcn_model()}, {"gru", gru_model()}, {"lstm", lstm_model()}, {"control", control_model()}};
+  std::vector<std::pair<const char*, Bytes>> all = {
+      {"tcn", tcn_model()}, {"gru", gru_model()}, {"lstm", lstm_model()}, {"control", control_model()}};
   if (const std::string path = shipped_model("default"); !path.empty()) all.emplace_back("whisper", read_file(path));
   return all;
 }

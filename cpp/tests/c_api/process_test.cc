@@ -152,7 +152,8 @@ TEST(CApiProcess, StatisticsCountWhatWasProcessed) {
   EXPECT_GT(s.load, 0.0f);
   EXPECT_GT(s.memory_weights, 0u);
   EXPECT_GT(s.memory_state, 0u);
-  EXPECT_FLOAT_EQ(s.latency_model_ms + s.latency_resampler_ms + s.latency_buffering_ms, static_cast<float>(rtv_engine_latency(engine.get())) / 48.0f);
+  EXPECT_FLOAT_EQ(s.latency_model_ms + s.latency_resampler_ms + s.latency_buffering_ms,
+                  static_cast<float>(rtv_engine_latency(engine.get())) / 48.0f);
   rtv_engine_reset(engine.get());
   EXPECT_EQ(stats_of(engine).calls, 0u);
 }

@@ -45,7 +45,7 @@ TEST_P(State, HoldsNoSubnormalsAfterSilence) {
   const float* state = StepAccess{instance}.state(0);
   const size_t floats = plan->info().state_bytes / sizeof(float);
   size_t subnormal = 0;
-  for (size_t i = 0; i < floats; ++i) {   // by their bits: with denormals-are-zero a comparison would not see them
+  for (size_t i = 0; i < floats; ++i) {  // by their bits: with denormals-are-zero a comparison would not see them
     uint32_t bits;
     std::memcpy(&bits, state + i, sizeof bits);
     subnormal += (bits & 0x7f800000u) == 0 && (bits & 0x007fffffu) != 0;

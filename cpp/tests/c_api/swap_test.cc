@@ -29,11 +29,12 @@ TEST(CApiSwap, RefusesMoreLatencyThanTheEngineHas) {
 TEST(CApiSwap, ArrivesAtTheEnginesLatency) {
   const EngineHandle engine = make_engine(open_model(lookahead_model(50)));
   EXPECT_EQ(rtv_engine_latency(engine.get()), 50u);
-  ASSERT_EQ(rtv_engine_swap(engine.get(), open_model(scale_model(3.0f)).get()), RTV_OK);   // its own latency is 0
+  ASSERT_EQ(rtv_engine_swap(engine.get(), open_model(scale_model(3.0f)).get()), RTV_OK);  // its own latency is 0
   const Samples in = test_signal(9600);
   const Samples out = stream(engine, in);
   EXPECT_EQ(rtv_engine_latency(engine.get()), 50u);
-  for (size_t i = 50; i < 960; ++i) ASSERT_EQ(out[i], in[i]) << "the old one, 50 ahead of its latency, while the new one listens";
+  for (size_t i = 50; i < 960; ++i)
+    ASSERT_EQ(out[i], in[i]) << "the old one, 50 ahead of its latency, while the new one listens";
   for (size_t i = 50 + kPrimeAndFade + 480; i < out.size(); ++i) ASSERT_EQ(out[i], 3.0f * in[i - 50]) << i;
   for (size_t i = 51; i < out.size(); ++i) ASSERT_LE(std::fabs(out[i]), 3.0f * 0.31f) << i;
 }
@@ -49,7 +50,7 @@ TEST(CApiSwap, IsBusyUntilTheFadeIsOver) {
   for (size_t done = 480; done < kPrimeAndFade; done += 480) stream(engine, frame);
   EXPECT_EQ(rtv_engine_swap(engine.get(), first.get()), RTV_OK);
   EXPECT_EQ(rtv_engine_swap(engine.get(), second.get()), RTV_OK) << "no frame came since: replaced";
-  rtv_engine_reset(engine.get());   // ends a swap at once
+  rtv_engine_reset(engine.get());  // ends a swap at once
   EXPECT_EQ(stream(engine, {0.25f, 0.25f}), (Samples{0.5f, 0.5f}));
   EXPECT_EQ(rtv_engine_swap(engine.get(), first.get()), RTV_OK);
 }

@@ -11,25 +11,27 @@ namespace rtvoice::test {
 using nlohmann::json;
 
 ModelWriter::ModelWriter(const std::string& name, int sample_rate, int hop) {
-  document_ = {{"format", 1},       {"name", name},  {"sample_rate", sample_rate},
-               {"hop", hop},        {"tier", "default"}, {"licence", "CC0-1.0"},
-               {"parameters", json::array()}};
-  document_["graph"] = {{"inputs", json::array({{{"name", "audio"}, {"tensor", "audio"}, {"kind", "audio"}, {"channels", 1}}})},
-                        {"outputs", json::array()},
-                        {"nodes", json::array()}};
+  document_ = {{"format", 1},       {"name", name},         {"sample_rate", sample_rate}, {"hop", hop},
+               {"tier", "default"}, {"licence", "CC0-1.0"}, {"parameters", json::array()}};
+  document_["graph"] = {
+      {"inputs", json::array({{{"name", "audio"}, {"tensor", "audio"}, {"kind", "audio"}, {"channels", 1}}})},
+      {"outputs", json::array()},
+      {"nodes", json::array()}};
   header_ = json::object();
 }
 
-void ModelWriter::add_tensor(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values) {
+void ModelWriter::add_tensor(const std::string& name, const std::vector<int64_t>& shape,
+                             const std::vector<float>& values) {
   const size_t begin = data_.size();
   data_.resize(begin + values.size() * sizeof(float));
   std::memcpy(data_.data() + begin, values.data(), values.size() * sizeof(float));
   header_[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, data_.size()}}};
 }
 
-std::string ModelWriter::node(const std::string& op, const std::string& name, const std::vector<std::string>& inputs, json attributes,
-                              const std::vector<Weight>& weights) {
-  json made = {{"op", op}, {"name", name}, {"inputs", inputs}, {"attrs", std::move(attributes)}, {"weights", json::object()}};
+std::string ModelWriter::node(const std::string& op, const std::string& name, const std::vector<std::string>& inputs,
+                              json attributes, const std::vector<Weight>& weights) {
+  json made = {
+      {"op", op}, {"name", name}, {"inputs", inputs}, {"attrs", std::move(attributes)}, {"weights", json::object()}};
   for (const Weight& weight : weights) {
     size_t count = 1;
     for (int64_t axis : weight.shape) count *= static_cast<size_t>(axis);
@@ -91,7 +93,8 @@ Bytes lookahead_model(int frames) {
 
 Bytes tcn_model(int channels, int layers) {
   ModelWriter w("tcn", 48000, 32);
-  std::string x = w.node("linear", "enter", {"audio"}, json::object(), {{"weight", {channels, 1}, 1.0f}, {"bias", {channels}, 0.1f}});
+  std::string x = w.node("linear", "enter", {"audio"}, json::object(),
+                         {{"weight", {channels, 1}, 1.0f}, {"bias", {channels}, 0.1f}});
   const float scale = 1.0f / std::sqrt(static_cast<float>(channels));
   for (int layer = 0; layer < layers; ++layer) {
     const std::string name = "body." + std::to_string(layer);
@@ -106,7 +109,8 @@ Bytes tcn_model(int channels, int layers) {
 
 namespace {
 
-std::string add_recurrent(ModelWriter* w, const std::string& op, const std::string& name, const std::string& x, int inputs, int hidden, float scale) {
+std::string add_recurrent(ModelWriter* w, const std::string& op, const std::string& name, const std::string& x,
+                          int inputs, int hidden, float scale) {
   const int gates = op == "gru" ? 3 : 4;
   return w->node(op, name, {x}, json::object(),
                  {{"weight_ih", {gates * hidden, inputs}, scale},
@@ -130,7 +134,8 @@ Bytes lstm_model(int hidden) { return recurrent_model("lstm", hidden); }
 Bytes control_model() {
   ModelWriter w("control", 16000, 80);
   const std::string gain = w.parameter("gain", 1.0f, 0.0f, 4.0f), hiss = w.parameter("hiss", 0.0f, 0.0f, 1.0f);
-  const std::string h = w.node("conv1d", "filter", {"audio"}, {{"pads", {40, 40}}}, {{"weight", {8, 1, 81}, 0.3f}, {"bias", {8}, 0.1f}});
+  const std::string h =
+      w.node("conv1d", "filter", {"audio"}, {{"pads", {40, 40}}}, {{"weight", {8, 1, 81}, 0.3f}, {"bias", {8}, 0.1f}});
   std::string y = w.node("linear", "sum", {w.node("tanh", "bend", {h})}, json::object(), {{"weight", {1, 8}, 0.4f}});
   const std::string noise = w.node("noise", "noise", {}, {{"channels", 1}, {"frames", 80}, {"std", 0.1}});
   y = w.node("add", "out", {w.node("mul", "amplified", {y, gain}), w.node("mul", "hissing", {noise, hiss})});
@@ -142,7 +147,8 @@ Bytes control_model() {
 Bytes overflow_model() {
   ModelWriter w("overflow", 48000, 16);
   const std::string boosted = w.node("mul", "boosted", {"audio", w.parameter("boost", 1.0f, 0.0f, 3e38f)});
-  const std::string h = w.node("conv1d", "mixed", {boosted}, {{"pads", {4, 0}}}, {{"weight", {4, 1, 5}, 4.0f}, {"bias", {4}, 0.1f}});
+  const std::string h =
+      w.node("conv1d", "mixed", {boosted}, {{"pads", {4, 0}}}, {{"weight", {4, 1, 5}, 4.0f}, {"bias", {4}, 0.1f}});
   const std::string rectified = w.node("relu", "rectified", {w.node("square", "power", {h})});
   w.output(w.node("linear", "leave", {rectified}, json::object(), {{"weight", {1, 4}, 0.5f}}));
   return w.bytes();
@@ -152,7 +158,8 @@ Bytes recurrent_overflow_model(const std::string& op) {
   ModelWriter w(op + " overflow", 48000, 16);
   const std::string boosted = w.node("mul", "boosted", {"audio", w.parameter("boost", 1.0f, 0.0f, 3e38f)});
   // Two inputs of opposite sign and large weights: infinity minus infinity inside the gates.
-  const std::string h = add_recurrent(&w, op, "cell", w.node("concat", "both", {boosted, w.node("neg", "minus", {boosted})}), 2, 8, 100.0f);
+  const std::string h = add_recurrent(
+      &w, op, "cell", w.node("concat", "both", {boosted, w.node("neg", "minus", {boosted})}), 2, 8, 100.0f);
   w.output(w.node("linear", "leave", {w.node("relu", "rectified", {h})}, json::object(), {{"weight", {1, 8}, 0.5f}}));
   return w.bytes();
 }

@@ -17,13 +17,13 @@ class ModelWriter {
   struct Weight {
     std::string role;
     std::vector<int64_t> shape;
-    float scale;                       // uniform in -scale to scale
+    float scale;  // uniform in -scale to scale
   };
   // All three return the name of the tensor they make.
   std::string node(const std::string& op, const std::string& name, const std::vector<std::string>& inputs,
                    nlohmann::json attributes = nlohmann::json::object(), const std::vector<Weight>& weights = {});
   std::string constant(const std::string& op, const std::string& name, const std::string& input,
-                       const std::vector<std::pair<std::string, float>>& values);   // one-element weights
+                       const std::vector<std::pair<std::string, float>>& values);  // one-element weights
   std::string parameter(const std::string& name, float value, float low, float high, double smoothing_ms = 20.0);
   void output(const std::string& tensor, const std::string& name = "audio", const std::string& kind = "audio");
   std::vector<uint8_t> bytes() const;
@@ -38,11 +38,11 @@ class ModelWriter {
 
 using Bytes = std::vector<uint8_t>;
 
-Bytes scale_model(float scale, int sample_rate = 48000, int hop = 1);   // y = scale * x, no latency
-Bytes lookahead_model(int frames);                                      // y[n] = x[n + frames]
-Bytes tcn_model(int channels = 16, int layers = 6);                     // dilated, tanh; 48 kHz, hop 32
-constexpr int kTcnReceptiveField = 1 + 2 * 63;                          // of the default tcn_model
-Bytes gru_model(int hidden = 24);                                       // 48 kHz, hop 8
+Bytes scale_model(float scale, int sample_rate = 48000, int hop = 1);  // y = scale * x, no latency
+Bytes lookahead_model(int frames);                                     // y[n] = x[n + frames]
+Bytes tcn_model(int channels = 16, int layers = 6);                    // dilated, tanh; 48 kHz, hop 32
+constexpr int kTcnReceptiveField = 1 + 2 * 63;                         // of the default tcn_model
+Bytes gru_model(int hidden = 24);                                      // 48 kHz, hop 8
 Bytes lstm_model(int hidden = 24);
 // Everything that a host can set and read: parameters "gain" (0 to 4, 1) and "hiss" (0 to 1, 0), value output "energy"; 16 kHz, hop 80, latency 40.
 Bytes control_model();

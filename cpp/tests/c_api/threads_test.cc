@@ -17,8 +17,9 @@ TEST(CApiThreads, TwoEnginesOnOneModelDoNotDisturbEachOther) {
     for (int i = 0; i < 2; ++i) expected[i] = stream(make_engine(model), in[i]);
     const EngineHandle engines[2] = {make_engine(model), make_engine(model)};
     std::thread threads[2];
-    for (int i = 0; i < 2; ++i) threads[i] = std::thread([&, i] { out[i] = stream(engines[i], in[i], i == 0 ? 480 : 37); });
-    model.reset();   // closed while both run
+    for (int i = 0; i < 2; ++i)
+      threads[i] = std::thread([&, i] { out[i] = stream(engines[i], in[i], i == 0 ? 480 : 37); });
+    model.reset();  // closed while both run
     for (std::thread& thread : threads) thread.join();
     for (int i = 0; i < 2; ++i) EXPECT_EQ(out[i], expected[i]);
   }
@@ -31,7 +32,8 @@ TEST(CApiThreads, EnginesAreMadeAndDestroyedWhileOthersRun) {
   const Samples expected = stream(make_engine(model), in);
   std::atomic<bool> stop{false};
   std::thread maker([&] {
-    for (uint32_t n = 0; !stop.load(); ++n) stream(make_engine(model, default_config(n % 2 == 0 ? 44100 : 48000, 256 + n % 512)), test_signal(480), 240);
+    for (uint32_t n = 0; !stop.load(); ++n)
+      stream(make_engine(model, default_config(n % 2 == 0 ? 44100 : 48000, 256 + n % 512)), test_signal(480), 240);
   });
   const Samples out = stream(engine, in, 101);
   stop.store(true);

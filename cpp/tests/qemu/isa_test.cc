@@ -14,18 +14,20 @@ namespace rtvoice::test {
 namespace {
 
 struct Rendering {
-  std::string isa;             // what was used
+  std::string isa;  // what was used
   std::vector<float> samples;
 };
 
 // `before`: environment or emulator in front of the program.
 Rendering render(const std::string& before, const std::string& model) {
   Rendering made;
-  const std::string errors = testing::TempDir() + "isa_render." + std::to_string(::testing::UnitTest::GetInstance()->random_seed()) + ".txt";
+  const std::string errors =
+      testing::TempDir() + "isa_render." + std::to_string(::testing::UnitTest::GetInstance()->random_seed()) + ".txt";
   FILE* pipe = popen((before + " " RTVOICE_ISA_RENDER " " + model + " 2>" + errors).c_str(), "r");
   if (pipe == nullptr) return made;
   float buffer[4096];
-  for (size_t n; (n = std::fread(buffer, sizeof(float), 4096, pipe)) != 0;) made.samples.insert(made.samples.end(), buffer, buffer + n);
+  for (size_t n; (n = std::fread(buffer, sizeof(float), 4096, pipe)) != 0;)
+    made.samples.insert(made.samples.end(), buffer, buffer + n);
   EXPECT_EQ(pclose(pipe), 0) << before;
   const Bytes name = read_file(errors);
   made.isa.assign(name.begin(), std::find(name.begin(), name.end(), '\n'));
@@ -54,16 +56,18 @@ TEST_P(Isa, SetsAgree) {
     }
     ASSERT_EQ(other.samples.size(), reference.samples.size());
     float worst = 0.0f;
-    for (size_t i = 0; i < other.samples.size(); ++i) worst = std::max(worst, std::fabs(other.samples[i] - reference.samples[i]));
-    std::printf("%s %s against scalar: largest difference %.3g, peak %.3g\n", GetParam()[0] == '\0' ? "gru" : GetParam(), isa,
-                static_cast<double>(worst), static_cast<double>(most));
+    for (size_t i = 0; i < other.samples.size(); ++i)
+      worst = std::max(worst, std::fabs(other.samples[i] - reference.samples[i]));
+    std::printf("%s %s against scalar: largest difference %.3g, peak %.3g\n",
+                GetParam()[0] == '\0' ? "gru" : GetParam(), isa, static_cast<double>(worst), static_cast<double>(most));
     EXPECT_LE(worst, 1e-4f * std::max(1.0f, most)) << isa;
   }
 }
 
 TEST_P(Isa, EmulatedProcessorWithoutAvxGivesTheSameBits) {
   if (GetParam()[0] != '\0' && model().empty()) GTEST_SKIP() << "models/whisper/" << GetParam() << ".rtv is not there";
-  if (std::system("command -v qemu-x86_64 >/dev/null 2>&1") != 0) GTEST_SKIP() << "qemu-x86_64 is not installed (Debian: qemu-user)";
+  if (std::system("command -v qemu-x86_64 >/dev/null 2>&1") != 0)
+    GTEST_SKIP() << "qemu-x86_64 is not installed (Debian: qemu-user)";
   const struct {
     const char *processor, *isa;
   } cases[] = {{"Nehalem", "SSE4"}, {"core2duo", "SCALAR"}};
@@ -77,9 +81,8 @@ TEST_P(Isa, EmulatedProcessorWithoutAvxGivesTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Isa, testing::Values("", "default", "hq"), [](const auto& test) {
-  return std::string(test.param[0] == '\0' ? "gru" : test.param);
-});
+INSTANTIATE_TEST_SUITE_P(Models, Isa, testing::Values("", "default", "hq"),
+                         [](const auto& test) { return std::string(test.param[0] == '\0' ? "gru" : test.param); });
 
 }  // namespace
 }  // namespace rtvoice::test

@@ -24,7 +24,7 @@
 namespace rtvoice::test {
 namespace {
 
-constexpr char kAllow = 0, kBlock = 1;   // SYSCALL_DISPATCH_FILTER_...
+constexpr char kAllow = 0, kBlock = 1;  // SYSCALL_DISPATCH_FILTER_...
 
 // The kernel reads this byte at every system call of the thread.
 thread_local volatile char selector = kAllow;
@@ -41,14 +41,16 @@ void on_system_call(int, siginfo_t* info, void* context) {
     first_address = info->si_call_addr;
   }
 #if defined(__x86_64__)
-  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP] -= 2;   // to the `syscall` instruction: the kernel has put its number back
+  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP] -=
+      2;  // to the `syscall` instruction: the kernel has put its number back
 #else
   (void)context;
 #endif
 }
 
 bool dispatch(bool on) {
-  return prctl(PR_SET_SYSCALL_USER_DISPATCH, on ? PR_SYS_DISPATCH_ON : PR_SYS_DISPATCH_OFF, 0, 0, on ? &selector : nullptr) == 0;
+  return prctl(PR_SET_SYSCALL_USER_DISPATCH, on ? PR_SYS_DISPATCH_ON : PR_SYS_DISPATCH_OFF, 0, 0,
+               on ? &selector : nullptr) == 0;
 }
 
 void usage(uint64_t* faults, uint64_t* waits) {
@@ -125,8 +127,8 @@ Trips Watch::trips() const {
 
 std::string Trips::describe() const {
   std::ostringstream out;
-  out << "allocations " << allocations << ", locks " << locks << ", clock reads " << clocks << ", throws " << throws << ", system calls " << system_calls
-      << ", page faults " << minor_faults << ", waits " << waits;
+  out << "allocations " << allocations << ", locks " << locks << ", clock reads " << clocks << ", throws " << throws
+      << ", system calls " << system_calls << ", page faults " << minor_faults << ", waits " << waits;
   if (first_fault != 0) out << "; first fault in region " << first_fault;
   if (first_wait != 0) out << "; first wait in region " << first_wait;
   if (first_call != nullptr) out << "; first call: " << first_call;

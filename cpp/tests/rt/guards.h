@@ -9,12 +9,12 @@
 namespace rtvoice::test {
 
 struct Trips {
-  uint64_t allocations = 0, locks = 0, clocks = 0, throws = 0;   // interposed calls
+  uint64_t allocations = 0, locks = 0, clocks = 0, throws = 0;  // interposed calls
   uint64_t system_calls = 0;
   uint64_t minor_faults = 0, waits = 0;
-  uint64_t first_fault = 0, first_wait = 0;   // number of the region, from 1
-  const char* first_call = nullptr;   // name of the first interposed function
-  long first_system_call = -1;        // its number, and where it was made
+  uint64_t first_fault = 0, first_wait = 0;  // number of the region, from 1
+  const char* first_call = nullptr;          // name of the first interposed function
+  long first_system_call = -1;               // its number, and where it was made
   void* first_address = nullptr;
 
   uint64_t total() const { return allocations + locks + clocks + throws + system_calls + minor_faults + waits; }

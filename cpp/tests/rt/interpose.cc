@@ -23,7 +23,7 @@ thread_local Interposed interposed;
 
 namespace {
 
-void count(uint64_t Interposed::*counter, const char* name) noexcept {
+void count(uint64_t Interposed::* counter, const char* name) noexcept {
   if (!interposed.armed) return;
   ++(interposed.*counter);
   if (interposed.first == nullptr) interposed.first = name;
@@ -44,14 +44,14 @@ using rtvoice::test::Interposed;
 using rtvoice::test::next;
 
 // pthread_mutex_lock and its kin: return type, name, parameters with types, arguments.
-#define RTV_FORWARD(counter, result, name, parameters, arguments)   \
-  namespace {                                                       \
-  result(*real_##name) parameters = nullptr;                        \
+#define RTV_FORWARD(counter, result, name, parameters, arguments)                   \
+  namespace {                                                                       \
+  result(*real_##name) parameters = nullptr;                                        \
   __attribute__((constructor)) void resolve_##name() { next(&real_##name, #name); } \
-  }                                                                 \
-  extern "C" result name parameters {                               \
-    count(&Interposed::counter, #name);                             \
-    return next(&real_##name, #name) arguments;                     \
+  }                                                                                 \
+  extern "C" result name parameters {                                               \
+    count(&Interposed::counter, #name);                                             \
+    return next(&real_##name, #name) arguments;                                     \
   }
 
 extern "C" {
@@ -138,4 +138,4 @@ RTV_FORWARD(locks, int, sched_yield, (), ())
 RTV_FORWARD(locks, int, __cxa_guard_acquire, (long long* guard), (guard))
 RTV_FORWARD(clocks, int, clock_gettime, (clockid_t id, timespec* t), (id, t))
 RTV_FORWARD(clocks, int, gettimeofday, (timeval * t, void* zone), (t, zone))
-RTV_FORWARD(clocks, time_t, time, (time_t * t), (t))
+RTV_FORWARD(clocks, time_t, time, (time_t* t), (t))

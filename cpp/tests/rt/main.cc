@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
     std::perror("execv");
   }
   // The linker holds the file open; nobody needs its name.
-  if (const char* log = std::getenv("LD_DEBUG_OUTPUT")) std::remove((std::string(log) + "." + std::to_string(getpid())).c_str());
+  if (const char* log = std::getenv("LD_DEBUG_OUTPUT"))
+    std::remove((std::string(log) + "." + std::to_string(getpid())).c_str());
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

@@ -21,10 +21,10 @@ namespace {
 
 struct Scenario {
   const char* name;
-  Bytes (*model)();           // null: the shipped `tier`
+  Bytes (*model)();  // null: the shipped `tier`
   const char* tier;
   uint32_t sample_rate, channels, resampler, block;
-  bool swap;                  // another thread swaps models all the time
+  bool swap;  // another thread swaps models all the time
   size_t frames;
 };
 
@@ -37,7 +37,8 @@ Bytes model_bytes(const Scenario& s) {
 }
 
 // What hosts do from other threads. Ends when told to.
-void meddle(rtv_engine* engine, rtv_model* model, bool swap, const std::atomic<bool>* stop, uint64_t* turns, uint64_t* swaps) {
+void meddle(rtv_engine* engine, rtv_model* model, bool swap, const std::atomic<bool>* stop, uint64_t* turns,
+            uint64_t* swaps) {
   std::mt19937 random(7);
   std::uniform_real_distribution<float> any(-0.5f, 1.5f);
   while (!stop->load()) {
@@ -59,11 +60,16 @@ size_t next_size(std::mt19937* random, const rtv_config& config) {
   if (config.block != 0) return config.block;
   // Mostly what hosts use; sometimes nothing, one sample, or all there may be.
   switch ((*random)() % 16) {
-    case 0: return 0;
-    case 1: return 1;
-    case 2: return config.max_frame;
-    case 3: return 1 + (*random)() % config.max_frame;
-    default: return 1 + (*random)() % 192;
+    case 0:
+      return 0;
+    case 1:
+      return 1;
+    case 2:
+      return config.max_frame;
+    case 3:
+      return 1 + (*random)() % config.max_frame;
+    default:
+      return 1 + (*random)() % 192;
   }
 }
 
@@ -92,7 +98,9 @@ bool passes_again() {
   if (number > 2 || readlink("/proc/self/exe", program, sizeof program - 1) <= 0) return false;
   const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
   const std::string filter = std::string(test->test_suite_name()) + "." + test->name();
-  return std::system(("RTVOICE_RT_ATTEMPT=" + std::to_string(number + 1) + " '" + program + "' --gtest_filter='" + filter + "'").c_str()) == 0;
+  return std::system(
+             ("RTVOICE_RT_ATTEMPT=" + std::to_string(number + 1) + " '" + program + "' --gtest_filter='" + filter + "'")
+                 .c_str()) == 0;
 }
 
 class RtGuard : public testing::TestWithParam<Scenario> {};
@@ -143,7 +151,8 @@ TEST_P(RtGuard, ProcessTripsNothing) {
 
   const uint64_t moved = moved_pages() - moved_before;
   if (all.minor_faults != 0 && all.total() == all.minor_faults && moved != 0) {
-    std::printf("rt-guard %s: %s, while the kernel moved %llu pages: trying again\n", s.name, all.describe().c_str(), static_cast<unsigned long long>(moved));
+    std::printf("rt-guard %s: %s, while the kernel moved %llu pages: trying again\n", s.name, all.describe().c_str(),
+                static_cast<unsigned long long>(moved));
     EXPECT_TRUE(passes_again());
     return;
   }
@@ -152,9 +161,10 @@ TEST_P(RtGuard, ProcessTripsNothing) {
   EXPECT_EQ(all.total(), 0u) << all.describe();
   EXPECT_EQ(swaps > 0, s.swap);
   EXPECT_TRUE(all_finite(out));
-  std::printf("rt-guard %s (%s): %zu frames, %llu samples at %u Hz, %llu turns of the other thread, %llu swaps: %s%s\n", s.name, rtv_isa(), frames,
-              static_cast<unsigned long long>(samples), s.sample_rate, static_cast<unsigned long long>(turns), static_cast<unsigned long long>(swaps),
-              all.describe().c_str(), can_watch_system_calls() ? "" : "; system calls NOT watched: the kernel has no Syscall User Dispatch");
+  std::printf("rt-guard %s (%s): %zu frames, %llu samples at %u Hz, %llu turns of the other thread, %llu swaps: %s%s\n",
+              s.name, rtv_isa(), frames, static_cast<unsigned long long>(samples), s.sample_rate,
+              static_cast<unsigned long long>(turns), static_cast<unsigned long long>(swaps), all.describe().c_str(),
+              can_watch_system_calls() ? "" : "; system calls NOT watched: the kernel has no Syscall User Dispatch");
 }
 
 Bytes tcn() { return tcn_model(); }
@@ -164,21 +174,22 @@ Bytes lstm() { return lstm_model(); }
 // 10^5 frames in all for the skin that ships, as hosts call it; the others go through each path often.
 INSTANTIATE_TEST_SUITE_P(
     Everything, RtGuard,
-    testing::Values(Scenario{"whisper_48k_fir", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 100000},
-                    Scenario{"whisper_48k_swaps", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
-                    Scenario{"whisper_44k1_libsamplerate", nullptr, "default", 44100, 1, RTV_RESAMPLER_FASTEST, 0, false, 6000},
-                    Scenario{"whisper_44k1_fir", nullptr, "default", 44100, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
-                    Scenario{"whisper_44k1_best_stereo", nullptr, "default", 44100, 2, RTV_RESAMPLER_BEST, 0, true, 1000},
-                    Scenario{"whisper_16k_direct", nullptr, "default", 16000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
-                    Scenario{"whisper_48k_block_480", nullptr, "default", 48000, 1, RTV_RESAMPLER_FIR_SHORT, 480, true, 3000},
-                    Scenario{"whisper_hq_48k", nullptr, "hq", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
-                    Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
-                    Scenario{"tcn_22k05_medium", tcn, "", 22050, 2, RTV_RESAMPLER_MEDIUM, 0, false, 2000},
-                    Scenario{"gru_48k_swaps", gru, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
-                    Scenario{"lstm_96k_stereo", lstm, "", 96000, 2, RTV_RESAMPLER_AUTO, 0, false, 4000},
-                    Scenario{"controls_48k_swaps", control_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000},
-                    Scenario{"controls_8k", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
-                    Scenario{"overflow_48k", overflow_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000}),
+    testing::Values(
+        Scenario{"whisper_48k_fir", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 100000},
+        Scenario{"whisper_48k_swaps", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
+        Scenario{"whisper_44k1_libsamplerate", nullptr, "default", 44100, 1, RTV_RESAMPLER_FASTEST, 0, false, 6000},
+        Scenario{"whisper_44k1_fir", nullptr, "default", 44100, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+        Scenario{"whisper_44k1_best_stereo", nullptr, "default", 44100, 2, RTV_RESAMPLER_BEST, 0, true, 1000},
+        Scenario{"whisper_16k_direct", nullptr, "default", 16000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+        Scenario{"whisper_48k_block_480", nullptr, "default", 48000, 1, RTV_RESAMPLER_FIR_SHORT, 480, true, 3000},
+        Scenario{"whisper_hq_48k", nullptr, "hq", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+        Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+        Scenario{"tcn_22k05_medium", tcn, "", 22050, 2, RTV_RESAMPLER_MEDIUM, 0, false, 2000},
+        Scenario{"gru_48k_swaps", gru, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
+        Scenario{"lstm_96k_stereo", lstm, "", 96000, 2, RTV_RESAMPLER_AUTO, 0, false, 4000},
+        Scenario{"controls_48k_swaps", control_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000},
+        Scenario{"controls_8k", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+        Scenario{"overflow_48k", overflow_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -50,13 +50,26 @@ TEST(GuardSelfTest, AllocationsTrip) {
       {"calloc", [] { std::free(opaque(std::calloc(10, 10))); }},
       {"realloc", [] { std::free(opaque(std::realloc(nullptr, 100))); }},
       {"aligned_alloc", [] { std::free(opaque(std::aligned_alloc(64, 128))); }},
-      {"posix_memalign", [] { void* p = nullptr; if (posix_memalign(&p, 64, 100) == 0) std::free(opaque(p)); }},
+      {"posix_memalign",
+       [] {
+         void* p = nullptr;
+         if (posix_memalign(&p, 64, 100) == 0) std::free(opaque(p));
+       }},
       {"operator new", [] { delete opaque(new int(1)); }},
-      {"aligned operator new", [] { ::operator delete(opaque(::operator new(64, std::align_val_t{64})), std::align_val_t{64}); }},
+      {"aligned operator new",
+       [] { ::operator delete(opaque(::operator new(64, std::align_val_t{64})), std::align_val_t{64}); }},
       {"std::vector", [] { opaque(std::vector<int>(100).data()); }},
       {"free", [] { std::free(opaque(static_cast<char*>(nullptr))); }},
-      {"malloc in libsamplerate", [] { int error; src_delete(src_new(SRC_LINEAR, 1, &error)); }},
-      {"operator new in librtvoice", [] { rtv_model* model; (void)rtv_model_open("nowhere", &model); }},
+      {"malloc in libsamplerate",
+       [] {
+         int error;
+         src_delete(src_new(SRC_LINEAR, 1, &error));
+       }},
+      {"operator new in librtvoice",
+       [] {
+         rtv_model* model;
+         (void)rtv_model_open("nowhere", &model);
+       }},
   };
   for (const auto& fault : faults) EXPECT_GE(trips_of(fault.fault).allocations, 1u) << fault.name;
 }
@@ -64,13 +77,21 @@ TEST(GuardSelfTest, AllocationsTrip) {
 TEST(GuardSelfTest, LocksTrip) {
   static std::mutex mutex;
   static std::condition_variable changed;
-  trips_of([] { changed.notify_one(); });   // binds the call
+  trips_of([] { changed.notify_one(); });  // binds the call
   EXPECT_EQ(trips_of([] { const std::lock_guard<std::mutex> lock(mutex); }).locks, 2u);
-  EXPECT_EQ(trips_of([] { if (mutex.try_lock()) mutex.unlock(); }).locks, 2u);
+  EXPECT_EQ(trips_of([] {
+              if (mutex.try_lock()) mutex.unlock();
+            }).locks,
+            2u);
   EXPECT_EQ(trips_of([] { changed.notify_one(); }).locks, 1u);
   EXPECT_GE(trips_of([] { std::this_thread::yield(); }).locks, 1u);
   static int calls = 0;
-  EXPECT_GE(trips_of([] { static const int first = ++calls; (void)first; }).locks, 1u) << "a static made on first use";
+  EXPECT_GE(trips_of([] {
+              static const int first = ++calls;
+              (void)first;
+            }).locks,
+            1u)
+      << "a static made on first use";
 }
 
 TEST(GuardSelfTest, ClocksTrip) {
@@ -89,8 +110,9 @@ TEST(GuardSelfTest, ExceptionsTrip) {
 }
 
 TEST(GuardSelfTest, SystemCallsTrip) {
-  if (!can_watch_system_calls()) GTEST_SKIP() << "this kernel has no Syscall User Dispatch: system calls are NOT watched";
-  (void)syscall(SYS_getppid);   // binds the call
+  if (!can_watch_system_calls())
+    GTEST_SKIP() << "this kernel has no Syscall User Dispatch: system calls are NOT watched";
+  (void)syscall(SYS_getppid);  // binds the call
   const Trips wrapped = trips_of([] { (void)syscall(SYS_getppid); });
   EXPECT_EQ(wrapped.system_calls, 1u);
   EXPECT_EQ(wrapped.first_system_call, SYS_getppid);
@@ -108,7 +130,8 @@ TEST(GuardSelfTest, SystemCallsTrip) {
 
 TEST(GuardSelfTest, FirstTouchOfAPageTrips) {
   constexpr size_t kPages = 64, kPage = 4096;
-  static char* fresh = static_cast<char*>(mmap(nullptr, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  static char* fresh =
+      static_cast<char*>(mmap(nullptr, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(fresh, MAP_FAILED);
   madvise(fresh, kPages * kPage, MADV_NOHUGEPAGE);
   const auto touch = [] {
@@ -125,7 +148,8 @@ TEST(GuardSelfTest, WaitingTrips) {
 
 // See main.cc. This program binds lazily, and this is its first call of src_is_valid_ratio.
 TEST(GuardSelfTest, LazyBindingTrips) {
-  if (!can_watch_system_calls()) GTEST_SKIP() << "this kernel has no Syscall User Dispatch: symbols bound late are NOT seen";
+  if (!can_watch_system_calls())
+    GTEST_SKIP() << "this kernel has no Syscall User Dispatch: symbols bound late are NOT seen";
   EXPECT_GE(trips_of([] { (void)src_is_valid_ratio(1.0); }).system_calls, 1u);
   EXPECT_EQ(trips_of([] { (void)src_is_valid_ratio(1.0); }).system_calls, 0u);
 }
