@@ -90,11 +90,11 @@ typedef struct rtv_engine rtv_engine;
 
 typedef enum rtv_resampler {
   RTV_RESAMPLER_AUTO = 0,     /* RTV_RESAMPLER_FIR where it can, else RTV_RESAMPLER_FASTEST */
-  RTV_RESAMPLER_FIR = 1,      /* integer ratios; 2 ms each way */
+  RTV_RESAMPLER_FIR = 1,      /* ratios of whole numbers up to 44.1 to 16 kHz's 441:160; 2 ms each way */
   RTV_RESAMPLER_FASTEST = 2,  /* libsamplerate's SINC_FASTEST */
   RTV_RESAMPLER_MEDIUM = 3,
   RTV_RESAMPLER_BEST = 4,
-  RTV_RESAMPLER_FIR_SHORT = 5 /* integer ratios; 1 ms each way, a softer pass band */
+  RTV_RESAMPLER_FIR_SHORT = 5 /* the same ratios; 1 ms each way, a softer pass band */
 } rtv_resampler;
 
 typedef struct rtv_config {
