@@ -137,13 +137,15 @@ int run(size_t rounds, bool json) {
   if (json) {
     std::printf("{\"isa\": \"%s\", \"peak_gflops\": %.1f, \"results\": [", k.isa, peak);
     for (size_t i = 0; i < cases.size(); ++i) {
-      std::printf("%s{\"name\": \"%s\", \"us\": %.2f, \"gflops\": %.2f, \"percent_of_peak\": %.1f}", i == 0 ? "" : ", ", cases[i].name.c_str(),
-                  quantile(cases[i].us, 0.5), cases[i].flops / quantile(cases[i].us, 0.5) * 1e-3, quantile(cases[i].share, 0.5));
+      std::printf("%s{\"name\": \"%s\", \"us\": %.2f, \"gflops\": %.2f, \"percent_of_peak\": %.1f}", i == 0 ? "" : ", ",
+                  cases[i].name.c_str(), quantile(cases[i].us, 0.5), cases[i].flops / quantile(cases[i].us, 0.5) * 1e-3,
+                  quantile(cases[i].share, 0.5));
     }
     std::printf("]}\n");
     return 0;
   }
-  std::printf("%s, multiply-add peak %.1f GFLOP/s (median of %zu)\n%-14s %10s %10s %8s\n", k.isa, peak, peaks.size(), "", "us", "GFLOP/s", "% peak");
+  std::printf("%s, multiply-add peak %.1f GFLOP/s (median of %zu)\n%-14s %10s %10s %8s\n", k.isa, peak, peaks.size(),
+              "", "us", "GFLOP/s", "% peak");
   for (const Case& c : cases) {
     const double us = quantile(c.us, 0.5);
     std::printf("%-14s %10.2f %10.1f %8.1f\n", c.name.c_str(), us, c.flops / us * 1e-3, quantile(c.share, 0.5));

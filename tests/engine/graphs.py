@@ -23,7 +23,12 @@ def weights(rng: Rng, *shape: int, scale: float | None = None) -> NDArray[np.flo
 def widen(b: GraphBuilder, x: Tensor, channels: int, stride: int, rng: Rng) -> Tensor:
     """Audio to `channels` channels at 1/stride of the rate, causally, with a bias so that history matters."""
     return b.node(
-        "conv1d", x, weight=weights(rng, channels, 1, stride + 2), bias=weights(rng, channels, scale=0.3), stride=stride, pads=[2, 0]
+        "conv1d",
+        x,
+        weight=weights(rng, channels, 1, stride + 2),
+        bias=weights(rng, channels, scale=0.3),
+        stride=stride,
+        pads=[2, 0],
     )
 
 
@@ -69,17 +74,26 @@ def _random_node(b: GraphBuilder, x: Tensor, streams: list[Tensor], gain: Tensor
         reach = (kernel - 1) * dilation
         left = int(rng.integers(0, reach + 1))
         return b.node(
-            "conv1d", x, weight=weights(rng, out, c, kernel), bias=weights(rng, out, scale=0.2), dilation=dilation, stride=stride,
+            "conv1d",
+            x,
+            weight=weights(rng, out, c, kernel),
+            bias=weights(rng, out, scale=0.2),
+            dilation=dilation,
+            stride=stride,
             pads=[left, reach - left],
-        )  # fmt: skip
+        )
     if kind == 3:
         factor = int(rng.choice([f for f in (1, 2, 3, 4) if hop % (x.frames * f) == 0]))
         kernel = factor * int(rng.integers(1, 4))
         crop = int(rng.integers(0, kernel - factor + 1))
         return b.node(
-            "conv_transpose1d", x, weight=weights(rng, c, out, kernel, scale=1 / np.sqrt(c * 2)), bias=weights(rng, out, scale=0.2),
-            stride=factor, crop=[crop, kernel - factor - crop],
-        )  # fmt: skip
+            "conv_transpose1d",
+            x,
+            weight=weights(rng, c, out, kernel, scale=1 / np.sqrt(c * 2)),
+            bias=weights(rng, out, scale=0.2),
+            stride=factor,
+            crop=[crop, kernel - factor - crop],
+        )
     if kind == 4:
         kernel = int(rng.integers(2, 8))
         return b.node("conv1d", x, weight=weights(rng, c, 1, kernel), groups=c, pads=[kernel - 1, 0])
@@ -87,13 +101,28 @@ def _random_node(b: GraphBuilder, x: Tensor, streams: list[Tensor], gain: Tensor
         h = int(rng.integers(1, 20))
         bias = {"bias_ih": weights(rng, 3 * h, scale=0.2), "bias_hh": weights(rng, 3 * h, scale=0.2)}
         return b.node(
-            "gru", x, weight_ih=weights(rng, 3 * h, c), weight_hh=weights(rng, 3 * h, h), **bias, linear_before_reset=bool(rng.integers(2))
+            "gru",
+            x,
+            weight_ih=weights(rng, 3 * h, c),
+            weight_hh=weights(rng, 3 * h, h),
+            **bias,
+            linear_before_reset=bool(rng.integers(2)),
         )
     if kind == 6:
         h = int(rng.integers(1, 20))
-        return b.node("lstm", x, weight_ih=weights(rng, 4 * h, c), weight_hh=weights(rng, 4 * h, h), bias_ih=weights(rng, 4 * h, scale=0.2))
+        return b.node(
+            "lstm",
+            x,
+            weight_ih=weights(rng, 4 * h, c),
+            weight_hh=weights(rng, 4 * h, h),
+            bias_ih=weights(rng, 4 * h, scale=0.2),
+        )
     if kind == 7:
-        return b.node("layer_norm", b.node("affine", x, scale=weights(rng, c, scale=1.0), shift=weights(rng, c, scale=1.0)), eps=1e-2)
+        return b.node(
+            "layer_norm",
+            b.node("affine", x, scale=weights(rng, c, scale=1.0), shift=weights(rng, c, scale=1.0)),
+            eps=1e-2,
+        )
     if kind == 8:
         return b.node(str(rng.choice(["tanh", "sigmoid", "relu", "silu", "elu", "softplus", "gelu", "abs", "cos"])), x)
     if kind == 9:
@@ -111,6 +140,8 @@ def _random_node(b: GraphBuilder, x: Tensor, streams: list[Tensor], gain: Tensor
         if factor == 1:
             return b.node("sin", x)
         mode = str(rng.choice(["nearest", "linear"]))
-        return b.node("upsample", x, factor=factor, mode=mode, coordinates=str(rng.choice(["half_pixel", "asymmetric"])))
+        return b.node(
+            "upsample", x, factor=factor, mode=mode, coordinates=str(rng.choice(["half_pixel", "asymmetric"]))
+        )
     control = b.node("linear", gain, weight=weights(rng, c, 3), bias=weights(rng, c, scale=0.2))
     return b.node("film", x, control, b.node("tanh", control), offset=1.0)

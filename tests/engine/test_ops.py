@@ -22,7 +22,9 @@ def conv(out: int = 0, kernel: int = 3, **attrs: object) -> Callable[[GraphBuild
     def make(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
         groups = int(attrs.get("groups", 1))  # type: ignore[call-overload]
         n = out or x.channels
-        return b.node("conv1d", x, weight=weights(rng, n, x.channels // groups, kernel), bias=weights(rng, n, scale=0.2), **attrs)
+        return b.node(
+            "conv1d", x, weight=weights(rng, n, x.channels // groups, kernel), bias=weights(rng, n, scale=0.2), **attrs
+        )
 
     return make
 
@@ -31,7 +33,11 @@ def transposed(out: int, kernel: int, **attrs: object) -> Callable[[GraphBuilder
     def make(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
         groups = int(attrs.get("groups", 1))  # type: ignore[call-overload]
         return b.node(
-            "conv_transpose1d", x, weight=weights(rng, x.channels, out // groups, kernel, scale=0.3), bias=weights(rng, out, scale=0.2), **attrs
+            "conv_transpose1d",
+            x,
+            weight=weights(rng, x.channels, out // groups, kernel, scale=0.3),
+            bias=weights(rng, out, scale=0.2),
+            **attrs,
         )
 
     return make
@@ -47,10 +53,19 @@ def positive(op: str) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
 
 def gru(hidden: int, before: bool, bias: bool = True) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
     def make(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
-        extra = {"bias_ih": weights(rng, 3 * hidden, scale=0.3), "bias_hh": weights(rng, 3 * hidden, scale=0.3)} if bias else {}
+        extra = (
+            {"bias_ih": weights(rng, 3 * hidden, scale=0.3), "bias_hh": weights(rng, 3 * hidden, scale=0.3)}
+            if bias
+            else {}
+        )
         late = b.node("advance", x, frames=3)  # recurrence must not run before its own time 0
         return b.node(
-            "gru", late, weight_ih=weights(rng, 3 * hidden, x.channels), weight_hh=weights(rng, 3 * hidden, hidden), linear_before_reset=before, **extra
+            "gru",
+            late,
+            weight_ih=weights(rng, 3 * hidden, x.channels),
+            weight_hh=weights(rng, 3 * hidden, hidden),
+            linear_before_reset=before,
+            **extra,
         )
 
     return make
@@ -59,9 +74,13 @@ def gru(hidden: int, before: bool, bias: bool = True) -> Callable[[GraphBuilder,
 def lstm(hidden: int) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
     def make(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
         return b.node(
-            "lstm", b.node("advance", x, frames=2), weight_ih=weights(rng, 4 * hidden, x.channels), weight_hh=weights(rng, 4 * hidden, hidden),
-            bias_ih=weights(rng, 4 * hidden, scale=0.3), bias_hh=weights(rng, 4 * hidden, scale=0.3),
-        )  # fmt: skip
+            "lstm",
+            b.node("advance", x, frames=2),
+            weight_ih=weights(rng, 4 * hidden, x.channels),
+            weight_hh=weights(rng, 4 * hidden, hidden),
+            bias_ih=weights(rng, 4 * hidden, scale=0.3),
+            bias_hh=weights(rng, 4 * hidden, scale=0.3),
+        )
 
     return make
 
@@ -77,7 +96,11 @@ def norm(op: str, bias: bool) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
 def glu(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
     twice = b.node("linear", x, weight=weights(rng, 2 * x.channels, x.channels))
     c = x.channels
-    gate = b.node("mul", b.node("tanh", b.node("slice", twice, start=0, stop=c)), b.node("sigmoid", b.node("slice", twice, start=c, stop=2 * c)))
+    gate = b.node(
+        "mul",
+        b.node("tanh", b.node("slice", twice, start=0, stop=c)),
+        b.node("sigmoid", b.node("slice", twice, start=c, stop=2 * c)),
+    )
     return b.node("add", gate, b.node("glu", twice, a="silu", b="tanh"))
 
 
@@ -101,7 +124,9 @@ def fused(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
 def conditioned(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
     p = b.parameter("style", size=4, default=[0.1, -0.2, 0.3, 0.9], min=-1, max=1)
     gamma = b.node("linear", p, weight=weights(rng, x.channels, 4))
-    beta = b.node("silu", b.node("linear", p, weight=weights(rng, x.channels, 4), bias=weights(rng, x.channels, scale=0.5)))
+    beta = b.node(
+        "silu", b.node("linear", p, weight=weights(rng, x.channels, 4), bias=weights(rng, x.channels, scale=0.5))
+    )
     return b.node("add", b.node("film", x, gamma, beta, offset=1.0), b.node("slice", p, start=1, stop=2))
 
 
@@ -142,7 +167,9 @@ CASES: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
     "transposed_one": transposed(1, 8, stride=4),
     "transposed_stride1": transposed(9, 3, crop=[1, 1]),
     "linear": lambda b, x, rng: b.node("linear", x, weight=weights(rng, 20, x.channels)),
-    "affine": lambda b, x, rng: b.node("affine", x, scale=weights(rng, x.channels, scale=1.0), shift=weights(rng, 1, scale=1.0)),
+    "affine": lambda b, x, rng: b.node(
+        "affine", x, scale=weights(rng, x.channels, scale=1.0), shift=weights(rng, 1, scale=1.0)
+    ),
     "gru": gru(12, True),
     "gru_reset_first": gru(16, False),
     "gru_plain": gru(5, True, bias=False),
@@ -160,7 +187,9 @@ CASES: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
     "reciprocal": positive("reciprocal"),
     "prelu": lambda b, x, rng: b.node("prelu", x, weight=weights(rng, x.channels, scale=0.5)),
     "snake": lambda b, x, rng: b.node("snake", x, alpha=np.abs(weights(rng, x.channels, scale=1.0)) + 0.2),
-    "snake_beta": lambda b, x, rng: b.node("snake", x, alpha=np.array([1.5], np.float32), beta=np.array([0.7], np.float32)),
+    "snake_beta": lambda b, x, rng: b.node(
+        "snake", x, alpha=np.array([1.5], np.float32), beta=np.array([0.7], np.float32)
+    ),
     "glu": glu,
     "arithmetic": arithmetic,
     "fused": fused,
@@ -198,7 +227,10 @@ def test_op(case: str, channels: int) -> None:
     check(around(CASES[case], channels=channels, seed=channels))
 
 
-@pytest.mark.parametrize(("channels", "out", "groups"), [(6, 6, 6), (6, 12, 6), (32, 32, 32), (33, 33, 33), (16, 32, 4), (96, 192, 3), (64, 64, 8), (20, 10, 5)])
+@pytest.mark.parametrize(
+    ("channels", "out", "groups"),
+    [(6, 6, 6), (6, 12, 6), (32, 32, 32), (33, 33, 33), (16, 32, 4), (96, 192, 3), (64, 64, 8), (20, 10, 5)],
+)
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (3, 4)])
 def test_grouped_convolution(channels: int, out: int, groups: int, kernel: int, dilation: int) -> None:
     make = conv(out=out, kernel=kernel, dilation=dilation, groups=groups, pads=[(kernel - 1) * dilation, 0])

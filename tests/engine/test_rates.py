@@ -19,7 +19,9 @@ def identity(rate: int, hop: int, lookahead: int = 0) -> rtvoice.Model:
     b = GraphBuilder(name="identity", sample_rate=rate, hop=hop, licence="CC0-1.0")
     x = b.input()
     y = b.node("delay", b.node("advance", x, frames=lookahead), frames=lookahead) if lookahead else b.node("affine", x)
-    b.output(b.node("add", y, b.node("sub", b.node("advance", x, frames=lookahead), b.node("advance", x, frames=lookahead))))
+    b.output(
+        b.node("add", y, b.node("sub", b.node("advance", x, frames=lookahead), b.node("advance", x, frames=lookahead)))
+    )
     return b.model()
 
 
@@ -47,8 +49,8 @@ def test_latency_is_exact(host_rate: int, model_rate: int, hop: int, lookahead: 
     signal = tone(host_rate, 1.0)
     out = stream(engine, signal, sizes("random", len(signal), hop))
     assert abs(delay_error(signal, out, host_rate, engine.latency)) < 0.01
-    # What the network and the conversion need, no more: two resamplers of at most 8 ms and less than a block of gathering, which holds whole
-    # host samples where the model's rate is a multiple of the host's.
+    # What the network and the conversion need, no more: two resamplers of at most 8 ms and less than a block of
+    # gathering, which holds whole host samples where the model's rate is a multiple of the host's.
     least = math.ceil(lookahead * host_rate / model_rate)
     ratio = model_rate // host_rate if model_rate % host_rate == 0 else 1
     block = math.lcm(hop, ratio) if ratio > 1 else max(hop, 32)

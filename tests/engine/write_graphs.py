@@ -1,4 +1,4 @@
-"""Write the networks of these tests as model files: ``python -m engine.write_graphs FOLDER``, for the native test programs."""
+"""Write these tests' networks as model files, for the native programs: ``python -m engine.write_graphs FOLDER``."""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ def test_a_native_module_streams_what_it_computes(tmp_path: Path) -> None:
     from rtvoice import nn
 
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Conv1d(1, 24, 320, stride=160), nn.LayerNorm(24), nn.GRU(24, 16), nn.ConvTranspose1d(16, 1, 160, stride=160))
+    module = nn.Sequential(
+        nn.Conv1d(1, 24, 320, stride=160), nn.LayerNorm(24), nn.GRU(24, 16), nn.ConvTranspose1d(16, 1, 160, stride=160)
+    )
     model = rtvoice.export(module, tmp_path / "net.rtv", sample_rate=16000, licence="CC0-1.0")
     assert (model.name, model.hop) == ("net", 160)
     assert rtvoice.Model.load(tmp_path / "net.rtv").sample_rate == 16000

@@ -52,14 +52,14 @@ extern "C" {
 
 typedef enum rtv_status {
   RTV_OK = 0,
-  RTV_ERROR_ARGUMENT = 1,     /* a null pointer, an unknown name, a value out of range */
-  RTV_ERROR_FILE = 2,         /* a file that cannot be read */
-  RTV_ERROR_MODEL = 3,        /* a damaged or unsupported model; rtv_last_error names the place */
-  RTV_ERROR_MEMORY = 4,       /* out of memory, or over the limits of an engine */
-  RTV_ERROR_FRAME_SIZE = 5,   /* more than max_frame, or not the promised block: the output is silence */
-  RTV_ERROR_LATENCY = 6,      /* swap: the new model needs more latency than the engine has */
-  RTV_ERROR_BUSY = 7,         /* swap: the one before is still fading in */
-  RTV_ERROR_STRUCT_SIZE = 8   /* a struct that was not initialised by its rtv_..._init */
+  RTV_ERROR_ARGUMENT = 1,   /* a null pointer, an unknown name, a value out of range */
+  RTV_ERROR_FILE = 2,       /* a file that cannot be read */
+  RTV_ERROR_MODEL = 3,      /* a damaged or unsupported model; rtv_last_error names the place */
+  RTV_ERROR_MEMORY = 4,     /* out of memory, or over the limits of an engine */
+  RTV_ERROR_FRAME_SIZE = 5, /* more than max_frame, or not the promised block: the output is silence */
+  RTV_ERROR_LATENCY = 6,    /* swap: the new model needs more latency than the engine has */
+  RTV_ERROR_BUSY = 7,       /* swap: the one before is still fading in */
+  RTV_ERROR_STRUCT_SIZE = 8 /* a struct that was not initialised by its rtv_..._init */
 } rtv_status;
 
 /* A constant text for a status. [any-thread] */
@@ -89,23 +89,23 @@ RTV_API const char* rtv_model_info(const rtv_model* model);
 typedef struct rtv_engine rtv_engine;
 
 typedef enum rtv_resampler {
-  RTV_RESAMPLER_AUTO = 0,     /* RTV_RESAMPLER_FIR where it can, else RTV_RESAMPLER_FASTEST */
-  RTV_RESAMPLER_FIR = 1,      /* ratios of whole numbers up to 44.1 to 16 kHz's 441:160; 2 ms each way */
-  RTV_RESAMPLER_FASTEST = 2,  /* libsamplerate's SINC_FASTEST */
+  RTV_RESAMPLER_AUTO = 0,    /* RTV_RESAMPLER_FIR where it can, else RTV_RESAMPLER_FASTEST */
+  RTV_RESAMPLER_FIR = 1,     /* ratios of whole numbers up to 44.1 to 16 kHz's 441:160; 2 ms each way */
+  RTV_RESAMPLER_FASTEST = 2, /* libsamplerate's SINC_FASTEST */
   RTV_RESAMPLER_MEDIUM = 3,
   RTV_RESAMPLER_BEST = 4,
   RTV_RESAMPLER_FIR_SHORT = 5 /* the same ratios; 1 ms each way, a softer pass band */
 } rtv_resampler;
 
 typedef struct rtv_config {
-  uint32_t struct_size;       /* set by rtv_config_init */
-  uint32_t sample_rate;       /* Hz, 8000 to 192000; 48000 */
-  uint32_t max_frame;         /* largest frame of a process call, 1 to 65536; 1024 */
-  uint32_t channels;          /* 1 to 32, interleaved, each its own stream; 1 */
-  uint32_t block;             /* 0: frames of any size. N: a promise of exactly N, for less latency; 0 */
-  uint32_t resampler;         /* an rtv_resampler; RTV_RESAMPLER_AUTO */
-  uint64_t seed;              /* of the model's noise; 0 */
-  float fade_ms;              /* of bypass, mix and swap, 0 to 1000; 20 */
+  uint32_t struct_size; /* set by rtv_config_init */
+  uint32_t sample_rate; /* Hz, 8000 to 192000; 48000 */
+  uint32_t max_frame;   /* largest frame of a process call, 1 to 65536; 1024 */
+  uint32_t channels;    /* 1 to 32, interleaved, each its own stream; 1 */
+  uint32_t block;       /* 0: frames of any size. N: a promise of exactly N, for less latency; 0 */
+  uint32_t resampler;   /* an rtv_resampler; RTV_RESAMPLER_AUTO */
+  uint64_t seed;        /* of the model's noise; 0 */
+  float fade_ms;        /* of bypass, mix and swap, 0 to 1000; 20 */
 } rtv_config;
 
 /* Fills in struct_size and the defaults. [any-thread] */
@@ -125,11 +125,13 @@ RTV_API void rtv_engine_reset(rtv_engine* engine) RTV_NONBLOCKING;
 
 /* Sets a parameter of the model, or "mix" (0 dry to 1 wet); takes effect, smoothed, at the next hop. Values are clamped to the parameter's range.
  * RTV_OK; RTV_ERROR_ARGUMENT for an unknown name, a wrong count or a value that is not finite. [any-thread] */
-RTV_API rtv_status rtv_engine_set(rtv_engine* engine, const char* name, const float* values, uint32_t count) RTV_NONBLOCKING;
+RTV_API rtv_status rtv_engine_set(rtv_engine* engine, const char* name, const float* values,
+                                  uint32_t count) RTV_NONBLOCKING;
 /* Cross-fades to the dry input at equal latency, or back. [any-thread] */
 RTV_API void rtv_engine_bypass(rtv_engine* engine, int on) RTV_NONBLOCKING;
 /* The newest frame of a named value output of channel 0's stream; returns how many values it has (0: no such output) and writes at most `capacity`. [any-thread] */
-RTV_API uint32_t rtv_engine_output(const rtv_engine* engine, const char* name, float* values, uint32_t capacity) RTV_NONBLOCKING;
+RTV_API uint32_t rtv_engine_output(const rtv_engine* engine, const char* name, float* values,
+                                   uint32_t capacity) RTV_NONBLOCKING;
 /* Prepares another model here and cross-fades to it on the audio thread, at the engine's latency; parameters keep their values by name.
  * RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_MODEL, RTV_ERROR_MEMORY, RTV_ERROR_LATENCY, RTV_ERROR_BUSY. [main-thread] */
 RTV_API rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model);
@@ -137,16 +139,16 @@ RTV_API rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model);
 /* ---- Statistics ------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct rtv_stats {
-  uint32_t struct_size;       /* set by rtv_stats_init */
+  uint32_t struct_size; /* set by rtv_stats_init */
   uint32_t reserved;
-  uint64_t frames;            /* samples per channel processed */
+  uint64_t frames; /* samples per channel processed */
   uint64_t calls;
-  uint64_t overruns;          /* calls that took longer than the audio they made */
-  uint64_t nonfinite;         /* input samples replaced, and hops whose output had to be silenced */
-  float us_p50, us_p90, us_p99, us_p999, us_max;  /* microseconds of a call, from a histogram with 3 % wide steps */
-  float load;                 /* time spent over time of the audio processed */
+  uint64_t overruns;                             /* calls that took longer than the audio they made */
+  uint64_t nonfinite;                            /* input samples replaced, and hops whose output had to be silenced */
+  float us_p50, us_p90, us_p99, us_p999, us_max; /* microseconds of a call, from a histogram with 3 % wide steps */
+  float load;                                    /* time spent over time of the audio processed */
   float latency_model_ms, latency_resampler_ms, latency_buffering_ms;
-  uint64_t memory_weights, memory_state, memory_scratch;  /* bytes */
+  uint64_t memory_weights, memory_state, memory_scratch; /* bytes */
 } rtv_stats;
 
 /* Fills in struct_size. [any-thread] */
@@ -157,4 +159,4 @@ RTV_API void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NO
 #ifdef __cplusplus
 }
 #endif
-#endif  /* RTVOICE_RTVOICE_H_ */
+#endif /* RTVOICE_RTVOICE_H_ */

@@ -20,9 +20,15 @@ namespace {
       PyErr_SetString(type.ptr(), what.c_str());
       break;
     }
-    case RTV_ERROR_FILE: PyErr_SetString(PyExc_OSError, what.c_str()); break;
-    case RTV_ERROR_MEMORY: PyErr_SetString(PyExc_MemoryError, what.c_str()); break;
-    default: PyErr_SetString(PyExc_ValueError, what.c_str()); break;
+    case RTV_ERROR_FILE:
+      PyErr_SetString(PyExc_OSError, what.c_str());
+      break;
+    case RTV_ERROR_MEMORY:
+      PyErr_SetString(PyExc_MemoryError, what.c_str());
+      break;
+    default:
+      PyErr_SetString(PyExc_ValueError, what.c_str());
+      break;
   }
   throw py::error_already_set();
 }
@@ -66,8 +72,8 @@ class Model {
 
 class Engine {
  public:
-  Engine(const Model& model, uint32_t sample_rate, uint32_t max_frame, uint32_t channels, uint32_t block, uint64_t seed, const std::string& resampler,
-         float fade_ms)
+  Engine(const Model& model, uint32_t sample_rate, uint32_t max_frame, uint32_t channels, uint32_t block, uint64_t seed,
+         const std::string& resampler, float fade_ms)
       : channels_(channels) {
     rtv_config config;
     rtv_config_init(&config);
@@ -100,7 +106,9 @@ class Engine {
       result = check_array(out, "out", true);
       bool same = result.ndim() == in.ndim();
       for (py::ssize_t i = 0; same && i < in.ndim(); ++i) same = result.shape(i) == in.shape(i);
-      if (!same) throw py::value_error("out: its shape must be the frame's, " + shape_text(in) + ", it is " + shape_text(result));
+      if (!same)
+        throw py::value_error("out: its shape must be the frame's, " + shape_text(in) + ", it is " +
+                              shape_text(result));
     }
     const uint32_t frames = static_cast<uint32_t>(in.shape(0));
     const float* from = static_cast<const float*>(in.data());
@@ -120,10 +128,11 @@ class Engine {
   uint32_t latency() const { return rtv_engine_latency(handle_); }
   void reset() { rtv_engine_reset(handle_); }
   void set(const std::string& name, const py::array_t<float, py::array::c_style | py::array::forcecast>& values) {
-    const rtv_status status = rtv_engine_set(handle_, name.c_str(), values.data(), static_cast<uint32_t>(values.size()));
+    const rtv_status status =
+        rtv_engine_set(handle_, name.c_str(), values.data(), static_cast<uint32_t>(values.size()));
     if (status != RTV_OK) {
-      throw py::value_error("parameter '" + name + "': no such parameter, not its number of values (" + std::to_string(values.size()) +
-                            " given), or a value that is not finite");
+      throw py::value_error("parameter '" + name + "': no such parameter, not its number of values (" +
+                            std::to_string(values.size()) + " given), or a value that is not finite");
     }
   }
   bool bypass() const { return bypass_; }
@@ -195,7 +204,8 @@ class Engine {
   }
   static std::string shape_text(const py::array& a) {
     std::string text = "(";
-    for (py::ssize_t i = 0; i < a.ndim(); ++i) text += std::to_string(a.shape(i)) + (i + 1 < a.ndim() ? ", " : a.ndim() == 1 ? ",)" : ")");
+    for (py::ssize_t i = 0; i < a.ndim(); ++i)
+      text += std::to_string(a.shape(i)) + (i + 1 < a.ndim() ? ", " : a.ndim() == 1 ? ",)" : ")");
     return text + (a.ndim() == 0 ? ")" : "");
   }
   py::array check_array(const py::object& object, const char* what, bool writable) const {
@@ -203,19 +213,23 @@ class Engine {
     if (!py::isinstance<py::array>(object)) throw py::value_error(name + ": must be a numpy array of float32");
     py::array a = py::reinterpret_borrow<py::array>(object);
     if (!a.dtype().is(py::dtype::of<float>()) && !a.dtype().equal(py::dtype::of<float>())) {
-      throw py::value_error(name + ": must be float32, it is " + std::string(py::str(a.dtype())) + "; use .astype(numpy.float32)");
+      throw py::value_error(name + ": must be float32, it is " + std::string(py::str(a.dtype())) +
+                            "; use .astype(numpy.float32)");
     }
     if (!(a.ndim() == 1 && channels_ == 1) && !(a.ndim() == 2 && a.shape(1) == static_cast<py::ssize_t>(channels_))) {
       const std::string wanted = channels_ == 1 ? "(n,) or (n, 1)" : "(n, " + std::to_string(channels_) + ")";
       throw py::value_error(name + ": its shape must be " + wanted + ", it is " + shape_text(a));
     }
-    if ((a.flags() & py::array::c_style) == 0) throw py::value_error(name + ": must be C-contiguous; use numpy.ascontiguousarray");
+    if ((a.flags() & py::array::c_style) == 0)
+      throw py::value_error(name + ": must be C-contiguous; use numpy.ascontiguousarray");
     if (writable && !a.writeable()) throw py::value_error(name + ": must be writable");
     if (a.shape(0) > static_cast<py::ssize_t>(max_frame_)) {
-      throw py::value_error(name + ": has " + std::to_string(a.shape(0)) + " samples, more than max_frame = " + std::to_string(max_frame_));
+      throw py::value_error(name + ": has " + std::to_string(a.shape(0)) +
+                            " samples, more than max_frame = " + std::to_string(max_frame_));
     }
     if (block_ != 0 && a.shape(0) != 0 && a.shape(0) != static_cast<py::ssize_t>(block_)) {
-      throw py::value_error(name + ": has " + std::to_string(a.shape(0)) + " samples, the engine was promised blocks of exactly " + std::to_string(block_));
+      throw py::value_error(name + ": has " + std::to_string(a.shape(0)) +
+                            " samples, the engine was promised blocks of exactly " + std::to_string(block_));
     }
     return a;
   }
@@ -239,8 +253,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def_static("from_bytes", &Model::from_bytes, py::arg("data"))
       .def("info", &Model::info);
   py::class_<Engine>(m, "Engine")
-      .def(py::init<const Model&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&, float>(), py::arg("model"), py::arg("sample_rate"),
-           py::arg("max_frame"), py::arg("channels"), py::arg("block"), py::arg("seed"), py::arg("resampler"), py::arg("fade_ms"))
+      .def(py::init<const Model&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&, float>(),
+           py::arg("model"), py::arg("sample_rate"), py::arg("max_frame"), py::arg("channels"), py::arg("block"),
+           py::arg("seed"), py::arg("resampler"), py::arg("fade_ms"))
       .def("process", &Engine::process, py::arg("frame"), py::arg("out") = py::none())
       .def_property_readonly("latency", &Engine::latency)
       .def("latency_parts", &Engine::latency_parts)

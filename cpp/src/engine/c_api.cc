@@ -38,11 +38,13 @@ rtv_status guarded(Body body) {
   }
 }
 
-rtv_status take_model(std::unique_ptr<rtvoice::Graph> graph, rtv_status status, const std::string& error, rtv_model** out) {
+rtv_status take_model(std::unique_ptr<rtvoice::Graph> graph, rtv_status status, const std::string& error,
+                      rtv_model** out) {
   if (graph == nullptr) return fail(status, error);
   auto model = std::make_shared<rtvoice::Model>(std::move(graph));
   std::string what;
-  if (model->info(&what).empty()) return fail(RTV_ERROR_MODEL, what);  // plans it once: what cannot stream is refused here
+  if (model->info(&what).empty())
+    return fail(RTV_ERROR_MODEL, what);  // plans it once: what cannot stream is refused here
   *out = new rtv_model{std::move(model)};
   return RTV_OK;
 }
@@ -53,15 +55,24 @@ extern "C" {
 
 const char* rtv_status_string(rtv_status status) RTV_NONBLOCKING {
   switch (status) {
-    case RTV_OK: return "ok";
-    case RTV_ERROR_ARGUMENT: return "bad argument";
-    case RTV_ERROR_FILE: return "file cannot be read";
-    case RTV_ERROR_MODEL: return "damaged or unsupported model";
-    case RTV_ERROR_MEMORY: return "out of memory";
-    case RTV_ERROR_FRAME_SIZE: return "frame size not agreed at create";
-    case RTV_ERROR_LATENCY: return "the model needs more latency than the engine has";
-    case RTV_ERROR_BUSY: return "a swap is in progress";
-    case RTV_ERROR_STRUCT_SIZE: return "struct not initialised";
+    case RTV_OK:
+      return "ok";
+    case RTV_ERROR_ARGUMENT:
+      return "bad argument";
+    case RTV_ERROR_FILE:
+      return "file cannot be read";
+    case RTV_ERROR_MODEL:
+      return "damaged or unsupported model";
+    case RTV_ERROR_MEMORY:
+      return "out of memory";
+    case RTV_ERROR_FRAME_SIZE:
+      return "frame size not agreed at create";
+    case RTV_ERROR_LATENCY:
+      return "the model needs more latency than the engine has";
+    case RTV_ERROR_BUSY:
+      return "a swap is in progress";
+    case RTV_ERROR_STRUCT_SIZE:
+      return "struct not initialised";
   }
   return "unknown status";
 }
@@ -72,7 +83,8 @@ const char* rtv_isa(void) { return rtvoice::simd::kernels().isa; }
 
 rtv_status rtv_model_open(const char* path, rtv_model** out) {
   if (out != nullptr) *out = nullptr;
-  if (path == nullptr || out == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_model_open: path and out must not be NULL");
+  if (path == nullptr || out == nullptr)
+    return fail(RTV_ERROR_ARGUMENT, "rtv_model_open: path and out must not be NULL");
   return guarded([&] {
     std::string error;
     bool readable = true;
@@ -83,7 +95,8 @@ rtv_status rtv_model_open(const char* path, rtv_model** out) {
 
 rtv_status rtv_model_open_memory(const void* data, size_t size, rtv_model** out) {
   if (out != nullptr) *out = nullptr;
-  if (data == nullptr || out == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_model_open_memory: data and out must not be NULL");
+  if (data == nullptr || out == nullptr)
+    return fail(RTV_ERROR_ARGUMENT, "rtv_model_open_memory: data and out must not be NULL");
   return guarded([&] {
     std::string error;
     std::unique_ptr<rtvoice::Graph> graph = rtvoice::read_model(data, size, &error);
@@ -111,8 +124,10 @@ void rtv_config_init(rtv_config* config) {
 
 rtv_status rtv_engine_create(const rtv_model* model, const rtv_config* config, rtv_engine** out) {
   if (out != nullptr) *out = nullptr;
-  if (model == nullptr || config == nullptr || out == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create: arguments must not be NULL");
-  if (config->struct_size < sizeof(rtv_config)) return fail(RTV_ERROR_STRUCT_SIZE, "rtv_engine_create: call rtv_config_init(&config) first");
+  if (model == nullptr || config == nullptr || out == nullptr)
+    return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create: arguments must not be NULL");
+  if (config->struct_size < sizeof(rtv_config))
+    return fail(RTV_ERROR_STRUCT_SIZE, "rtv_engine_create: call rtv_config_init(&config) first");
   return guarded([&] {
     rtv_status status = RTV_OK;
     std::string error;
@@ -130,7 +145,9 @@ rtv_status rtv_engine_process(rtv_engine* engine, const float* in, float* out, u
   return engine->engine->process(in, out, frames);
 }
 
-uint32_t rtv_engine_latency(const rtv_engine* engine) RTV_NONBLOCKING { return engine == nullptr ? 0 : engine->engine->latency(); }
+uint32_t rtv_engine_latency(const rtv_engine* engine) RTV_NONBLOCKING {
+  return engine == nullptr ? 0 : engine->engine->latency();
+}
 
 void rtv_engine_reset(rtv_engine* engine) RTV_NONBLOCKING {
   if (engine != nullptr) engine->engine->reset();
@@ -145,13 +162,15 @@ void rtv_engine_bypass(rtv_engine* engine, int on) RTV_NONBLOCKING {
   if (engine != nullptr) engine->engine->bypass(on != 0);
 }
 
-uint32_t rtv_engine_output(const rtv_engine* engine, const char* name, float* values, uint32_t capacity) RTV_NONBLOCKING {
+uint32_t rtv_engine_output(const rtv_engine* engine, const char* name, float* values,
+                           uint32_t capacity) RTV_NONBLOCKING {
   if (engine == nullptr || name == nullptr || (values == nullptr && capacity != 0)) return 0;
   return engine->engine->output(name, values, capacity);
 }
 
 rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model) {
-  if (engine == nullptr || model == nullptr) return fail(RTV_ERROR_ARGUMENT, "rtv_engine_swap: arguments must not be NULL");
+  if (engine == nullptr || model == nullptr)
+    return fail(RTV_ERROR_ARGUMENT, "rtv_engine_swap: arguments must not be NULL");
   return guarded([&] {
     std::string error;
     const rtv_status status = engine->engine->swap(model->model, &error);
@@ -168,7 +187,8 @@ void rtv_stats_init(rtv_stats* stats) {
 void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING {
   if (engine == nullptr || stats == nullptr) return;
   // A host built against an older header has a shorter struct.
-  const uint32_t size = stats->struct_size < sizeof(rtv_stats) ? stats->struct_size : static_cast<uint32_t>(sizeof(rtv_stats));
+  const uint32_t size =
+      stats->struct_size < sizeof(rtv_stats) ? stats->struct_size : static_cast<uint32_t>(sizeof(rtv_stats));
   rtv_stats all;
   engine->engine->stats(&all);
   all.struct_size = stats->struct_size;

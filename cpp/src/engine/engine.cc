@@ -12,21 +12,29 @@ namespace {
 
 ResamplerKind resampler_of(uint32_t kind) {
   switch (kind) {
-    case RTV_RESAMPLER_FIR: return ResamplerKind::kFir;
-    case RTV_RESAMPLER_FASTEST: return ResamplerKind::kLibsamplerateFastest;
-    case RTV_RESAMPLER_MEDIUM: return ResamplerKind::kLibsamplerateMedium;
-    case RTV_RESAMPLER_BEST: return ResamplerKind::kLibsamplerateBest;
-    case RTV_RESAMPLER_FIR_SHORT: return ResamplerKind::kFirShort;
-    default: return ResamplerKind::kAuto;
+    case RTV_RESAMPLER_FIR:
+      return ResamplerKind::kFir;
+    case RTV_RESAMPLER_FASTEST:
+      return ResamplerKind::kLibsamplerateFastest;
+    case RTV_RESAMPLER_MEDIUM:
+      return ResamplerKind::kLibsamplerateMedium;
+    case RTV_RESAMPLER_BEST:
+      return ResamplerKind::kLibsamplerateBest;
+    case RTV_RESAMPLER_FIR_SHORT:
+      return ResamplerKind::kFirShort;
+    default:
+      return ResamplerKind::kAuto;
   }
 }
 
 // One line, empty when all is well.
 std::string check_config(const rtv_config& c) {
   const auto range = [](const char* what, double value, double low, double high) {
-    return value >= low && value <= high ? std::string()
-                                         : std::string(what) + " must be " + std::to_string(static_cast<long long>(low)) + " to " +
-                                               std::to_string(static_cast<long long>(high)) + ", it is " + std::to_string(static_cast<long long>(value));
+    return value >= low && value <= high
+               ? std::string()
+               : std::string(what) + " must be " + std::to_string(static_cast<long long>(low)) + " to " +
+                     std::to_string(static_cast<long long>(high)) + ", it is " +
+                     std::to_string(static_cast<long long>(value));
   };
   std::string bad = range("sample_rate", c.sample_rate, 8000, 192000);
   if (bad.empty()) bad = range("max_frame", c.max_frame, 1, 65536);
@@ -39,7 +47,8 @@ std::string check_config(const rtv_config& c) {
 
 }  // namespace
 
-std::unique_ptr<Engine> Engine::make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status, std::string* error) {
+std::unique_ptr<Engine> Engine::make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status,
+                                     std::string* error) {
   *error = check_config(config);
   if (!error->empty()) {
     *status = RTV_ERROR_ARGUMENT;
@@ -88,8 +97,9 @@ ControlBank* Engine::bank_for(const Graph& graph) {
   return banks_.back().get();
 }
 
-std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status, std::string* error) {
-  const FloatMode mode;   // packing and filter design round as the audio thread does, whatever the caller's mode
+std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status,
+                                                  std::string* error) {
+  const FloatMode mode;  // packing and filter design round as the audio thread does, whatever the caller's mode
   PipelineConfig config;
   config.sample_rate = static_cast<int>(config_.sample_rate);
   config.max_frame = config_.max_frame;
@@ -119,7 +129,8 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
   if (stage->pipeline == nullptr) return nullptr;
   if (latency >= 0 && stage->pipeline->latency() > latency) {
     *status = RTV_ERROR_LATENCY;
-    *error = "the new model needs " + std::to_string(stage->pipeline->latency()) + " samples of latency, the engine has " + std::to_string(latency) +
+    *error = "the new model needs " + std::to_string(stage->pipeline->latency()) +
+             " samples of latency, the engine has " + std::to_string(latency) +
              "; create the engine with the slower model first";
     return nullptr;
   }
@@ -131,7 +142,8 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
 }
 
 rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
-  if (Stage* unused = pending_.exchange(nullptr, std::memory_order_acquire); unused != nullptr) {  // no frame came since: replaced
+  if (Stage* unused = pending_.exchange(nullptr, std::memory_order_acquire);
+      unused != nullptr) {  // no frame came since: replaced
     delete unused;
     swapping_.store(false, std::memory_order_relaxed);
   }
@@ -139,7 +151,8 @@ rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
     *error = "the model before is still fading in; try again after the fade";
     return RTV_ERROR_BUSY;
   }
-  delete retired_.exchange(nullptr, std::memory_order_acquire);   // after the check: a model is retired before its swap is over
+  delete retired_.exchange(nullptr,
+                           std::memory_order_acquire);  // after the check: a model is retired before its swap is over
   rtv_status status = RTV_OK;
   std::unique_ptr<Stage> stage = make_stage(std::move(model), latency_, &status, error);
   if (stage == nullptr) return status;
@@ -215,7 +228,8 @@ void Engine::run_stages(size_t frames) noexcept {
   statistics_.count_nonfinite(incoming_->pipeline->process(in_.data(), wet_incoming_.data(), frames));
   for (size_t i = 0; i < frames; ++i, ++swap_frame_) {
     if (swap_frame_ < prime_frames_) continue;
-    const float share = std::min(1.0f, static_cast<float>(swap_frame_ - prime_frames_ + 1) / static_cast<float>(fade_frames_));
+    const float share =
+        std::min(1.0f, static_cast<float>(swap_frame_ - prime_frames_ + 1) / static_cast<float>(fade_frames_));
     for (size_t c = 0; c < channels_; ++c) {
       float& wet = wet_.data()[i * channels_ + c];
       wet += (wet_incoming_.data()[i * channels_ + c] - wet) * share;
@@ -235,7 +249,8 @@ void Engine::mix(float* out, size_t frames) noexcept {
   float* dry = dry_.data();
   const bool no_audio = !active_->pipeline->has_audio_output();  // an analyser leaves the audio as it is
   for (size_t i = 0; i < frames; ++i) {
-    const size_t write = (dry_write_ & dry_mask_) * channels_, read = ((dry_write_ - static_cast<size_t>(latency_)) & dry_mask_) * channels_;
+    const size_t write = (dry_write_ & dry_mask_) * channels_,
+                 read = ((dry_write_ - static_cast<size_t>(latency_)) & dry_mask_) * channels_;
     ++dry_write_;
     if (gain_left_ != 0) {
       --gain_left_;
@@ -261,7 +276,7 @@ rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcep
     std::memset(out, 0, static_cast<size_t>(frames) * channels_ * sizeof(float));
     return RTV_ERROR_FRAME_SIZE;
   }
-  const FloatMode mode;   // to the end: the budget's division would raise the caller's inexact flag
+  const FloatMode mode;  // to the end: the budget's division would raise the caller's inexact flag
   const uint64_t start = read_ticks();
   const size_t samples = frames * channels_;
   statistics_.count_nonfinite(guard_input(in, samples));
@@ -300,7 +315,10 @@ void Engine::stats(rtv_stats* out) const noexcept {
   out->us_p99 = static_cast<float>(s.p99 * us);
   out->us_p999 = static_cast<float>(s.p999 * us);
   out->us_max = static_cast<float>(s.max * us);
-  out->load = s.frames == 0 ? 0.0f : static_cast<float>(s.busy / ticks_per_second_ * config_.sample_rate / static_cast<double>(s.frames));
+  out->load =
+      s.frames == 0
+          ? 0.0f
+          : static_cast<float>(s.busy / ticks_per_second_ * config_.sample_rate / static_cast<double>(s.frames));
   out->latency_model_ms = static_cast<float>(latency_parts_.model * ms);
   out->latency_resampler_ms = static_cast<float>(latency_parts_.resampler * ms);
   out->latency_buffering_ms = static_cast<float>(latency_parts_.buffering * ms);

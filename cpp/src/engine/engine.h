@@ -16,26 +16,28 @@ namespace rtvoice {
 class Engine {
  public:
   // Null, a status and one line in `error`. [main-thread]
-  static std::unique_ptr<Engine> make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status, std::string* error);
+  static std::unique_ptr<Engine> make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status,
+                                      std::string* error);
   ~Engine();
 
-  rtv_status process(const float* in, float* out, uint32_t frames) noexcept;        // [audio-thread]
-  void reset() noexcept;                                                            // [audio-thread]
-  uint32_t latency() const noexcept { return static_cast<uint32_t>(latency_); }     // [any-thread]
-  rtv_status set(const char* name, const float* values, uint32_t count) noexcept;   // [any-thread]
-  void bypass(bool on) noexcept { bypass_.store(on, std::memory_order_relaxed); }   // [any-thread]
+  rtv_status process(const float* in, float* out, uint32_t frames) noexcept;       // [audio-thread]
+  void reset() noexcept;                                                           // [audio-thread]
+  uint32_t latency() const noexcept { return static_cast<uint32_t>(latency_); }    // [any-thread]
+  rtv_status set(const char* name, const float* values, uint32_t count) noexcept;  // [any-thread]
+  void bypass(bool on) noexcept { bypass_.store(on, std::memory_order_relaxed); }  // [any-thread]
   bool bypassed() const noexcept { return bypass_.load(std::memory_order_relaxed); }
   uint32_t output(const char* name, float* values, uint32_t capacity) const noexcept;  // [any-thread]
-  void stats(rtv_stats* stats) const noexcept;                                      // [any-thread]
-  rtv_status swap(std::shared_ptr<Model> model, std::string* error);                // [main-thread]
+  void stats(rtv_stats* stats) const noexcept;                                         // [any-thread]
+  rtv_status swap(std::shared_ptr<Model> model, std::string* error);                   // [main-thread]
 
  private:
-  struct Stage {                       // a model in use
+  struct Stage {  // a model in use
     std::shared_ptr<Model> model;
     std::unique_ptr<Pipeline> pipeline;
   };
   Engine(const rtv_config& config);
-  std::unique_ptr<Stage> make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status, std::string* error);
+  std::unique_ptr<Stage> make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status,
+                                    std::string* error);
   ControlBank* bank_for(const Graph& graph);
   size_t guard_input(const float* in, size_t samples) noexcept;
   static size_t guard_output(float* out, size_t samples) noexcept;
@@ -53,10 +55,10 @@ class Engine {
   // Audio thread only.
   Stage* active_ = nullptr;
   Stage* incoming_ = nullptr;
-  size_t swap_frame_ = 0, prime_frames_ = 0;   // of the swap in progress
+  size_t swap_frame_ = 0, prime_frames_ = 0;  // of the swap in progress
   AlignedFloats in_, wet_, wet_incoming_, dry_;
-  size_t dry_mask_ = 0, dry_write_ = 0;        // frames
-  float gain_ = 1.0f;                          // of the wet signal, now
+  size_t dry_mask_ = 0, dry_write_ = 0;  // frames
+  float gain_ = 1.0f;                    // of the wet signal, now
   float gain_target_ = 1.0f, gain_step_ = 0.0f;
   size_t gain_left_ = 0;
 
@@ -69,7 +71,7 @@ class Engine {
   Statistics statistics_;
   std::atomic<uint64_t> weight_bytes_{0}, state_bytes_{0}, scratch_bytes_{0};
 
-  std::vector<std::unique_ptr<ControlBank>> banks_;   // main thread; one per model ever used here
+  std::vector<std::unique_ptr<ControlBank>> banks_;  // main thread; one per model ever used here
 };
 
 }  // namespace rtvoice

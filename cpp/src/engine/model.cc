@@ -41,23 +41,35 @@ const std::string& Model::info(std::string* error) {
   info["hash"] = hash;
   info["parameters"] = Json::array();
   for (const Parameter& p : graph.parameters) {
-    info["parameters"].push_back({{"name", p.name}, {"size", p.defaults.size()}, {"default", p.defaults}, {"min", p.min}, {"max", p.max},
-                                  {"smoothing_ms", p.smoothing_ms}, {"description", p.description}});
+    info["parameters"].push_back({{"name", p.name},
+                                  {"size", p.defaults.size()},
+                                  {"default", p.defaults},
+                                  {"min", p.min},
+                                  {"max", p.max},
+                                  {"smoothing_ms", p.smoothing_ms},
+                                  {"description", p.description}});
   }
   const std::vector<int> channels = value_channels(graph);
   info["inputs"] = Json::array({{{"name", graph.input_name}, {"kind", "audio"}, {"channels", 1}}});
   info["outputs"] = Json::array();
   for (const Output& output : graph.outputs) {
-    info["outputs"].push_back({{"name", output.name}, {"kind", output.audio ? "audio" : "value"}, {"channels", channels[output.value]}});
+    info["outputs"].push_back(
+        {{"name", output.name}, {"kind", output.audio ? "audio" : "value"}, {"channels", channels[output.value]}});
   }
   info["parameter_count"] = made.parameter_count;
   info["mac_per_second"] = static_cast<double>(made.macs_per_hop) * graph.sample_rate / graph.hop;
   info["memory_bytes"] = {{"weights", made.weight_bytes}, {"state", made.state_bytes}, {"scratch", made.scratch_bytes}};
-  info["receptive_field"] = std::isinf(made.receptive_field) ? Json(nullptr) : Json(static_cast<int64_t>(made.receptive_field));
+  info["receptive_field"] =
+      std::isinf(made.receptive_field) ? Json(nullptr) : Json(static_cast<int64_t>(made.receptive_field));
   info["layers"] = Json::array();
   for (const LayerInfo& layer : made.layers) {
-    info["layers"].push_back({{"name", layer.name}, {"op", layer.op}, {"inputs", layer.inputs}, {"channels", layer.channels}, {"frames", layer.frames},
-                              {"delay", layer.delay}, {"macs", layer.macs},
+    info["layers"].push_back({{"name", layer.name},
+                              {"op", layer.op},
+                              {"inputs", layer.inputs},
+                              {"channels", layer.channels},
+                              {"frames", layer.frames},
+                              {"delay", layer.delay},
+                              {"macs", layer.macs},
                               {"fused", layer.fused_into.empty() ? Json(nullptr) : Json(layer.fused_into)}});
   }
   info_ = info.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -34,7 +34,8 @@ void Statistics::count_nonfinite(uint64_t count) noexcept {
 }
 
 void Statistics::reset() noexcept {
-  for (Counter* counter : {&frames_, &calls_, &overruns_, &nonfinite_, &busy_, &max_}) counter->store(0, std::memory_order_relaxed);
+  for (Counter* counter : {&frames_, &calls_, &overruns_, &nonfinite_, &busy_, &max_})
+    counter->store(0, std::memory_order_relaxed);
   for (Counter& counter : histogram_) counter.store(0, std::memory_order_relaxed);
 }
 
@@ -54,7 +55,8 @@ Statistics::Snapshot Statistics::snapshot() const noexcept {
   int next = 0;
   for (int b = 0; b < kBuckets && next < 4 && total != 0; ++b) {
     seen += histogram_[static_cast<size_t>(b)].load(std::memory_order_relaxed);
-    while (next < 4 && static_cast<double>(seen) >= shares[next] * static_cast<double>(total)) *results[next++] = std::min(upper_edge(b), s.max);
+    while (next < 4 && static_cast<double>(seen) >= shares[next] * static_cast<double>(total))
+      *results[next++] = std::min(upper_edge(b), s.max);
   }
   return s;
 }

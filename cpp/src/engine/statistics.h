@@ -11,13 +11,13 @@ class Statistics {
  public:
   struct Snapshot {
     uint64_t frames, calls, overruns, nonfinite;
-    double p50, p90, p99, p999, max, busy;   // ticks
+    double p50, p90, p99, p999, max, busy;  // ticks
   };
 
-  void record(uint64_t frames, uint64_t ticks, uint64_t budget_ticks) noexcept;   // [audio-thread]
-  void count_nonfinite(uint64_t count) noexcept;                                   // [audio-thread]
-  void reset() noexcept;                                                           // [audio-thread]
-  Snapshot snapshot() const noexcept;                                              // [any-thread]
+  void record(uint64_t frames, uint64_t ticks, uint64_t budget_ticks) noexcept;  // [audio-thread]
+  void count_nonfinite(uint64_t count) noexcept;                                 // [audio-thread]
+  void reset() noexcept;                                                         // [audio-thread]
+  Snapshot snapshot() const noexcept;                                            // [any-thread]
 
  private:
   // 32 steps an octave, at most 3.1 % apart, over 2^40 ticks.
@@ -27,7 +27,9 @@ class Statistics {
   static double upper_edge(int bucket) noexcept;
   using Counter = std::atomic<uint64_t>;
   // One writer: a load and a store, no locked instruction.
-  static void add(Counter& counter, uint64_t value) noexcept { counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed); }
+  static void add(Counter& counter, uint64_t value) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
+  }
 
   Counter frames_{0}, calls_{0}, overruns_{0}, nonfinite_{0}, busy_{0}, max_{0};
   std::array<Counter, kBuckets> histogram_{};

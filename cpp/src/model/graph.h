@@ -9,27 +9,67 @@
 namespace rtvoice {
 
 enum class Op : uint8_t {
-  kConv1d, kConvTranspose1d, kLinear, kAffine, kGru, kLstm, kLayerNorm, kRmsNorm,
-  kRelu, kSilu, kTanh, kSigmoid, kExp, kLog, kSqrt, kSquare, kAbs, kNeg, kReciprocal, kSin, kCos,
-  kLeakyRelu, kElu, kGelu, kSoftplus, kClip, kPrelu, kSnake,
-  kAdd, kSub, kMul, kDiv, kFilm, kGlu, kConcat, kSlice, kDelay, kAdvance, kUpsample, kAvgPool,
-  kDepthToTime, kTimeToDepth, kNoise,
+  kConv1d,
+  kConvTranspose1d,
+  kLinear,
+  kAffine,
+  kGru,
+  kLstm,
+  kLayerNorm,
+  kRmsNorm,
+  kRelu,
+  kSilu,
+  kTanh,
+  kSigmoid,
+  kExp,
+  kLog,
+  kSqrt,
+  kSquare,
+  kAbs,
+  kNeg,
+  kReciprocal,
+  kSin,
+  kCos,
+  kLeakyRelu,
+  kElu,
+  kGelu,
+  kSoftplus,
+  kClip,
+  kPrelu,
+  kSnake,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kFilm,
+  kGlu,
+  kConcat,
+  kSlice,
+  kDelay,
+  kAdvance,
+  kUpsample,
+  kAvgPool,
+  kDepthToTime,
+  kTimeToDepth,
+  kNoise,
 };
 const char* op_name(Op op);
 
 // The attributes of all ops; an op reads its own (docs/model-format.md).
 struct Attributes {
   int64_t stride = 1, dilation = 1, groups = 1;
-  int64_t pad_left = 0, pad_right = 0;     // conv1d, avg_pool; conv_transpose1d: crop
-  int64_t kernel = 1;                      // avg_pool; conv ops: from the weight's shape
+  int64_t pad_left = 0, pad_right = 0;  // conv1d, avg_pool; conv_transpose1d: crop
+  int64_t kernel = 1;                   // avg_pool; conv ops: from the weight's shape
   int64_t factor = 1, frames = 0, start = 0, stop = 0, channels = 0;
-  bool linear_before_reset = true, gelu_tanh = false, linear_mode = false, half_pixel = true, order_time = false, gaussian = true;
-  double alpha = 0.01, beta = 1.0, eps = 1e-5, min = 0.0, max = 0.0, offset = 0.0, p0 = 0.0, p1 = 1.0;  // noise: mean, std | low, high
+  bool linear_before_reset = true, gelu_tanh = false, linear_mode = false, half_pixel = true, order_time = false,
+       gaussian = true;
+  double alpha = 0.01, beta = 1.0, eps = 1e-5, min = 0.0, max = 0.0, offset = 0.0, p0 = 0.0,
+         p1 = 1.0;                               // noise: mean, std | low, high
   Op glu_a = Op::kAffine, glu_b = Op::kSigmoid;  // kAffine stands for "none"
   uint32_t stream = 0;
 };
 
-struct Tensor {                            // a weight, widened to float32
+struct Tensor {  // a weight, widened to float32
   std::vector<int64_t> shape;
   std::vector<float> data;
   bool empty() const { return data.empty(); }
@@ -53,7 +93,7 @@ struct Parameter {
 
 struct Output {
   std::string name;
-  int value = 0;                           // index as in Node::inputs
+  int value = 0;  // index as in Node::inputs
   bool audio = true;
 };
 
@@ -61,12 +101,12 @@ struct Graph {
   std::string name, description, tier = "default", licence, input_name = "audio";
   int sample_rate = 0;
   int hop = 0;
-  int64_t declared_latency = -1;           // -1: not declared
+  int64_t declared_latency = -1;  // -1: not declared
   bool prewarmed = false;
   bool has_loudness = false;
   double loudness = 0.0;
-  std::string metadata_json;               // the whole `rtvoice` object as in the file
-  uint64_t hash = 0;                       // of the file's bytes
+  std::string metadata_json;  // the whole `rtvoice` object as in the file
+  uint64_t hash = 0;          // of the file's bytes
   std::vector<Parameter> parameters;
   std::vector<Node> nodes;
   std::vector<Output> outputs;

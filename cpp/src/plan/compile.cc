@@ -9,25 +9,44 @@ namespace {
 
 simd::Unary unary_of(const Node& node) {
   switch (node.op) {
-    case Op::kRelu: return simd::Unary::kRelu;
-    case Op::kLeakyRelu: return simd::Unary::kLeakyRelu;
-    case Op::kElu: return simd::Unary::kElu;
-    case Op::kGelu: return node.attrs.gelu_tanh ? simd::Unary::kGeluTanh : simd::Unary::kGeluErf;
-    case Op::kSilu: return simd::Unary::kSilu;
-    case Op::kTanh: return simd::Unary::kTanh;
-    case Op::kSigmoid: return simd::Unary::kSigmoid;
-    case Op::kSoftplus: return simd::Unary::kSoftplus;
-    case Op::kExp: return simd::Unary::kExp;
-    case Op::kLog: return simd::Unary::kLog;
-    case Op::kSqrt: return simd::Unary::kSqrt;
-    case Op::kSquare: return simd::Unary::kSquare;
-    case Op::kAbs: return simd::Unary::kAbs;
-    case Op::kNeg: return simd::Unary::kNeg;
-    case Op::kReciprocal: return simd::Unary::kReciprocal;
-    case Op::kSin: return simd::Unary::kSin;
-    case Op::kCos: return simd::Unary::kCos;
-    case Op::kClip: return simd::Unary::kClip;
-    default: return simd::Unary::kNone;
+    case Op::kRelu:
+      return simd::Unary::kRelu;
+    case Op::kLeakyRelu:
+      return simd::Unary::kLeakyRelu;
+    case Op::kElu:
+      return simd::Unary::kElu;
+    case Op::kGelu:
+      return node.attrs.gelu_tanh ? simd::Unary::kGeluTanh : simd::Unary::kGeluErf;
+    case Op::kSilu:
+      return simd::Unary::kSilu;
+    case Op::kTanh:
+      return simd::Unary::kTanh;
+    case Op::kSigmoid:
+      return simd::Unary::kSigmoid;
+    case Op::kSoftplus:
+      return simd::Unary::kSoftplus;
+    case Op::kExp:
+      return simd::Unary::kExp;
+    case Op::kLog:
+      return simd::Unary::kLog;
+    case Op::kSqrt:
+      return simd::Unary::kSqrt;
+    case Op::kSquare:
+      return simd::Unary::kSquare;
+    case Op::kAbs:
+      return simd::Unary::kAbs;
+    case Op::kNeg:
+      return simd::Unary::kNeg;
+    case Op::kReciprocal:
+      return simd::Unary::kReciprocal;
+    case Op::kSin:
+      return simd::Unary::kSin;
+    case Op::kCos:
+      return simd::Unary::kCos;
+    case Op::kClip:
+      return simd::Unary::kClip;
+    default:
+      return simd::Unary::kNone;
   }
 }
 
@@ -35,13 +54,18 @@ void unary_parameters(const Node& node, float* a, float* b) {
   const Attributes& at = node.attrs;
   switch (node.op) {
     case Op::kLeakyRelu:
-    case Op::kElu: *a = static_cast<float>(at.alpha); break;
-    case Op::kSoftplus: *a = static_cast<float>(at.beta); break;
+    case Op::kElu:
+      *a = static_cast<float>(at.alpha);
+      break;
+    case Op::kSoftplus:
+      *a = static_cast<float>(at.beta);
+      break;
     case Op::kClip:
       *a = static_cast<float>(at.min);
       *b = static_cast<float>(at.max);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -54,7 +78,10 @@ std::vector<float> widen(const Tensor& tensor, int64_t channels, float fallback)
 }  // namespace
 
 Compiler::Compiler(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error)
-    : graph_(std::move(graph)), max_hops_(std::max<size_t>(max_hops, 1)), error_(*error), plan_(std::make_shared<Plan>()) {}
+    : graph_(std::move(graph)),
+      max_hops_(std::max<size_t>(max_hops, 1)),
+      error_(*error),
+      plan_(std::make_shared<Plan>()) {}
 
 std::shared_ptr<const Plan> Compiler::compile() {
   plan_->graph_ = graph_;
@@ -166,7 +193,8 @@ void Compiler::emit_pointwise(int node, StepFn run, StepSpec** step) {
   *step = &made;
 }
 
-void Compiler::emit_constant_channelwise(int node, simd::Channelwise op, const std::vector<float>& p, const std::vector<float>& q) {
+void Compiler::emit_constant_channelwise(int node, simd::Channelwise op, const std::vector<float>& p,
+                                         const std::vector<float>& q) {
   StepSpec* step = nullptr;
   emit_pointwise(node, run_channelwise, &step);
   step->channelwise = op;
@@ -181,11 +209,19 @@ bool Compiler::emit(int node) {
   const int64_t channels = value.channels;
   StepSpec* step = nullptr;
   switch (n.op) {
-    case Op::kConv1d: emit_convolution(node); return true;
-    case Op::kConvTranspose1d: emit_transposed(node); return true;
-    case Op::kLinear: emit_linear(node); return true;
+    case Op::kConv1d:
+      emit_convolution(node);
+      return true;
+    case Op::kConvTranspose1d:
+      emit_transposed(node);
+      return true;
+    case Op::kLinear:
+      emit_linear(node);
+      return true;
     case Op::kGru:
-    case Op::kLstm: emit_recurrent(node); return true;
+    case Op::kLstm:
+      emit_recurrent(node);
+      return true;
     case Op::kAvgPool: {
       Tensor weight;
       weight.shape = {channels, 1, at.kernel};
@@ -194,7 +230,8 @@ bool Compiler::emit(int node) {
       return true;
     }
     case Op::kAffine:
-      emit_constant_channelwise(node, simd::Channelwise::kAffine, widen(n.w0, channels, 1.0f), widen(n.w1, channels, 0.0f));
+      emit_constant_channelwise(node, simd::Channelwise::kAffine, widen(n.w0, channels, 1.0f),
+                                widen(n.w1, channels, 0.0f));
       return true;
     case Op::kPrelu:
       emit_constant_channelwise(node, simd::Channelwise::kPrelu, widen(n.w0, channels, 0.0f), {});
@@ -215,7 +252,10 @@ bool Compiler::emit(int node) {
       step->has_bias = !n.b0.empty();
       if (step->has_bias) step->bias = add_weights(n.b0.data);
       return true;
-    case Op::kAdd: case Op::kSub: case Op::kMul: case Op::kDiv:
+    case Op::kAdd:
+    case Op::kSub:
+    case Op::kMul:
+    case Op::kDiv:
       if (n.op == Op::kMul && glus_[node].last >= 0) {
         const uint32_t out = add_slot(channels, value.frames, value.delay);
         slot_of_value_[first_node_ + node] = static_cast<int>(out);
@@ -229,7 +269,10 @@ bool Compiler::emit(int node) {
         return true;
       }
       emit_pointwise(node, run_binary, &step);
-      step->binary = n.op == Op::kAdd ? simd::Binary::kAdd : n.op == Op::kSub ? simd::Binary::kSub : n.op == Op::kMul ? simd::Binary::kMul : simd::Binary::kDiv;
+      step->binary = n.op == Op::kAdd   ? simd::Binary::kAdd
+                     : n.op == Op::kSub ? simd::Binary::kSub
+                     : n.op == Op::kMul ? simd::Binary::kMul
+                                        : simd::Binary::kDiv;
       return true;
     case Op::kFilm:
       emit_pointwise(node, run_film, &step);
@@ -244,13 +287,17 @@ bool Compiler::emit(int node) {
       step->unary_b = unary_of(half);
       return true;
     }
-    case Op::kConcat: emit_pointwise(node, run_concat, &step); return true;
+    case Op::kConcat:
+      emit_pointwise(node, run_concat, &step);
+      return true;
     case Op::kSlice:
       emit_pointwise(node, run_slice, &step);
       step->start = static_cast<uint32_t>(at.start);
       return true;
     case Op::kDelay:
-    case Op::kAdvance: emit_pointwise(node, run_copy, &step); return true;
+    case Op::kAdvance:
+      emit_pointwise(node, run_copy, &step);
+      return true;
     case Op::kUpsample:
       emit_pointwise(node, at.linear_mode ? run_upsample_linear : run_upsample, &step);
       step->factor = static_cast<uint32_t>(at.factor);
@@ -296,7 +343,8 @@ void Compiler::apply_fusion(int node, StepSpec* step) {
     step->epilogue.residual_before_act = fusion.residual_before_act;
     const int other = graph_->nodes[fusion.residual_node].inputs[fusion.residual_input];
     step->residual = static_cast<int>(step->in.size());
-    read(step, {static_cast<uint32_t>(slot_of_value_[other]), timing_->nodes[fusion.residual_node].lags[fusion.residual_input]});
+    read(step, {static_cast<uint32_t>(slot_of_value_[other]),
+                timing_->nodes[fusion.residual_node].lags[fusion.residual_input]});
   }
 }
 

@@ -21,12 +21,15 @@ size_t Compiler::pack(const std::vector<float>& dense, size_t depth, size_t cols
 }
 
 // y = scale*(Wx + b) + shift, for the affine nodes (batch norms) that follow a product. `cols` may hold several rows of `ld` columns.
-void Compiler::fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols, size_t channels, size_t ld) {
+void Compiler::fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols,
+                           size_t channels, size_t ld) {
   const int root = root_of_[node];
   if (root < 0) return;
   for (int affine : fusions_[root].affine) {
     const Node& n = graph_->nodes[affine];
-    const auto at = [](const Tensor& t, size_t c, float fallback) { return t.empty() ? fallback : t.data[t.data.size() == 1 ? 0 : c]; };
+    const auto at = [](const Tensor& t, size_t c, float fallback) {
+      return t.empty() ? fallback : t.data[t.data.size() == 1 ? 0 : c];
+    };
     for (size_t col = 0; col < cols; ++col) {
       const size_t c = col % ld;
       if (c >= channels) continue;
@@ -41,7 +44,8 @@ void Compiler::emit_convolution(int node) {
   const int root = root_of_[node];
   const Node& n = graph_->nodes[root];
   const Attributes& at = n.attrs;
-  const size_t cout = static_cast<size_t>(n.w0.shape[0]), per_group = static_cast<size_t>(n.w0.shape[1]), kernel = static_cast<size_t>(n.w0.shape[2]);
+  const size_t cout = static_cast<size_t>(n.w0.shape[0]), per_group = static_cast<size_t>(n.w0.shape[1]),
+               kernel = static_cast<size_t>(n.w0.shape[2]);
   const size_t groups = static_cast<size_t>(at.groups), cin = per_group * groups;
   if (groups == cin && cout == cin && groups > 1) {
     emit_depthwise(node, n.w0, n.b0, static_cast<int64_t>(kernel));
@@ -54,7 +58,8 @@ void Compiler::emit_convolution(int node) {
   for (size_t o = 0; o < cout; ++o) {
     const size_t first = o / out_per_group * per_group;
     for (size_t c = 0; c < per_group; ++c) {
-      for (size_t k = 0; k < kernel; ++k) dense[(k * ld_in + first + c) * cols + o] = n.w0.data[(o * per_group + c) * kernel + k];
+      for (size_t k = 0; k < kernel; ++k)
+        dense[(k * ld_in + first + c) * cols + o] = n.w0.data[(o * per_group + c) * kernel + k];
     }
     if (!n.b0.empty()) bias[o] = n.b0.data[o];
   }
@@ -88,7 +93,8 @@ void Compiler::emit_convolution(int node) {
 void Compiler::emit_depthwise(int node, const Tensor& weight, const Tensor& bias_in, int64_t kernel) {
   const int root = root_of_[node] >= 0 ? root_of_[node] : node;
   const Node& n = graph_->nodes[root];
-  const size_t channels = static_cast<size_t>(weight.shape[0]), ld = row_floats(weight.shape[0]), taps = static_cast<size_t>(kernel);
+  const size_t channels = static_cast<size_t>(weight.shape[0]), ld = row_floats(weight.shape[0]),
+               taps = static_cast<size_t>(kernel);
   std::vector<float> dense(taps * ld, 0.0f), bias(ld, 0.0f);
   for (size_t c = 0; c < channels; ++c) {
     for (size_t k = 0; k < taps; ++k) dense[k * ld + c] = weight.data[c * taps + k];
@@ -114,7 +120,8 @@ void Compiler::emit_transposed(int node) {
   const int root = root_of_[node];
   const Node& n = graph_->nodes[root];
   const Attributes& at = n.attrs;
-  const size_t cin = static_cast<size_t>(n.w0.shape[0]), out_per_group = static_cast<size_t>(n.w0.shape[1]), kernel = static_cast<size_t>(n.w0.shape[2]);
+  const size_t cin = static_cast<size_t>(n.w0.shape[0]), out_per_group = static_cast<size_t>(n.w0.shape[1]),
+               kernel = static_cast<size_t>(n.w0.shape[2]);
   const size_t groups = static_cast<size_t>(at.groups), per_group = cin / groups, cout = out_per_group * groups;
   const size_t s = static_cast<size_t>(at.stride), dilation = static_cast<size_t>(at.dilation);
   const size_t past = (kernel - 1) * dilation / s + 1;
@@ -127,11 +134,13 @@ void Compiler::emit_transposed(int node) {
       const size_t group = c / per_group;
       for (size_t o = 0; o < out_per_group; ++o) {
         // Rows come oldest first: row 0 of the window is x[n - (past - 1)].
-        dense[((past - 1 - q) * ld_in + c) * cols + j * ld_out + group * out_per_group + o] += n.w0.data[(c * out_per_group + o) * kernel + k];
+        dense[((past - 1 - q) * ld_in + c) * cols + j * ld_out + group * out_per_group + o] +=
+            n.w0.data[(c * out_per_group + o) * kernel + k];
       }
     }
   }
-  for (size_t j = 0; j < s && !n.b0.empty(); ++j) std::copy(n.b0.data.begin(), n.b0.data.end(), bias.begin() + static_cast<ptrdiff_t>(j * ld_out));
+  for (size_t j = 0; j < s && !n.b0.empty(); ++j)
+    std::copy(n.b0.data.begin(), n.b0.data.end(), bias.begin() + static_cast<ptrdiff_t>(j * ld_out));
   fold_affine(node, &dense, &bias, depth, cols, cout, ld_out);
   const ValueTiming& value = timing_->values[first_node_ + node];
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
@@ -144,7 +153,8 @@ void Compiler::emit_transposed(int node) {
   step.weights = pack(dense, depth, cols);
   step.bias = add_weights(bias);
   if (exact != cols) step.scratch_floats = static_cast<size_t>(value.frames) / s * max_hops_ * cols;
-  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), static_cast<int64_t>(past) - 1}, static_cast<int64_t>(past));
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), static_cast<int64_t>(past) - 1},
+       static_cast<int64_t>(past));
   apply_fusion(node, &step);
 }
 
@@ -201,8 +211,10 @@ void Compiler::emit_recurrent(int node) {
   if (split) {
     std::vector<float> reset_update(hidden * 2 * hidden), candidate(hidden * hidden);
     for (size_t c = 0; c < hidden; ++c) {
-      std::copy_n(wh.begin() + static_cast<ptrdiff_t>(c * cols), 2 * hidden, reset_update.begin() + static_cast<ptrdiff_t>(c * 2 * hidden));
-      std::copy_n(wh.begin() + static_cast<ptrdiff_t>(c * cols + 2 * hidden), hidden, candidate.begin() + static_cast<ptrdiff_t>(c * hidden));
+      std::copy_n(wh.begin() + static_cast<ptrdiff_t>(c * cols), 2 * hidden,
+                  reset_update.begin() + static_cast<ptrdiff_t>(c * 2 * hidden));
+      std::copy_n(wh.begin() + static_cast<ptrdiff_t>(c * cols + 2 * hidden), hidden,
+                  candidate.begin() + static_cast<ptrdiff_t>(c * hidden));
     }
     step.extra = pack(reset_update, hidden, 2 * hidden);
     step.candidate = pack(candidate, hidden, hidden);

@@ -13,18 +13,18 @@ namespace rtvoice {
 
 // What runs with a matrix product: y = act(scale*product + shift [+ residual]) or act(...) + residual.
 struct Fusion {
-  int last = -1;                 // the node whose value the step makes
-  std::vector<int> affine;       // nodes folded into the weights
-  int activation = -1;           // node, or -1
-  int residual_node = -1;        // add node, or -1
-  int residual_input = 0;        // which of its inputs is the residual
+  int last = -1;            // the node whose value the step makes
+  std::vector<int> affine;  // nodes folded into the weights
+  int activation = -1;      // node, or -1
+  int residual_node = -1;   // add node, or -1
+  int residual_input = 0;   // which of its inputs is the residual
   bool residual_before_act = false;
 };
 
 // tanh(x[:h]) * sigmoid(x[h:]) and its kin, found as slices, activations and a product.
 struct GluFusion {
   int last = -1;
-  int input = -1;                // value
+  int input = -1;  // value
   Op a = Op::kAffine, b = Op::kSigmoid;
 };
 
@@ -43,7 +43,7 @@ class Compiler {
   void find_fusions();
   void fuse_chain(int node);
   void fuse_glu(int node);
-  int sole_consumer(int value) const;   // node, or -1 when there are several, none, or the value is an output
+  int sole_consumer(int value) const;  // node, or -1 when there are several, none, or the value is an output
   const Node* node_of(int value) const;
 
   // compile.cc
@@ -54,7 +54,8 @@ class Compiler {
   Input input(int node, size_t index);  // expanded from control to stream rate where needed
   void read(StepSpec* step, Input input, int64_t rows_after = 0);
   void emit_pointwise(int node, StepFn run, StepSpec** step);
-  void emit_constant_channelwise(int node, simd::Channelwise op, const std::vector<float>& p, const std::vector<float>& q);
+  void emit_constant_channelwise(int node, simd::Channelwise op, const std::vector<float>& p,
+                                 const std::vector<float>& q);
 
   // compile_weights.cc: convolutions, products and recurrent cells
   void emit_convolution(int node);
@@ -66,7 +67,8 @@ class Compiler {
   size_t add_weights(const std::vector<float>& values);
   size_t pack(const std::vector<float>& dense, size_t depth, size_t cols);
   size_t add_state(size_t floats);
-  void fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols, size_t channels, size_t ld);
+  void fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols,
+                   size_t channels, size_t ld);
 
   // layout.cc
   bool lay_out();
@@ -78,14 +80,14 @@ class Compiler {
   std::shared_ptr<Plan> plan_;
   const Timing* timing_ = nullptr;
   int first_node_ = 0;
-  std::vector<std::vector<int>> consumers_;   // nodes, per value
+  std::vector<std::vector<int>> consumers_;  // nodes, per value
   std::vector<bool> is_output_;
-  std::vector<Fusion> fusions_;               // per node
-  std::vector<GluFusion> glus_;               // per node
-  std::vector<int> absorbed_by_;              // per node: the node that its work runs in, or -1
-  std::vector<int> root_of_;                  // per node: whose weights run when it is emitted
+  std::vector<Fusion> fusions_;   // per node
+  std::vector<GluFusion> glus_;   // per node
+  std::vector<int> absorbed_by_;  // per node: the node that its work runs in, or -1
+  std::vector<int> root_of_;      // per node: whose weights run when it is emitted
   std::vector<int> slot_of_value_;
-  std::vector<uint32_t> rows_after_;          // per slot: rows beyond a run's that one window may span
+  std::vector<uint32_t> rows_after_;  // per slot: rows beyond a run's that one window may span
   std::vector<float> weights_;
 };
 

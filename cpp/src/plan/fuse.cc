@@ -6,8 +6,22 @@ namespace {
 
 bool is_activation(Op op) {
   switch (op) {
-    case Op::kRelu: case Op::kSilu: case Op::kTanh: case Op::kSigmoid: case Op::kExp: case Op::kSquare: case Op::kAbs: case Op::kNeg:
-    case Op::kSin: case Op::kCos: case Op::kLeakyRelu: case Op::kElu: case Op::kGelu: case Op::kSoftplus: case Op::kClip: case Op::kSqrt:
+    case Op::kRelu:
+    case Op::kSilu:
+    case Op::kTanh:
+    case Op::kSigmoid:
+    case Op::kExp:
+    case Op::kSquare:
+    case Op::kAbs:
+    case Op::kNeg:
+    case Op::kSin:
+    case Op::kCos:
+    case Op::kLeakyRelu:
+    case Op::kElu:
+    case Op::kGelu:
+    case Op::kSoftplus:
+    case Op::kClip:
+    case Op::kSqrt:
       return true;
     default:
       return false;  // log and 1/x make the padding lanes' zeros infinite: they run apart, on the channels only
@@ -16,7 +30,10 @@ bool is_activation(Op op) {
 
 bool is_plain(Op op) {  // pointwise, without attributes, as a gate's half
   switch (op) {
-    case Op::kRelu: case Op::kSilu: case Op::kTanh: case Op::kSigmoid:
+    case Op::kRelu:
+    case Op::kSilu:
+    case Op::kTanh:
+    case Op::kSigmoid:
       return true;
     default:
       return false;
@@ -25,7 +42,9 @@ bool is_plain(Op op) {  // pointwise, without attributes, as a gate's half
 
 }  // namespace
 
-const Node* Compiler::node_of(int value) const { return value >= first_node_ ? &graph_->nodes[value - first_node_] : nullptr; }
+const Node* Compiler::node_of(int value) const {
+  return value >= first_node_ ? &graph_->nodes[value - first_node_] : nullptr;
+}
 
 int Compiler::sole_consumer(int value) const {
   if (is_output_[value] || consumers_[value].size() != 1) return -1;
@@ -65,8 +84,9 @@ void Compiler::fuse_chain(int node) {
       const int side = consumer.inputs[0] == value ? 1 : 0;
       const int other = consumer.inputs[side];
       // The product must be the later branch (it is read without a lag), the other one a stream of the same shape.
-      if (other == value || timing_->nodes[next].lags[1 - side] != 0 || values[other].channels != values[value].channels ||
-          values[other].frames != values[value].frames || values[other].control != values[value].control) {
+      if (other == value || timing_->nodes[next].lags[1 - side] != 0 ||
+          values[other].channels != values[value].channels || values[other].frames != values[value].frames ||
+          values[other].control != values[value].control) {
         break;
       }
       if (graph_->nodes[node].op == Op::kConvTranspose1d) break;  // its columns may run through scratch
@@ -94,7 +114,9 @@ void Compiler::fuse_glu(int node) {
   for (int i = 0; i < 2; ++i) {
     int value = product.inputs[i];
     const Node* n = node_of(value);
-    if (n == nullptr || sole_consumer(value) != node || absorbed_by_[value - first_node_] >= 0 || root_of_[value - first_node_] >= 0) return;
+    if (n == nullptr || sole_consumer(value) != node || absorbed_by_[value - first_node_] >= 0 ||
+        root_of_[value - first_node_] >= 0)
+      return;
     if (is_plain(n->op)) {
       halves[i].act = value - first_node_;
       value = n->inputs[0];
@@ -108,8 +130,10 @@ void Compiler::fuse_glu(int node) {
   const Node& s1 = graph_->nodes[halves[1].slice];
   const int64_t channels = timing_->values[s0.inputs[0]].channels;
   if (s0.inputs[0] != s1.inputs[0] || timing_->values[s0.inputs[0]].control || channels % 2 != 0) return;
-  const bool in_order = s0.attrs.start == 0 && s0.attrs.stop == channels / 2 && s1.attrs.start == channels / 2 && s1.attrs.stop == channels;
-  const bool swapped = s1.attrs.start == 0 && s1.attrs.stop == channels / 2 && s0.attrs.start == channels / 2 && s0.attrs.stop == channels;
+  const bool in_order = s0.attrs.start == 0 && s0.attrs.stop == channels / 2 && s1.attrs.start == channels / 2 &&
+                        s1.attrs.stop == channels;
+  const bool swapped = s1.attrs.start == 0 && s1.attrs.stop == channels / 2 && s0.attrs.start == channels / 2 &&
+                       s0.attrs.stop == channels;
   if (!in_order && !swapped) return;
   GluFusion& glu = glus_[node];
   glu.last = node;

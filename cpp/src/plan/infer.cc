@@ -32,8 +32,8 @@ class Inference {
       if (!output.audio) continue;
       const ValueTiming& value = timing_.values[output.value];
       if (value.control || value.channels != 1 || value.frames != graph_.hop) {
-        error_ = "output '" + output.name + "': an audio output needs 1 channel and " + std::to_string(graph_.hop) + " frames per hop, it has " +
-                 std::to_string(value.channels) + " and " + std::to_string(value.frames);
+        error_ = "output '" + output.name + "': an audio output needs 1 channel and " + std::to_string(graph_.hop) +
+                 " frames per hop, it has " + std::to_string(value.channels) + " and " + std::to_string(value.frames);
         return false;
       }
       timing_.latency = value.delay;
@@ -97,7 +97,12 @@ class Inference {
         out->macs = x.frames * (node.op == Op::kGru ? 3 : 4) * cout * (cin + cout);
         value->receptive_field = std::numeric_limits<double>::infinity();
         return true;
-      case Op::kAdd: case Op::kSub: case Op::kMul: case Op::kDiv: case Op::kFilm: case Op::kConcat:
+      case Op::kAdd:
+      case Op::kSub:
+      case Op::kMul:
+      case Op::kDiv:
+      case Op::kFilm:
+      case Op::kConcat:
         return align(node, out, value);
       case Op::kDelay:
         if (x.control) return fail(node, "cannot delay a parameter");
@@ -154,7 +159,8 @@ class Inference {
         value->delay = 0;
         value->receptive_field = 0.0;
       } else if (x.frames != first->frames) {
-        return fail(node, "inputs of " + std::to_string(first->frames) + " and " + std::to_string(x.frames) + " frames per hop cannot meet");
+        return fail(node, "inputs of " + std::to_string(first->frames) + " and " + std::to_string(x.frames) +
+                              " frames per hop cannot meet");
       }
       value->delay = std::max(value->delay, x.delay);
       value->receptive_field = std::max(value->receptive_field, x.receptive_field);
@@ -177,6 +183,8 @@ class Inference {
 
 }  // namespace
 
-bool infer_timing(const Graph& graph, Timing* timing, std::string* error) { return Inference(graph, timing, error).run(); }
+bool infer_timing(const Graph& graph, Timing* timing, std::string* error) {
+  return Inference(graph, timing, error).run();
+}
 
 }  // namespace rtvoice

@@ -21,14 +21,14 @@ struct ValueTiming {
 
 // How a node reads its inputs. Output frame t of a hop reads input rows (first row of the hop) + t*stride - lag.
 struct NodeTiming {
-  std::vector<int64_t> lags;     // per input; conv1d and avg_pool: the lag of tap 0
-  int64_t macs = 0;              // multiply-accumulates per hop
+  std::vector<int64_t> lags;  // per input; conv1d and avg_pool: the lag of tap 0
+  int64_t macs = 0;           // multiply-accumulates per hop
 };
 
 struct Timing {
   std::vector<ValueTiming> values;
   std::vector<NodeTiming> nodes;
-  int64_t latency = 0;           // of the audio output, in samples
+  int64_t latency = 0;  // of the audio output, in samples
 };
 
 // Channels come from the checked graph. False with one line in `error` when the graph cannot stream.

@@ -9,7 +9,11 @@
 namespace rtvoice {
 
 Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed)
-    : plan_(std::move(plan)), state_(plan_->state_floats_), scratch_(plan_->scratch_floats_), segments_(plan_->max_segments_), seed_(seed) {
+    : plan_(std::move(plan)),
+      state_(plan_->state_floats_),
+      scratch_(plan_->scratch_floats_),
+      segments_(plan_->max_segments_),
+      seed_(seed) {
   slots_.reserve(plan_->slots_.size());
   for (const SlotSpec& spec : plan_->slots_) {
     float* base = (spec.ring != 0 ? state_.data() : scratch_.data()) + spec.base;

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kMemoryLimit = size_t{1} << 30;  // bytes an engine may take (docs/model-format.md)
 
 struct Interval {
-  int first, last;        // steps
+  int first, last;  // steps
   size_t floats;
   size_t* offset;
 };
@@ -20,11 +20,14 @@ size_t round16(size_t n) { return (n + 15) / 16 * 16; }
 
 // Lowest offset that no living neighbour covers, in the order of birth. Returns the arena's size.
 size_t place(std::vector<Interval>* intervals) {
-  std::sort(intervals->begin(), intervals->end(), [](const Interval& a, const Interval& b) { return a.first < b.first; });
+  std::sort(intervals->begin(), intervals->end(),
+            [](const Interval& a, const Interval& b) { return a.first < b.first; });
   std::vector<const Interval*> alive;  // sorted by offset
   size_t total = 0;
   for (Interval& interval : *intervals) {
-    alive.erase(std::remove_if(alive.begin(), alive.end(), [&](const Interval* other) { return other->last < interval.first; }), alive.end());
+    alive.erase(
+        std::remove_if(alive.begin(), alive.end(), [&](const Interval* other) { return other->last < interval.first; }),
+        alive.end());
     const size_t floats = round16(interval.floats);
     size_t at = 0;
     auto spot = alive.begin();
@@ -81,7 +84,8 @@ bool Compiler::lay_out() {
   }
   const double bytes = (state + scratch + static_cast<double>(weights_.size())) * sizeof(float);
   if (bytes <= 8.0 * kMemoryLimit) plan_->scratch_floats_ = place(&intervals);
-  const double exact = static_cast<double>(plan_->state_floats_ + plan_->scratch_floats_ + weights_.size()) * sizeof(float);
+  const double exact =
+      static_cast<double>(plan_->state_floats_ + plan_->scratch_floats_ + weights_.size()) * sizeof(float);
   if (bytes > 8.0 * kMemoryLimit || exact > static_cast<double>(kMemoryLimit)) {
     error_ = "the network needs " + std::to_string(static_cast<long long>(std::max(bytes, exact) / (1 << 20))) +
              " MiB of weights, state and scratch, more than 1024; shorten its history, its hop or its channels";
@@ -95,7 +99,9 @@ bool Compiler::lay_out() {
 void Compiler::describe() {
   PlanInfo& info = plan_->info_;
   const auto name_of = [&](int value) {
-    return value == 0 ? graph_->input_name : value < first_node_ ? graph_->parameters[value - 1].name : graph_->nodes[value - first_node_].name;
+    return value == 0            ? graph_->input_name
+           : value < first_node_ ? graph_->parameters[value - 1].name
+                                 : graph_->nodes[value - first_node_].name;
   };
   info.latency = timing_->latency;
   info.weight_bytes = plan_->weights_.bytes();
@@ -117,7 +123,8 @@ void Compiler::describe() {
     layer.delay = value.delay;
     layer.macs = timing_->nodes[i].macs;
     info.macs_per_hop += layer.macs;
-    for (const Tensor* tensor : {&node.w0, &node.w1, &node.b0, &node.b1}) info.parameter_count += static_cast<int64_t>(tensor->data.size());
+    for (const Tensor* tensor : {&node.w0, &node.w1, &node.b0, &node.b1})
+      info.parameter_count += static_cast<int64_t>(tensor->data.size());
     info.layers.push_back(std::move(layer));
   }
 }

@@ -38,26 +38,26 @@ using StepFn = void (*)(const StepSpec&, Instance&, size_t hops) noexcept;
 // One call. Which fields count is the step function's business; offsets point into the arenas.
 struct StepSpec {
   StepFn run = nullptr;
-  int node = -1;                              // of the graph: the last one fused in
-  std::vector<uint32_t> in;                   // slots
-  std::vector<int64_t> lag;                   // per input
-  uint32_t out = 0;                           // slot
+  int node = -1;                                                           // of the graph: the last one fused in
+  std::vector<uint32_t> in;                                                // slots
+  std::vector<int64_t> lag;                                                // per input
+  uint32_t out = 0;                                                        // slot
   size_t weights = 0, bias = 0, extra = 0, extra_bias = 0, candidate = 0;  // floats in the weight arena
   bool has_bias = false;
-  size_t state = 0, state_floats = 0;         // floats in the state arena
-  size_t scratch = 0, scratch_floats = 0;     // floats in the scratch arena
+  size_t state = 0, state_floats = 0;      // floats in the state arena
+  size_t scratch = 0, scratch_floats = 0;  // floats in the scratch arena
   // Windows over the input: `taps` segments of `seg_len` floats, `tap_rows` rows apart, rows `stride` apart.
   size_t taps = 1, seg_len = 0, tap_rows = 1, stride = 1, cols = 0, hidden = 0;
   std::vector<simd::PanelRange> ranges;
-  simd::Epilogue epilogue;                    // residual: input number `residual`, or -1
+  simd::Epilogue epilogue;  // residual: input number `residual`, or -1
   int residual = -1;
   simd::Unary unary = simd::Unary::kNone, unary_b = simd::Unary::kNone;
   simd::Binary binary = simd::Binary::kAdd;
   simd::Channelwise channelwise = simd::Channelwise::kAffine;
-  bool flag = false;                          // rms norm, GRU form, linear or half-pixel mode, gaussian, channel order
+  bool flag = false;  // rms norm, GRU form, linear or half-pixel mode, gaussian, channel order
   float a = 0.0f, b = 0.0f;
   uint32_t start = 0, factor = 1, stream = 0;
-  uint64_t delay = 0;                         // recurrent: frames before their own time 0; upsample: the input's
+  uint64_t delay = 0;  // recurrent: frames before their own time 0; upsample: the input's
 };
 
 struct LayerInfo {
@@ -69,7 +69,7 @@ struct LayerInfo {
 // What `rtvoice info` shows.
 struct PlanInfo {
   int64_t latency = 0, macs_per_hop = 0, parameter_count = 0;
-  double receptive_field = 0.0;               // in samples; infinite with a recurrent layer
+  double receptive_field = 0.0;  // in samples; infinite with a recurrent layer
   size_t weight_bytes = 0, state_bytes = 0, scratch_bytes = 0;
   std::vector<LayerInfo> layers;
 };
@@ -99,10 +99,10 @@ class Plan {
   Timing timing_;
   size_t max_hops_ = 1;
   const simd::Kernels* kernels_ = nullptr;
-  std::vector<SlotSpec> slots_;               // slot 0: the audio input; then the parameters
+  std::vector<SlotSpec> slots_;  // slot 0: the audio input; then the parameters
   std::vector<StepSpec> steps_;
   std::vector<PlanOutput> outputs_;
-  int audio_output_ = -1;                     // index in outputs_
+  int audio_output_ = -1;  // index in outputs_
   AlignedFloats weights_;
   size_t state_floats_ = 0, scratch_floats_ = 0, max_segments_ = 1;
   PlanInfo info_;
@@ -111,12 +111,12 @@ class Plan {
 // One stream's state and scratch.
 class Instance {
  public:
-  Instance(std::shared_ptr<const Plan> plan, uint64_t seed);   // [main-thread]
+  Instance(std::shared_ptr<const Plan> plan, uint64_t seed);  // [main-thread]
 
   // hops*hop samples in and out; out may be null (a model without audio output). False when a value stopped being finite: the stream has
   // then been reset and `out` is silent. [audio-thread]
   bool run(const float* in, float* out, size_t hops) noexcept;
-  void reset() noexcept;                                       // [audio-thread]
+  void reset() noexcept;  // [audio-thread]
   // New target of parameter `index`; jumps when `jump`. [audio-thread]
   void set_parameter(size_t index, const float* values, bool jump) noexcept;
   // The newest frame of output `index`, valid until the next run. [audio-thread]
@@ -129,11 +129,11 @@ class Instance {
     const SlotSpec* spec;
     float* base;
     float* saved;
-    uint32_t pos;              // ring row of this run's first frame
-    uint64_t frame;            // rows written before this run
+    uint32_t pos;    // ring row of this run's first frame
+    uint64_t frame;  // rows written before this run
   };
   struct Ramp {
-    size_t offset, size;       // in ramps_data_: current, target, step
+    size_t offset, size;  // in ramps_data_: current, target, step
     uint32_t remaining, steps;
   };
   void fill_parameters(size_t hops) noexcept;
@@ -141,7 +141,7 @@ class Instance {
   void zero() noexcept;
 
   std::shared_ptr<const Plan> plan_;
-  AlignedFloats state_, scratch_, snapshot_;   // snapshot: a prewarmed model's start
+  AlignedFloats state_, scratch_, snapshot_;  // snapshot: a prewarmed model's start
   std::vector<Slot> slots_, snapshot_slots_;
   std::vector<Ramp> ramps_;
   std::vector<float> ramp_data_;

@@ -43,7 +43,8 @@ struct StepAccess {
 
 // The step functions, one file per kind.
 void run_gemm(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_gemm_narrow(const StepSpec&, Instance&, size_t hops) noexcept;  // columns that are no vector width: through scratch
+void run_gemm_narrow(const StepSpec&, Instance&,
+                     size_t hops) noexcept;  // columns that are no vector width: through scratch
 void run_dot(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_depthwise(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_gru(const StepSpec&, Instance&, size_t hops) noexcept;
@@ -57,11 +58,11 @@ void run_glu(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_noise(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_concat(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_slice(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_copy(const StepSpec&, Instance&, size_t hops) noexcept;         // delay, advance
+void run_copy(const StepSpec&, Instance&, size_t hops) noexcept;  // delay, advance
 void run_upsample(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_upsample_linear(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_depth_to_time(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_time_to_depth(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_expand(const StepSpec&, Instance&, size_t hops) noexcept;       // control to a stream's rate
+void run_expand(const StepSpec&, Instance&, size_t hops) noexcept;  // control to a stream's rate
 
 }  // namespace rtvoice

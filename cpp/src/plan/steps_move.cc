@@ -20,7 +20,8 @@ void run_concat(const StepSpec& step, Instance& instance, size_t hops) noexcept 
 
 void run_slice(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  const size_t rows = at.rows(step.out, hops), ld = at.spec(step.out).ld, channels = at.spec(step.out).channels, in_ld = at.spec(step.in[0]).ld;
+  const size_t rows = at.rows(step.out, hops), ld = at.spec(step.out).ld, channels = at.spec(step.out).channels,
+               in_ld = at.spec(step.in[0]).ld;
   const float* in = at.row(step.in[0], step.lag[0]) + step.start;
   float* out = at.out(step.out);
   for (size_t r = 0; r < rows; ++r) std::memcpy(out + r * ld, in + r * in_ld, channels * sizeof(float));
@@ -28,7 +29,8 @@ void run_slice(const StepSpec& step, Instance& instance, size_t hops) noexcept {
 
 void run_copy(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  std::memcpy(at.out(step.out), at.row(step.in[0], step.lag[0]), at.rows(step.out, hops) * at.spec(step.out).ld * sizeof(float));
+  std::memcpy(at.out(step.out), at.row(step.in[0], step.lag[0]),
+              at.rows(step.out, hops) * at.spec(step.out).ld * sizeof(float));
 }
 
 void run_upsample(const StepSpec& step, Instance& instance, size_t hops) noexcept {
@@ -37,14 +39,16 @@ void run_upsample(const StepSpec& step, Instance& instance, size_t hops) noexcep
   const float* in = at.row(step.in[0], step.lag[0]);
   float* out = at.out(step.out);
   for (size_t r = 0; r < rows; ++r) {
-    for (size_t j = 0; j < step.factor; ++j) std::memcpy(out + (r * step.factor + j) * ld, in + r * ld, ld * sizeof(float));
+    for (size_t j = 0; j < step.factor; ++j)
+      std::memcpy(out + (r * step.factor + j) * ld, in + r * ld, ld * sizeof(float));
   }
 }
 
 // Every output lies between the input row before and this one; before the input's own time 0 stands its first row.
 void run_upsample_linear(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  const size_t rows = at.rows(step.in[0], hops), ld = at.spec(step.out).ld, channels = at.spec(step.out).channels, factor = step.factor;
+  const size_t rows = at.rows(step.in[0], hops), ld = at.spec(step.out).ld, channels = at.spec(step.out).channels,
+               factor = step.factor;
   const float* in = at.row(step.in[0], step.lag[0]);
   float* out = at.out(step.out);
   float* previous = at.state(step.state);
@@ -55,7 +59,8 @@ void run_upsample_linear(const StepSpec& step, Instance& instance, size_t hops) 
     if (frame + r <= step.delay) std::memcpy(previous, now, channels * sizeof(float));
     for (size_t j = 0; j < factor; ++j) {
       const float offset = static_cast<float>(j) - static_cast<float>(wait);
-      const float position = step.flag ? (offset + 0.5f) / static_cast<float>(factor) - 0.5f : offset / static_cast<float>(factor);
+      const float position =
+          step.flag ? (offset + 0.5f) / static_cast<float>(factor) - 0.5f : offset / static_cast<float>(factor);
       const float share = position + 1.0f;  // 0: the previous row, 1: this one
       float* y = out + (r * factor + j) * ld;
       for (size_t c = 0; c < channels; ++c) y[c] = previous[c] + (now[c] - previous[c]) * share;
@@ -66,8 +71,10 @@ void run_upsample_linear(const StepSpec& step, Instance& instance, size_t hops) 
 
 void run_depth_to_time(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  const size_t rows = at.rows(step.in[0], hops), ld = at.spec(step.out).ld, in_ld = at.spec(step.in[0]).ld, factor = step.factor;
-  const size_t channels = at.spec(step.out).channels, by_frame = step.flag ? channels : 1, by_channel = step.flag ? 1 : factor;
+  const size_t rows = at.rows(step.in[0], hops), ld = at.spec(step.out).ld, in_ld = at.spec(step.in[0]).ld,
+               factor = step.factor;
+  const size_t channels = at.spec(step.out).channels, by_frame = step.flag ? channels : 1,
+               by_channel = step.flag ? 1 : factor;
   const float* in = at.row(step.in[0], step.lag[0]);
   float* out = at.out(step.out);
   for (size_t r = 0; r < rows; ++r) {
@@ -81,8 +88,10 @@ void run_depth_to_time(const StepSpec& step, Instance& instance, size_t hops) no
 
 void run_time_to_depth(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  const size_t rows = at.rows(step.out, hops), ld = at.spec(step.out).ld, in_ld = at.spec(step.in[0]).ld, factor = step.factor;
-  const size_t channels = at.spec(step.in[0]).channels, by_frame = step.flag ? channels : 1, by_channel = step.flag ? 1 : factor;
+  const size_t rows = at.rows(step.out, hops), ld = at.spec(step.out).ld, in_ld = at.spec(step.in[0]).ld,
+               factor = step.factor;
+  const size_t channels = at.spec(step.in[0]).channels, by_frame = step.flag ? channels : 1,
+               by_channel = step.flag ? 1 : factor;
   const float* in = at.row(step.in[0], step.lag[0]);
   float* out = at.out(step.out);
   for (size_t r = 0; r < rows; ++r) {

@@ -9,7 +9,8 @@ namespace {
 
 simd::GemmArgs gemm_args(const StepSpec& step, const StepAccess& at) {
   const float** segments = at.segments();
-  for (size_t i = 0; i < step.taps; ++i) segments[i] = at.row(step.in[0], step.lag[0] - static_cast<int64_t>(i * step.tap_rows));
+  for (size_t i = 0; i < step.taps; ++i)
+    segments[i] = at.row(step.in[0], step.lag[0] - static_cast<int64_t>(i * step.tap_rows));
   simd::GemmArgs args{};
   args.seg = segments;
   args.num_segments = step.taps;
@@ -56,13 +57,15 @@ void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noex
   args.out = at.scratch(step.scratch);
   at.k().gemm(args);
   float* out = at.out(step.out);
-  for (size_t r = 0; r < args.rows; ++r) std::memcpy(out + r * step.hidden, args.out + r * step.cols, step.hidden * sizeof(float));
+  for (size_t r = 0; r < args.rows; ++r)
+    std::memcpy(out + r * step.hidden, args.out + r * step.cols, step.hidden * sizeof(float));
 }
 
 void run_depthwise(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
   const float** taps = at.segments();
-  for (size_t i = 0; i < step.taps; ++i) taps[i] = at.row(step.in[0], step.lag[0] - static_cast<int64_t>(i * step.tap_rows));
+  for (size_t i = 0; i < step.taps; ++i)
+    taps[i] = at.row(step.in[0], step.lag[0] - static_cast<int64_t>(i * step.tap_rows));
   simd::DepthwiseArgs args{};
   args.tap = taps;
   args.num_taps = step.taps;
@@ -82,7 +85,8 @@ void run_depthwise(const StepSpec& step, Instance& instance, size_t hops) noexce
 namespace {
 
 // hidden-state product: out[cols] = bias + h W
-void product(const StepAccess& at, const float* h, size_t depth, size_t weights, const float* bias, float* out, size_t cols) {
+void product(const StepAccess& at, const float* h, size_t depth, size_t weights, const float* bias, float* out,
+             size_t cols) {
   simd::GemmArgs args{};
   args.seg = &h;
   args.num_segments = 1;

@@ -8,7 +8,11 @@
 namespace rtvoice {
 
 Control::Control(std::string name, std::vector<float> values, float low, float high)
-    : name_(std::move(name)), size_(static_cast<uint32_t>(values.size())), low_(low), high_(high), values_(new std::atomic<float>[values.size()]) {
+    : name_(std::move(name)),
+      size_(static_cast<uint32_t>(values.size())),
+      low_(low),
+      high_(high),
+      values_(new std::atomic<float>[values.size()]) {
   for (size_t i = 0; i < values.size(); ++i) values_[i].store(values[i], std::memory_order_relaxed);
 }
 
@@ -17,7 +21,8 @@ bool Control::set(const float* values, uint32_t count) noexcept {
   for (uint32_t i = 0; i < count; ++i) {
     if (!std::isfinite(values[i])) return false;
   }
-  for (uint32_t i = 0; i < count; ++i) values_[i].store(std::min(std::max(values[i], low_), high_), std::memory_order_relaxed);
+  for (uint32_t i = 0; i < count; ++i)
+    values_[i].store(std::min(std::max(values[i], low_), high_), std::memory_order_relaxed);
   version_.fetch_add(1, std::memory_order_release);
   return true;
 }
@@ -49,13 +54,15 @@ void Control::read(float* values, uint32_t count) const noexcept {
 }
 
 ControlBank::ControlBank(const Graph& graph) : model_hash(graph.hash) {
-  for (const Parameter& p : graph.parameters) parameters.push_back(std::make_unique<Control>(p.name, p.defaults, p.min, p.max));
+  for (const Parameter& p : graph.parameters)
+    parameters.push_back(std::make_unique<Control>(p.name, p.defaults, p.min, p.max));
   const std::vector<int> channels = value_channels(graph);
   for (const Output& output : graph.outputs) {
     if (output.audio) {
       outputs.push_back(nullptr);
     } else {
-      outputs.push_back(std::make_unique<Control>(output.name, std::vector<float>(static_cast<size_t>(channels[output.value]), 0.0f), 0.0f, 0.0f));
+      outputs.push_back(std::make_unique<Control>(
+          output.name, std::vector<float>(static_cast<size_t>(channels[output.value]), 0.0f), 0.0f, 0.0f));
     }
   }
 }

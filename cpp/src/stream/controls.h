@@ -19,9 +19,9 @@ class Control {
 
   const std::string& name() const { return name_; }
   uint32_t size() const { return size_; }
-  bool set(const float* values, uint32_t count) noexcept;       // [any-thread] false: wrong count or not finite
-  void publish(const float* values) noexcept;                   // [audio-thread] one writer; odd versions mark a write in progress
-  void read(float* values, uint32_t count) const noexcept;      // [any-thread]
+  bool set(const float* values, uint32_t count) noexcept;  // [any-thread] false: wrong count or not finite
+  void publish(const float* values) noexcept;  // [audio-thread] one writer; odd versions mark a write in progress
+  void read(float* values, uint32_t count) const noexcept;  // [any-thread]
   // True and the values when they changed since `seen`. [audio-thread]
   bool poll(uint32_t* seen, float* values) const noexcept;
 
@@ -40,7 +40,7 @@ struct ControlBank {
   const Control* output(const char* name) const noexcept;
 
   uint64_t model_hash;
-  std::vector<std::unique_ptr<Control>> parameters, outputs;    // outputs: null where the output is audio
+  std::vector<std::unique_ptr<Control>> parameters, outputs;  // outputs: null where the output is audio
 };
 
 }  // namespace rtvoice

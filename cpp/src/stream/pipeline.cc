@@ -24,7 +24,8 @@ BlockPlan plan_blocks(const Graph& graph, const PipelineConfig& config) {
   BlockPlan blocks;
   const size_t hop = static_cast<size_t>(graph.hop);
   const uint64_t host = static_cast<uint64_t>(config.sample_rate), model = static_cast<uint64_t>(graph.sample_rate);
-  const bool fir = config.resampler == ResamplerKind::kAuto || config.resampler == ResamplerKind::kFir || config.resampler == ResamplerKind::kFirShort;
+  const bool fir = config.resampler == ResamplerKind::kAuto || config.resampler == ResamplerKind::kFir ||
+                   config.resampler == ResamplerKind::kFirShort;
   const bool direct = host == model || (fir && whole_ratio(config.sample_rate, graph.sample_rate));
   blocks.hops = direct ? 1 : std::max<size_t>(1, ceil_div(kLeastResampled, hop));
   if (host < model && model % host == 0) {  // a block must hold whole host samples where it can
@@ -41,21 +42,29 @@ BlockPlan plan_blocks(const Graph& graph, const PipelineConfig& config) {
   return blocks;
 }
 
-std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config, std::string* error) {
+std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, ControlBank* bank,
+                                         const PipelineConfig& config, std::string* error) {
   const BlockPlan blocks = plan_blocks(plan->graph(), config);
   std::unique_ptr<Pipeline> pipeline(new Pipeline(std::move(plan), bank, config, blocks));
   if (!pipeline->make_resamplers(config, error)) return nullptr;
   pipeline->pull_parameters(true);
   // Pages of code and data are touched, and symbols bound, before the audio thread's first frame.
   for (Lane& lane : pipeline->lanes_) {
-    for (const size_t count : {blocks.max_blocks, size_t{1}}) pipeline->run_blocks(lane, count, count * blocks.host_max);
+    for (const size_t count : {blocks.max_blocks, size_t{1}})
+      pipeline->run_blocks(lane, count, count * blocks.host_max);
   }
   pipeline->reset();
   return pipeline;
 }
 
-Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config, const BlockPlan& blocks)
-    : plan_(std::move(plan)), bank_(bank), blocks_(blocks), channels_(config.channels), host_rate_(config.sample_rate), model_rate_(plan_->graph().sample_rate) {
+Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config,
+                   const BlockPlan& blocks)
+    : plan_(std::move(plan)),
+      bank_(bank),
+      blocks_(blocks),
+      channels_(config.channels),
+      host_rate_(config.sample_rate),
+      model_rate_(plan_->graph().sample_rate) {
   const size_t model = blocks.model * blocks.max_blocks, host = blocks.host_max * blocks.max_blocks;
   model_in_ = AlignedFloats(model);
   model_out_ = AlignedFloats(model);
@@ -67,7 +76,8 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const Pi
   has_audio_ = false;
   for (const Output& output : plan_->graph().outputs) has_audio_ |= output.audio;
   // Block boundaries repeat after this many blocks; between them they are rounded up to whole host samples.
-  block_period_ = static_cast<uint64_t>(model_rate_) / std::gcd(static_cast<uint64_t>(model_rate_), static_cast<uint64_t>(host_rate_) * blocks.model);
+  block_period_ = static_cast<uint64_t>(model_rate_) /
+                  std::gcd(static_cast<uint64_t>(model_rate_), static_cast<uint64_t>(host_rate_) * blocks.model);
   lanes_.resize(channels_);
   for (size_t c = 0; c < channels_; ++c) {
     // Channels are streams of their own: the same noise in all would sit in the middle.
@@ -92,7 +102,8 @@ bool Pipeline::make_resamplers(const PipelineConfig& config, std::string* error)
     before = probe_down->delay_in_samples();
     after = probe_up->delay_in_samples() * ratio;
     // The sum becomes whole on the way back. Blocks rounded up to whole host samples run ahead of the model by less than one.
-    const double sum = parts_.model + before + after, lead = blocks_.constant ? 0.0 : 1.0 - 1.0 / static_cast<double>(block_period_);
+    const double sum = parts_.model + before + after,
+                 lead = blocks_.constant ? 0.0 : 1.0 - 1.0 / static_cast<double>(block_period_);
     extra = std::ceil(sum + lead - 1e-6) - sum;
     if (extra < 1e-9) extra = 0.0;
     up.extra_delay = extra / ratio;

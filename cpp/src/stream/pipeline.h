@@ -17,35 +17,36 @@ struct PipelineConfig {
   int sample_rate = 48000;
   size_t max_frame = 1024;
   size_t channels = 1;
-  size_t block = 0;              // 0: any
+  size_t block = 0;  // 0: any
   ResamplerKind resampler = ResamplerKind::kAuto;
   uint64_t seed = 0;
-  int64_t latency = -1;          // wanted, in host samples: padded up to it; -1: the least
+  int64_t latency = -1;  // wanted, in host samples: padded up to it; -1: the least
 };
 
-struct LatencyParts {            // in host samples
+struct LatencyParts {  // in host samples
   double model = 0.0, resampler = 0.0, buffering = 0.0;
 };
 
 // Sizes of the blocks that the pipeline runs on, fixed by the rates.
 struct BlockPlan {
-  size_t hops = 1;               // model hops per block
-  size_t model = 0;              // model samples per block
-  size_t host_max = 0;           // host samples per block, largest
-  bool constant = true;          // every block has host_max samples
-  size_t max_blocks = 1;         // blocks that one run may take at once (constant only)
+  size_t hops = 1;        // model hops per block
+  size_t model = 0;       // model samples per block
+  size_t host_max = 0;    // host samples per block, largest
+  bool constant = true;   // every block has host_max samples
+  size_t max_blocks = 1;  // blocks that one run may take at once (constant only)
 };
 BlockPlan plan_blocks(const Graph& graph, const PipelineConfig& config);
 
 class Pipeline {
  public:
   // Null and one line in `error`. `plan` must allow plan_blocks(...).hops * max_blocks hops. [main-thread]
-  static std::unique_ptr<Pipeline> make(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config, std::string* error);
+  static std::unique_ptr<Pipeline> make(std::shared_ptr<const Plan> plan, ControlBank* bank,
+                                        const PipelineConfig& config, std::string* error);
 
   // Interleaved; in == out allowed; frames <= max_frame. Returns how many hops had to be silenced. [audio-thread]
   size_t process(const float* in, float* out, size_t frames) noexcept;
-  void reset() noexcept;                                   // [audio-thread]
-  void pull_parameters(bool jump) noexcept;                // [audio-thread]
+  void reset() noexcept;                     // [audio-thread]
+  void pull_parameters(bool jump) noexcept;  // [audio-thread]
   int64_t latency() const { return latency_; }
   const LatencyParts& latency_parts() const { return parts_; }
   const Plan& plan() const { return *plan_; }
@@ -53,9 +54,9 @@ class Pipeline {
   bool has_audio_output() const { return has_audio_; }
 
  private:
-  struct Lane {                  // one channel
+  struct Lane {  // one channel
     std::unique_ptr<Instance> instance;
-    std::unique_ptr<Resampler> down, up;   // towards the model, and back; null at equal rates
+    std::unique_ptr<Resampler> down, up;  // towards the model, and back; null at equal rates
     AlignedFloats gather, fifo;
   };
   Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config, const BlockPlan& blocks);
@@ -71,11 +72,11 @@ class Pipeline {
   bool has_audio_ = true;
   std::vector<Lane> lanes_;
   AlignedFloats model_in_, model_out_, host_out_, parameter_;
-  std::vector<uint32_t> seen_;   // parameter versions
+  std::vector<uint32_t> seen_;  // parameter versions
   size_t fifo_mask_ = 0, fifo_read_ = 0, fifo_write_ = 0;
-  size_t prefill_ = 0;           // zeros in the fifo at the start
-  size_t pending_ = 0;           // gathered samples
-  uint64_t block_index_ = 0;     // modulo block_period_
+  size_t prefill_ = 0;        // zeros in the fifo at the start
+  size_t pending_ = 0;        // gathered samples
+  uint64_t block_index_ = 0;  // modulo block_period_
   uint64_t block_period_ = 1;
   int64_t latency_ = 0;
   LatencyParts parts_;

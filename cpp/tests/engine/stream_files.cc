@@ -20,9 +20,11 @@ bool stream(rtv_engine* engine, const std::vector<float>& in, bool whole, uint32
     size_t n = whole ? 1024 : next_random() % 300;
     if (n > frames - at) n = frames - at;
     // Frames of exactly their own size on the heap, so that a sanitizer sees every step beyond.
-    const std::vector<float> frame(in.begin() + static_cast<ptrdiff_t>(at * channels), in.begin() + static_cast<ptrdiff_t>((at + n) * channels));
+    const std::vector<float> frame(in.begin() + static_cast<ptrdiff_t>(at * channels),
+                                   in.begin() + static_cast<ptrdiff_t>((at + n) * channels));
     std::vector<float> result(n * channels);
-    if (n != 0 && rtv_engine_process(engine, frame.data(), result.data(), static_cast<uint32_t>(n)) != RTV_OK) return false;
+    if (n != 0 && rtv_engine_process(engine, frame.data(), result.data(), static_cast<uint32_t>(n)) != RTV_OK)
+      return false;
     std::copy(result.begin(), result.end(), out->begin() + static_cast<ptrdiff_t>(at * channels));
     at += n;
   }
@@ -50,7 +52,8 @@ bool check(const char* path, uint32_t rate, uint32_t channels) {
   for (float& sample : in) sample = static_cast<float>(next_random() >> 8) / 16777216.0f - 0.5f;
   bool good = stream(engine, in, true, channels, &first);
   rtv_engine_reset(engine);
-  good = good && stream(engine, in, false, channels, &second) && std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
+  good = good && stream(engine, in, false, channels, &second) &&
+         std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
   if (!good) std::printf("%s at %u Hz: cuttings differ\n", path, rate);
   rtv_engine_destroy(engine);
   return good;

@@ -1,7 +1,6 @@
-"""Bringing trained models in: `import_model` for finished files of other frameworks, ``rtvoice.export(module, path)`` for
-PyTorch modules.
+"""Bringing trained models in: finished files of other frameworks, and PyTorch modules.
 
-The package itself is callable, as ``rtvoice.export`` is the name of both.
+`import_model` reads files; the package itself is callable, as ``rtvoice.export(module, path)`` is the name of both.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def _check_format(src: str | os.PathLike[str] | bytes) -> None:
 
 
 class _Callable(types.ModuleType):
-    """This package, called: `rtvoice.export.torch_module.export`."""
+    """A package that exports when it is called: see `rtvoice.export.torch_module.export`."""
 
     def __call__(self, *args: Any, **options: Any) -> Model:
         if importlib.util.find_spec("torch") is None:

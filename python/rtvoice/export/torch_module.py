@@ -42,8 +42,8 @@ def export(
     Parameters
     ----------
     module
-        A module of `rtvoice.nn` (anything with ``emit``), over ``(1, samples, 1)``; or any other causal module (or one with
-        a finite lookahead), over what `example` shows.
+        A module of `rtvoice.nn` (anything with ``emit``), over ``(1, samples, 1)``; or any other module that is causal
+        or has a finite lookahead, over what `example` shows.
     path
         The file to write.
     example
@@ -72,9 +72,19 @@ def export(
     label = name or target.stem
     if hasattr(module, "emit"):
         model = _export_native(
-            module, example, sample_rate, hop or sample_rate // 100, label,
-            {"tier": tier, "licence": licence, "description": description, "provenance": provenance, "loudness": loudness},
-        )  # fmt: skip
+            module,
+            example,
+            sample_rate,
+            hop or sample_rate // 100,
+            label,
+            {
+                "tier": tier,
+                "licence": licence,
+                "description": description,
+                "provenance": provenance,
+                "loudness": loudness,
+            },
+        )
     else:
         if provenance is not None or loudness is not None:
             raise ValueError("provenance and loudness are written for modules of rtvoice.nn only; leave them out")
@@ -103,7 +113,9 @@ def _export_native(
         example = 0.3 * torch.randn(1, 20 * hop, 1, generator=torch.Generator().manual_seed(0))
     if example.ndim != 3 or example.shape[0] != 1 or example.shape[2] != 1:
         raise ValueError(f"example has shape {tuple(example.shape)}; for rtvoice.nn it must be (1, samples, 1)")
-    signal = np.ascontiguousarray(example[:, : example.shape[1] // hop * hop].detach().cpu().numpy().reshape(-1), np.float32)
+    signal = np.ascontiguousarray(
+        example[:, : example.shape[1] // hop * hop].detach().cpu().numpy().reshape(-1), np.float32
+    )
     was_training = module.training
     module.eval()
     with torch.no_grad():
@@ -114,32 +126,42 @@ def _export_native(
     late = engine.latency
     common = min(len(offline), len(signal)) - late
     peak = max(float(np.abs(offline).max(initial=0.0)), 1e-9)
-    error = float(np.abs(streamed[late : late + common] - offline[:common]).max(initial=0.0)) / peak
-    if not error <= TOLERANCE:
+    apart = float(np.abs(streamed[late : late + common] - offline[:common]).max(initial=0.0)) / peak
+    if not apart <= TOLERANCE:
         raise ModelError(
-            f"{type(module).__name__}: its stream differs from its offline output by {error:.1e} of the peak, more than "
-            f"{TOLERANCE:.0e}; a layer's emit() does not write what its forward() computes"
+            f"{type(module).__name__}: its stream differs from its offline output by {apart:.1e} of the peak, more "
+            f"than {TOLERANCE:.0e}; a layer's emit() does not write what its forward() computes"
         )
     return model
 
 
 def _export_by_onnx(
-    module: torch.nn.Module, example: torch.Tensor | None, sample_rate: int, hop: int | None, name: str, tier: str,
-    licence: str, description: str,
-) -> Model:  # fmt: skip
+    module: torch.nn.Module,
+    example: torch.Tensor | None,
+    sample_rate: int,
+    hop: int | None,
+    name: str,
+    tier: str,
+    licence: str,
+    description: str,
+) -> Model:
     import torch
 
     from rtvoice.export import import_model
 
     if example is None:
-        raise ValueError("example is needed for a module that is not of rtvoice.nn: an input such as torch.zeros(1, 1, 16000)")
+        raise ValueError(
+            "example is needed for a module that is not of rtvoice.nn: an input such as torch.zeros(1, 1, 16000)"
+        )
     if example.ndim not in (2, 3):
         raise ValueError(f"example has shape {tuple(example.shape)}; it must be (1, 1, samples), (1, samples) or alike")
     time_axis = int(np.argmax(example.shape))
     with torch.no_grad():
         output = module(example)
     if not isinstance(output, torch.Tensor):
-        raise ModelError(f"{type(module).__name__} returns {type(output).__name__}; wrap it so that it returns one tensor")
+        raise ModelError(
+            f"{type(module).__name__} returns {type(output).__name__}; wrap it so that it returns one tensor"
+        )
     buffer = io.BytesIO()
     was_training = module.training
     try:
@@ -147,14 +169,26 @@ def _export_by_onnx(
             # The older exporter: the newer one freezes the time axis behind recurrent layers.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                module.eval(), (example,), buffer, dynamo=False, opset_version=17, input_names=["audio"], output_names=["output"],
+                module.eval(),
+                (example,),
+                buffer,
+                dynamo=False,
+                opset_version=17,
+                input_names=["audio"],
+                output_names=["output"],
                 dynamic_axes={"audio": {time_axis: "time"}, "output": {int(np.argmax(output.shape)): "frames"}},
-            )  # fmt: skip
+            )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{type(module).__name__} cannot be exported to ONNX: {reason}") from error
     finally:
         module.train(was_training)
     return import_model(
-        buffer.getvalue(), sample_rate=sample_rate, hop=hop, name=name, tier=tier, licence=licence, description=description
+        buffer.getvalue(),
+        sample_rate=sample_rate,
+        hop=hop,
+        name=name,
+        tier=tier,
+        licence=licence,
+        description=description,
     )
