@@ -77,7 +77,7 @@ void run_plan(std::shared_ptr<const Graph> graph, CaseResult* result) {
   std::vector<float> in(2 * hop), out(2 * hop);
   for (size_t i = 0; i < in.size(); ++i) in[i] = std::sin(static_cast<float>(i)) * 0.5f;
   for (size_t hops : {size_t{1}, size_t{2}, size_t{1}}) {
-    const bool good = instance.run(in.data(), out.data(), hops);
+    const bool good = instance.run(in.data(), out.data(), hops) == 0;
     for (size_t i = 0; good && i < hops * hop; ++i) {
       if (!std::isfinite(out[i])) result->fault = "a run gave a value that is not finite and said it was good";
     }

@@ -8,13 +8,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import ops, safetensors_io
+from . import files, ops, safetensors_io
 from .ops import Stream
 from .safetensors_io import Array, BFloat16
 
@@ -127,7 +126,7 @@ class GraphBuilder:
     name
         Name of the model, 1 to 64 characters.
     sample_rate
-        Rate of its audio input and output in Hz, 1000 to 384000.
+        Rate of its audio input and output in Hz, 4000 to 384000.
     hop
         Streaming quantum in samples, 1 to 65536.
     licence
@@ -179,7 +178,7 @@ class GraphBuilder:
         self.metadata: dict[str, Any] = {
             "format": 1,
             "name": name,
-            "sample_rate": _integer("sample_rate", sample_rate, 1000, 384_000),
+            "sample_rate": _integer("sample_rate", sample_rate, 4000, 384_000),
             "hop": _integer("hop", hop, 1, 65_536),
             "tier": tier,
             "licence": licence,
@@ -237,6 +236,10 @@ class GraphBuilder:
             One line.
         """
         place = f"parameter {name!r}"
+        if name == "mix":
+            raise ValueError(
+                f"{place}: every engine has 'mix' (dry to wet) of its own; give the parameter another name"
+            )
         size = _integer(f"{place}: size", size, 1, MAX_PARAMETER_SIZE)
         low = _number(f"{place}: min", min, -ops.MAX_FLOAT, ops.MAX_FLOAT)
         high = _number(f"{place}: max", max, -ops.MAX_FLOAT, ops.MAX_FLOAT)
@@ -350,13 +353,7 @@ class GraphBuilder:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file; a file that is there is replaced at once or not at all."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            partial.write_bytes(self.to_bytes())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        files.write_whole(path, self.to_bytes())
 
     def model(self) -> Model:
         """Return the graph as a checked `rtvoice.Model` that engines run."""

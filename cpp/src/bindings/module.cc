@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <string>
 
 #include "rtvoice/rtvoice.h"
@@ -118,6 +119,7 @@ class Engine {
     }
     rtv_status status;
     {
+      const Turn turn(&busy_, "process");
       py::gil_scoped_release release;
       status = rtv_engine_process(handle_, from, to, frames);
     }
@@ -126,7 +128,10 @@ class Engine {
   }
 
   uint32_t latency() const { return rtv_engine_latency(handle_); }
-  void reset() { rtv_engine_reset(handle_); }
+  void reset() {
+    const Turn turn(&busy_, "reset");
+    rtv_engine_reset(handle_);
+  }
   void set(const std::string& name, const py::array_t<float, py::array::c_style | py::array::forcecast>& values) {
     const rtv_status status =
         rtv_engine_set(handle_, name.c_str(), values.data(), static_cast<uint32_t>(values.size()));
@@ -234,6 +239,25 @@ class Engine {
     return a;
   }
 
+  // The C interface takes one thread at a time; Python's threads get an error instead of a crash.
+  class Turn {
+   public:
+    Turn(std::atomic<bool>* busy, const char* what) : busy_(busy) {
+      if (busy_->exchange(true, std::memory_order_acquire)) {
+        throw py::value_error(
+            std::string(what) +
+            ": another thread is in process() or reset() of this engine; one at a time, or an engine each");
+      }
+    }
+    ~Turn() { busy_->store(false, std::memory_order_release); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    std::atomic<bool>* busy_;
+  };
+
+  std::atomic<bool> busy_{false};
   rtv_engine* handle_ = nullptr;
   uint32_t channels_, max_frame_ = 0, block_ = 0;
   bool bypass_ = false;

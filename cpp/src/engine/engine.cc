@@ -45,6 +45,15 @@ std::string check_config(const rtv_config& c) {
   return bad;
 }
 
+// Frames of the dry signal's ring, a power of two.
+size_t dry_capacity(int64_t latency, const rtv_config& config) {
+  size_t capacity = 1;
+  while (capacity < static_cast<size_t>(latency) + config.max_frame) capacity *= 2;
+  return capacity;
+}
+
+constexpr double kMemoryLimit = 1073741824.0;  // bytes an engine may take, all channels together (docs/model-format.md)
+
 }  // namespace
 
 std::unique_ptr<Engine> Engine::make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status,
@@ -59,8 +68,7 @@ std::unique_ptr<Engine> Engine::make(std::shared_ptr<Model> model, const rtv_con
   if (stage == nullptr) return nullptr;
   engine->latency_ = stage->pipeline->latency();
   engine->latency_parts_ = stage->pipeline->latency_parts();
-  size_t capacity = 1;
-  while (capacity < static_cast<size_t>(engine->latency_) + config.max_frame) capacity *= 2;
+  const size_t capacity = dry_capacity(engine->latency_, config);
   engine->dry_mask_ = capacity - 1;
   engine->dry_ = AlignedFloats(capacity * config.channels);
   engine->bank_.store(stage->pipeline->bank());
@@ -80,7 +88,8 @@ Engine::Engine(const rtv_config& config)
       ticks_per_second_(ticks_per_second()),
       in_(static_cast<size_t>(config.max_frame) * config.channels),
       wet_(in_.size()),
-      wet_incoming_(in_.size()) {}
+      wet_incoming_(in_.size()),
+      delayed_(in_.size()) {}
 
 Engine::~Engine() {
   delete active_;
@@ -89,12 +98,28 @@ Engine::~Engine() {
   delete retired_.load();
 }
 
+// By what a bank holds, not by whose it was: a pipeline indexes it by its own model's parameters.
 ControlBank* Engine::bank_for(const Graph& graph) {
   for (const auto& bank : banks_) {
-    if (bank->model_hash == graph.hash) return bank.get();
+    if (bank->fits(graph)) return bank.get();
   }
   banks_.push_back(std::make_unique<ControlBank>(graph));
   return banks_.back().get();
+}
+
+// Values by name. A set() meanwhile writes `from` and then `to`; one that comes between our reading and our writing shows in the version.
+void Engine::carry_over(const ControlBank& from, ControlBank* to) {
+  for (const auto& control : to->parameters) {
+    const Control* same = from.parameter(control->name().c_str());
+    if (same == nullptr || same->size() != control->size()) continue;
+    std::vector<float> values(same->size());
+    uint32_t version = 0;
+    do {
+      version = same->version();
+      same->read(values.data(), same->size());
+      control->set(values.data(), control->size());
+    } while (same->version() != version);
+  }
 }
 
 std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status,
@@ -116,13 +141,22 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
   stage->model = std::move(model);
   ControlBank* bank = bank_for(stage->model->graph());
   if (ControlBank* now = bank_.load(); now != nullptr && now != bank) {
-    for (const auto& control : bank->parameters) {  // a swapped-in model starts with the values that were set
-      const Control* same = now->parameter(control->name().c_str());
-      if (same == nullptr || same->size() != control->size()) continue;
-      std::vector<float> values(same->size());
-      same->read(values.data(), same->size());
-      control->set(values.data(), control->size());
-    }
+    next_bank_.store(bank);
+    carry_over(*now, bank);
+  }
+  const double streams = static_cast<double>(channels_);
+  const double ring =
+      2.0 * (static_cast<double>(plan->latency()) * config.sample_rate / stage->model->graph().sample_rate +
+             config_.max_frame + config_.sample_rate);
+  const double bytes =
+      static_cast<double>(plan->info().weight_bytes) +
+      streams * (static_cast<double>(plan->info().state_bytes + plan->info().scratch_bytes) + ring * sizeof(float));
+  if (bytes > kMemoryLimit) {
+    *status = RTV_ERROR_MEMORY;
+    *error = "model '" + stage->model->graph().name + "' with " + std::to_string(channels_) + " channels takes up to " +
+             std::to_string(static_cast<long long>(bytes / 1048576.0)) +
+             " MiB, more than 1024; use fewer channels or a shorter delay";
+    return nullptr;
   }
   *status = RTV_ERROR_ARGUMENT;
   stage->pipeline = Pipeline::make(plan, bank, config, error);
@@ -135,13 +169,15 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
     return nullptr;
   }
   weight_bytes_.store(plan->info().weight_bytes, std::memory_order_relaxed);
-  state_bytes_.store(plan->info().state_bytes * channels_, std::memory_order_relaxed);
+  const size_t dry_bytes = dry_capacity(latency >= 0 ? latency : stage->pipeline->latency(), config_) * sizeof(float);
+  state_bytes_.store((plan->info().state_bytes + dry_bytes) * channels_, std::memory_order_relaxed);
   scratch_bytes_.store(plan->info().scratch_bytes * channels_, std::memory_order_relaxed);
   *status = RTV_OK;
   return stage;
 }
 
 rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
+  const std::lock_guard<std::mutex> lock(swap_mutex_);
   if (Stage* unused = pending_.exchange(nullptr, std::memory_order_acquire);
       unused != nullptr) {  // no frame came since: replaced
     delete unused;
@@ -155,8 +191,9 @@ rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
                            std::memory_order_acquire);  // after the check: a model is retired before its swap is over
   rtv_status status = RTV_OK;
   std::unique_ptr<Stage> stage = make_stage(std::move(model), latency_, &status, error);
+  if (stage != nullptr) bank_.store(stage->pipeline->bank());
+  next_bank_.store(nullptr);
   if (stage == nullptr) return status;
-  bank_.store(stage->pipeline->bank(), std::memory_order_release);
   swapping_.store(true, std::memory_order_relaxed);
   pending_.store(stage.release(), std::memory_order_release);
   return RTV_OK;
@@ -168,8 +205,19 @@ rtv_status Engine::set(const char* name, const float* values, uint32_t count) no
     mix_.store(std::min(std::max(values[0], 0.0f), 1.0f), std::memory_order_relaxed);
     return RTV_OK;
   }
-  Control* control = bank_.load(std::memory_order_acquire)->parameter(name);
-  return control != nullptr && control->set(values, count) ? RTV_OK : RTV_ERROR_ARGUMENT;
+  // While a swap prepares, the next model's bank gets the value too; when the banks change under us, once more. In one order with swap's own
+  // stores (sequentially consistent), so that no value is lost in between.
+  bool set = false;
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    ControlBank* bank = bank_.load();
+    Control* control = bank->parameter(name);
+    set = control != nullptr && control->set(values, count);
+    if (ControlBank* next = next_bank_.load(); next != nullptr && next != bank) {
+      if (Control* other = next->parameter(name)) other->set(values, count);
+    }
+    if (bank_.load() == bank) break;
+  }
+  return set ? RTV_OK : RTV_ERROR_ARGUMENT;
 }
 
 uint32_t Engine::output(const char* name, float* values, uint32_t capacity) const noexcept {
@@ -213,6 +261,26 @@ void Engine::finish_swap() noexcept {
   swapping_.store(false, std::memory_order_release);
 }
 
+// The input as late as the wet signal is.
+void Engine::delay_dry(size_t frames) noexcept {
+  float* dry = dry_.data();
+  for (size_t i = 0; i < frames; ++i, ++dry_write_) {
+    float* write = dry + (dry_write_ & dry_mask_) * channels_;
+    const float* read = dry + ((dry_write_ - static_cast<size_t>(latency_)) & dry_mask_) * channels_;
+    for (size_t c = 0; c < channels_; ++c) {
+      write[c] = in_.data()[i * channels_ + c];
+      delayed_.data()[i * channels_ + c] = read[c];
+    }
+  }
+}
+
+void Engine::run_stage(Stage& stage, float* wet, size_t frames) noexcept {
+  stage.pipeline->pull_parameters(false);
+  statistics_.count_nonfinite(stage.pipeline->process(in_.data(), wet, frames));
+  // An analyser leaves the audio as it is.
+  if (!stage.pipeline->has_audio_output()) std::memcpy(wet, delayed_.data(), frames * channels_ * sizeof(float));
+}
+
 // The wet signal, of both models while one fades into the other.
 void Engine::run_stages(size_t frames) noexcept {
   if (incoming_ == nullptr && pending_.load(std::memory_order_relaxed) != nullptr) {
@@ -221,11 +289,9 @@ void Engine::run_stages(size_t frames) noexcept {
     // The new model hears the input for its latency and 20 ms more before it is heard.
     prime_frames_ = static_cast<size_t>(latency_) + config_.sample_rate / 50;
   }
-  active_->pipeline->pull_parameters(false);
-  statistics_.count_nonfinite(active_->pipeline->process(in_.data(), wet_.data(), frames));
+  run_stage(*active_, wet_.data(), frames);
   if (incoming_ == nullptr) return;
-  incoming_->pipeline->pull_parameters(false);
-  statistics_.count_nonfinite(incoming_->pipeline->process(in_.data(), wet_incoming_.data(), frames));
+  run_stage(*incoming_, wet_incoming_.data(), frames);
   for (size_t i = 0; i < frames; ++i, ++swap_frame_) {
     if (swap_frame_ < prime_frames_) continue;
     const float share =
@@ -246,26 +312,14 @@ void Engine::mix(float* out, size_t frames) noexcept {
     gain_left_ = fade_frames_;
     gain_step_ = (target - gain_) / static_cast<float>(fade_frames_);
   }
-  float* dry = dry_.data();
-  const bool no_audio = !active_->pipeline->has_audio_output();  // an analyser leaves the audio as it is
   for (size_t i = 0; i < frames; ++i) {
-    const size_t write = (dry_write_ & dry_mask_) * channels_,
-                 read = ((dry_write_ - static_cast<size_t>(latency_)) & dry_mask_) * channels_;
-    ++dry_write_;
     if (gain_left_ != 0) {
       --gain_left_;
       gain_ = gain_left_ == 0 ? gain_target_ : gain_ + gain_step_;
     }
     for (size_t c = 0; c < channels_; ++c) {
-      dry[write + c] = in_.data()[i * channels_ + c];
-      const float wet_sample = wet_.data()[i * channels_ + c], dry_sample = dry[read + c];
-      if (gain_ == 1.0f && !no_audio) {
-        out[i * channels_ + c] = wet_sample;
-      } else if (gain_ == 0.0f || no_audio) {
-        out[i * channels_ + c] = dry_sample;
-      } else {
-        out[i * channels_ + c] = dry_sample + (wet_sample - dry_sample) * gain_;
-      }
+      const float wet = wet_.data()[i * channels_ + c], dry = delayed_.data()[i * channels_ + c];
+      out[i * channels_ + c] = gain_ == 1.0f ? wet : gain_ == 0.0f ? dry : dry + (wet - dry) * gain_;
     }
   }
 }
@@ -280,6 +334,7 @@ rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcep
   const uint64_t start = read_ticks();
   const size_t samples = frames * channels_;
   statistics_.count_nonfinite(guard_input(in, samples));
+  delay_dry(frames);
   run_stages(frames);
   mix(out, frames);
   statistics_.count_nonfinite(guard_output(out, samples));

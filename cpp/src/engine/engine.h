@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,11 @@ class Engine {
   std::unique_ptr<Stage> make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status,
                                     std::string* error);
   ControlBank* bank_for(const Graph& graph);
+  void carry_over(const ControlBank& from, ControlBank* to);
   size_t guard_input(const float* in, size_t samples) noexcept;
   static size_t guard_output(float* out, size_t samples) noexcept;
+  void delay_dry(size_t frames) noexcept;
+  void run_stage(Stage& stage, float* wet, size_t frames) noexcept;
   void run_stages(size_t frames) noexcept;
   void finish_swap() noexcept;
   void mix(float* out, size_t frames) noexcept;
@@ -56,7 +60,8 @@ class Engine {
   Stage* active_ = nullptr;
   Stage* incoming_ = nullptr;
   size_t swap_frame_ = 0, prime_frames_ = 0;  // of the swap in progress
-  AlignedFloats in_, wet_, wet_incoming_, dry_;
+  AlignedFloats in_, wet_, wet_incoming_, dry_,
+      delayed_;                          // dry_: a ring of the input; delayed_: this frame's part of it
   size_t dry_mask_ = 0, dry_write_ = 0;  // frames
   float gain_ = 1.0f;                    // of the wet signal, now
   float gain_target_ = 1.0f, gain_step_ = 0.0f;
@@ -65,13 +70,15 @@ class Engine {
   // Between threads.
   std::atomic<Stage*> pending_{nullptr}, retired_{nullptr};
   std::atomic<bool> swapping_{false};
-  std::atomic<ControlBank*> bank_{nullptr};
+  std::atomic<ControlBank*> bank_{nullptr};       // what set() and output() mean
+  std::atomic<ControlBank*> next_bank_{nullptr};  // while a swap prepares: what set() writes as well
   std::atomic<float> mix_{1.0f};
   std::atomic<bool> bypass_{false};
   Statistics statistics_;
   std::atomic<uint64_t> weight_bytes_{0}, state_bytes_{0}, scratch_bytes_{0};
 
-  std::vector<std::unique_ptr<ControlBank>> banks_;  // main thread; one per model ever used here
+  std::mutex swap_mutex_;                            // between main threads
+  std::vector<std::unique_ptr<ControlBank>> banks_;  // under it; one per set of parameters and outputs ever used here
 };
 
 }  // namespace rtvoice

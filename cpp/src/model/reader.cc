@@ -43,7 +43,7 @@ bool read_header(const Json& object, Graph* graph, std::string* error) {
     return fail(error, "rtvoice: 'tier' is " + in_quotes(graph->tier) +
                            "; it must be a word of letters, digits, '_', '-' or '.'");
   }
-  if (!get_integer(object, "sample_rate", place, 1000, 384000, &sample_rate, error)) return false;
+  if (!get_integer(object, "sample_rate", place, 4000, 384000, &sample_rate, error)) return false;
   if (!get_integer(object, "hop", place, 1, kMaxHop, &hop, error)) return false;
   if (!get_integer(object, "latency", place, 0, kMaxLatency, &graph->declared_latency, error)) return false;
   graph->sample_rate = static_cast<int>(sample_rate);
@@ -67,6 +67,7 @@ bool read_parameter(const Json& object, const std::string& position, Parameter* 
     return false;
   if (!get_name(object, "name", position, &out->name, error)) return false;
   const std::string place = "parameter " + in_quotes(out->name);
+  if (out->name == "mix") return fail(error, place + ": the name belongs to the engine's dry/wet mix; rename it");
   int64_t size = 0;
   double low = 0.0, high = 0.0, smoothing = 20.0;
   if (!get_text(object, "description", place, 0, 1024, &out->description, error)) return false;

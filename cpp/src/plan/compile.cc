@@ -12,6 +12,7 @@ simd::Unary unary_of(const Node& node) {
     case Op::kRelu:
       return simd::Unary::kRelu;
     case Op::kLeakyRelu:
+    case Op::kPrelu:
       return simd::Unary::kLeakyRelu;
     case Op::kElu:
       return simd::Unary::kElu;
@@ -56,6 +57,9 @@ void unary_parameters(const Node& node, float* a, float* b) {
     case Op::kLeakyRelu:
     case Op::kElu:
       *a = static_cast<float>(at.alpha);
+      break;
+    case Op::kPrelu:
+      *a = node.w0.data[0];
       break;
     case Op::kSoftplus:
       *a = static_cast<float>(at.beta);

@@ -52,7 +52,7 @@ void Instance::zero() noexcept {
     slot.frame = 0;
   }
   last_hops_ = 0;
-  bad_ = false;
+  good_hops_ = 0;
   for (Ramp& ramp : ramps_) {
     float* current = ramp_data_.data() + ramp.offset;
     std::memcpy(current, current + ramp.size, ramp.size * sizeof(float));
@@ -72,6 +72,8 @@ void Instance::set_parameter(size_t index, const float* values, bool jump) noexc
   float* current = ramp_data_.data() + ramp.offset;
   float* target = current + ramp.size;
   float* step = target + ramp.size;
+  // The same value again, as a game sends it with every frame, must not start the ramp anew.
+  if (!jump && std::memcmp(target, values, ramp.size * sizeof(float)) == 0) return;
   std::memcpy(target, values, ramp.size * sizeof(float));
   if (jump) {
     std::memcpy(current, values, ramp.size * sizeof(float));
@@ -121,38 +123,57 @@ void Instance::commit(Slot& slot, size_t rows) noexcept {
   }
 }
 
-bool Instance::run(const float* in, float* out, size_t hops) noexcept {
+// By the exponent's bits and without a branch, so that it is vector code.
+bool Instance::is_finite(const float* values, size_t count) noexcept {
+  constexpr uint32_t kExponent = 0x7f800000u;
+  uint32_t any = 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    any |= static_cast<uint32_t>((bits & kExponent) == kExponent);
+  }
+  return any == 0;
+}
+
+size_t Instance::run(const float* in, float* out, size_t hops) noexcept {
+  const size_t hop = static_cast<size_t>(plan_->graph().hop);
+  size_t silenced = 0;
+  for (size_t done = 0; done < hops;) {
+    // Behind a bad hop they run one by one: the work stays linear in the frame, whatever the input.
+    const size_t now = silenced == 0 ? hops : 1;
+    const size_t good = run_batch(in + done * hop, out == nullptr ? nullptr : out + done * hop, now);
+    done += good;
+    if (good == now) continue;
+    if (out != nullptr) std::memset(out + done * hop, 0, hop * sizeof(float));
+    reset();
+    ++silenced;
+    ++done;
+  }
+  return silenced;
+}
+
+// Returns how many hops came out well before the first bad one; the state is good for use only when all did.
+size_t Instance::run_batch(const float* in, float* out, size_t hops) noexcept {
   const Plan& plan = *plan_;
-  const size_t samples = hops * static_cast<size_t>(plan.graph().hop);
+  const size_t hop = static_cast<size_t>(plan.graph().hop);
   StepAccess access{*this};
-  std::memcpy(access.out(0), in, samples * sizeof(float));
-  commit(slots_[0], samples);
+  std::memcpy(access.out(0), in, hops * hop * sizeof(float));
+  commit(slots_[0], hops * hop);
   fill_parameters(hops);
+  good_hops_ = hops;
   for (const StepSpec& step : plan.steps_) {
     step.run(step, *this, hops);
     commit(slots_[step.out], slots_[step.out].spec->frames * hops);
   }
+  size_t good = good_hops_;
   if (out != nullptr && plan.audio_output_ >= 0) {
     const float* result = access.row(plan.outputs_[static_cast<size_t>(plan.audio_output_)].slot, 0);
-    float poison = 0.0f;
-    for (size_t i = 0; i < samples; ++i) {
-      out[i] = result[i];
-      poison += result[i] * 0.0f;  // NaN as soon as one sample is not finite
+    std::memcpy(out, result, good * hop * sizeof(float));
+    if (!is_finite(result, good * hop)) {
+      for (size_t h = 0; h < good; ++h) {
+        if (!is_finite(result + h * hop, hop)) good = h;
+      }
     }
-    if (!(poison == 0.0f)) bad_ = true;
-  }
-  for (const PlanOutput& output : plan.outputs_) {
-    if (output.audio) continue;
-    const SlotSpec& spec = *slots_[output.slot].spec;
-    const float* newest = access.row(output.slot, -static_cast<int64_t>(spec.frames * hops - 1));
-    float poison = 0.0f;
-    for (size_t c = 0; c < spec.channels; ++c) poison += newest[c] * 0.0f;
-    if (!(poison == 0.0f)) bad_ = true;
-  }
-  if (bad_) {
-    if (out != nullptr) std::memset(out, 0, samples * sizeof(float));
-    reset();
-    return false;
   }
   for (Slot& slot : slots_) {
     const size_t rows = slot.spec->frames * hops;
@@ -160,7 +181,7 @@ bool Instance::run(const float* in, float* out, size_t hops) noexcept {
     if (slot.spec->ring != 0) slot.pos = static_cast<uint32_t>((slot.pos + rows) & (slot.spec->ring - 1));
   }
   last_hops_ = hops;
-  return true;
+  return good;
 }
 
 const float* Instance::output_frame(size_t index) const noexcept {

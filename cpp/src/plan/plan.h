@@ -113,9 +113,9 @@ class Instance {
  public:
   Instance(std::shared_ptr<const Plan> plan, uint64_t seed);  // [main-thread]
 
-  // hops*hop samples in and out; out may be null (a model without audio output). False when a value stopped being finite: the stream has
-  // then been reset and `out` is silent. [audio-thread]
-  bool run(const float* in, float* out, size_t hops) noexcept;
+  // hops*hop samples in and out; out may be null (a model without audio output). Returns how many hops had to be silenced: one whose output
+  // or recurrent state is not finite is silence, and the stream starts afresh behind it, however the hops are grouped. [audio-thread]
+  size_t run(const float* in, float* out, size_t hops) noexcept;
   void reset() noexcept;  // [audio-thread]
   // New target of parameter `index`; jumps when `jump`. [audio-thread]
   void set_parameter(size_t index, const float* values, bool jump) noexcept;
@@ -137,8 +137,10 @@ class Instance {
     uint32_t remaining, steps;
   };
   void fill_parameters(size_t hops) noexcept;
+  size_t run_batch(const float* in, float* out, size_t hops) noexcept;
   void commit(Slot& slot, size_t rows) noexcept;
   void zero() noexcept;
+  static bool is_finite(const float* values, size_t count) noexcept;
 
   std::shared_ptr<const Plan> plan_;
   AlignedFloats state_, scratch_, snapshot_;  // snapshot: a prewarmed model's start
@@ -148,7 +150,7 @@ class Instance {
   std::vector<const float*> segments_;
   uint64_t seed_ = 0;
   size_t last_hops_ = 0;
-  bool bad_ = false;
+  size_t good_hops_ = 0;  // of this batch: those before the first recurrent state that is not finite
 };
 
 }  // namespace rtvoice

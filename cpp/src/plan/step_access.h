@@ -15,7 +15,10 @@ struct StepAccess {
   size_t rows(uint32_t index, size_t hops) const { return spec(index).frames * hops; }
   uint64_t frame(uint32_t index) const { return in.slots_[index].frame; }
   uint64_t seed() const { return in.seed_; }
-  void mark_bad() const { in.bad_ = true; }
+  // A recurrent state that stopped being finite in this hop of the run would never recover.
+  void check_state(const float* values, size_t count, size_t hop) const {
+    if (hop < in.good_hops_ && !Instance::is_finite(values, count)) in.good_hops_ = hop;
+  }
 
   // The row `lag` rows before this run's first one (negative: after it). Contiguous for as many rows as the plan's readers need.
   const float* row(uint32_t index, int64_t lag) const {

@@ -1,5 +1,4 @@
 // Steps that multiply by weights: convolutions in every form, and recurrent cells.
-#include <cmath>
 #include <cstring>
 
 #include "plan/step_access.h"
@@ -30,13 +29,6 @@ void add_residual(const StepSpec& step, const StepAccess& at, simd::Epilogue* ep
   const size_t i = static_cast<size_t>(step.residual);
   epilogue->residual = at.row(step.in[i], step.lag[i]);
   epilogue->residual_ld = at.spec(step.in[i]).ld;
-}
-
-// Infinity times zero is NaN: one sum tells whether a recurrent state can ever recover.
-bool is_finite(const float* values, size_t count) {
-  float poison = 0.0f;
-  for (size_t i = 0; i < count; ++i) poison += values[i] * 0.0f;
-  return poison == 0.0f;
 }
 
 }  // namespace
@@ -122,6 +114,7 @@ size_t frames_to_skip(const StepSpec& step, const StepAccess& at, size_t rows) {
 void run_gru(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
   const size_t rows = at.rows(step.out, hops), hidden = step.hidden, ld = at.spec(step.out).ld;
+  const size_t frames = at.spec(step.out).frames;
   float* gates_h = input_gates(step, at, rows);
   const float* gates_x = at.scratch(step.scratch);
   const float* bias = at.weights(step.extra_bias);
@@ -148,13 +141,14 @@ void run_gru(const StepSpec& step, Instance& instance, size_t hops) noexcept {
     }
     at.k().gru_cell(cell);
     std::memcpy(out + t * ld, h, ld * sizeof(float));
+    if ((t + 1) % frames == 0) at.check_state(h, hidden, t / frames);
   }
-  if (!is_finite(h, hidden)) at.mark_bad();
 }
 
 void run_lstm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
   const size_t rows = at.rows(step.out, hops), hidden = step.hidden, ld = at.spec(step.out).ld;
+  const size_t frames = at.spec(step.out).frames;
   float* gates_h = input_gates(step, at, rows);
   const float* gates_x = at.scratch(step.scratch);
   float* h = at.state(step.state);
@@ -170,8 +164,8 @@ void run_lstm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
     cell.gates_x = gates_x + t * step.cols;
     at.k().lstm_cell(cell);
     std::memcpy(out + t * ld, h, ld * sizeof(float));
+    if ((t + 1) % frames == 0) at.check_state(h, 2 * hidden, t / frames);
   }
-  if (!is_finite(h, 2 * hidden)) at.mark_bad();
 }
 
 }  // namespace rtvoice

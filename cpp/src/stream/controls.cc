@@ -2,6 +2,7 @@
 #include "stream/controls.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 
@@ -23,7 +24,7 @@ bool Control::set(const float* values, uint32_t count) noexcept {
   }
   for (uint32_t i = 0; i < count; ++i)
     values_[i].store(std::min(std::max(values[i], low_), high_), std::memory_order_relaxed);
-  version_.fetch_add(1, std::memory_order_release);
+  version_.fetch_add(1);  // in one order with the engine's bank pointers
   return true;
 }
 
@@ -39,7 +40,11 @@ void Control::publish(const float* values) noexcept {
   const uint32_t version = version_.load(std::memory_order_relaxed);
   version_.store(version + 1, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
-  for (uint32_t i = 0; i < size_; ++i) values_[i].store(values[i], std::memory_order_relaxed);
+  for (uint32_t i = 0; i < size_; ++i) {
+    // A host reads numbers: the log of silence is the lowest, what is no number at all is 0.
+    const float value = std::isnan(values[i]) ? 0.0f : std::min(std::max(values[i], -FLT_MAX), FLT_MAX);
+    values_[i].store(value, std::memory_order_relaxed);
+  }
   version_.store(version + 2, std::memory_order_release);
 }
 
@@ -53,7 +58,7 @@ void Control::read(float* values, uint32_t count) const noexcept {
   }
 }
 
-ControlBank::ControlBank(const Graph& graph) : model_hash(graph.hash) {
+ControlBank::ControlBank(const Graph& graph) {
   for (const Parameter& p : graph.parameters)
     parameters.push_back(std::make_unique<Control>(p.name, p.defaults, p.min, p.max));
   const std::vector<int> channels = value_channels(graph);
@@ -65,6 +70,24 @@ ControlBank::ControlBank(const Graph& graph) : model_hash(graph.hash) {
           output.name, std::vector<float>(static_cast<size_t>(channels[output.value]), 0.0f), 0.0f, 0.0f));
     }
   }
+}
+
+bool ControlBank::fits(const Graph& graph) const {
+  if (parameters.size() != graph.parameters.size() || outputs.size() != graph.outputs.size()) return false;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const Parameter& p = graph.parameters[i];
+    const Control& c = *parameters[i];
+    if (c.name() != p.name || c.size() != p.defaults.size() || c.low() != p.min || c.high() != p.max) return false;
+  }
+  const std::vector<int> channels = value_channels(graph);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Output& output = graph.outputs[i];
+    if (output.audio != (outputs[i] == nullptr)) return false;
+    if (outputs[i] == nullptr) continue;
+    if (outputs[i]->name() != output.name || outputs[i]->size() != static_cast<uint32_t>(channels[output.value]))
+      return false;
+  }
+  return true;
 }
 
 Control* ControlBank::parameter(const char* name) const noexcept {

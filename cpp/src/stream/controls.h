@@ -19,6 +19,9 @@ class Control {
 
   const std::string& name() const { return name_; }
   uint32_t size() const { return size_; }
+  float low() const { return low_; }
+  float high() const { return high_; }
+  uint32_t version() const noexcept { return version_.load(); }
   bool set(const float* values, uint32_t count) noexcept;  // [any-thread] false: wrong count or not finite
   void publish(const float* values) noexcept;  // [audio-thread] one writer; odd versions mark a write in progress
   void read(float* values, uint32_t count) const noexcept;  // [any-thread]
@@ -39,7 +42,9 @@ struct ControlBank {
   Control* parameter(const char* name) const noexcept;
   const Control* output(const char* name) const noexcept;
 
-  uint64_t model_hash;
+  // Whether it holds just what this graph has: the same names, sizes and ranges in the same order.
+  bool fits(const Graph& graph) const;
+
   std::vector<std::unique_ptr<Control>> parameters, outputs;  // outputs: null where the output is audio
 };
 

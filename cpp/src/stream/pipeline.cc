@@ -164,12 +164,12 @@ size_t Pipeline::run_blocks(Lane& lane, size_t blocks, size_t host_samples) noex
     in = model_in_.data();
     out = model_out_.data();
   }
-  const bool good = lane.instance->run(in, has_audio_ ? out : nullptr, hops);
+  const size_t silenced = lane.instance->run(in, has_audio_ ? out : nullptr, hops);
   if (!has_audio_) std::memset(out, 0, model * sizeof(float));
   if (lane.up != nullptr) lane.up->process(out, model, host_out_.data(), host_samples);
   size_t write = fifo_write_;
   for (size_t i = 0; i < host_samples; ++i) lane.fifo.data()[write++ & fifo_mask_] = host_out_.data()[i];
-  return good ? 0 : hops;
+  return silenced;
 }
 
 size_t Pipeline::process(const float* in, float* out, size_t frames) noexcept {

@@ -40,7 +40,7 @@ TEST_P(State, HoldsNoSubnormalsAfterSilence) {
   const FloatMode mode;
   for (size_t n = 0; n < 11 * rate; n += hop) {
     for (size_t i = 0; i < hop; ++i) in[i] = n < rate ? 0.3f * std::sin(static_cast<float>(n + i) * 0.05f) : 0.0f;
-    ASSERT_TRUE(instance.run(in.data(), out.data(), 1));
+    ASSERT_EQ(instance.run(in.data(), out.data(), 1), 0u);
   }
   const float* state = StepAccess{instance}.state(0);
   const size_t floats = plan->info().state_bytes / sizeof(float);

@@ -91,7 +91,7 @@ const std::vector<Damage> kDamages = {
     {"tier_missing", [](TestFile* f) { f->document.erase("tier"); }, "'tier' is missing"},
     {"tier_two_words", [](TestFile* f) { f->document["tier"] = "very good"; }, "'tier' is 'very good'"},
     {"rate_low", [](TestFile* f) { f->document["sample_rate"] = 999; },
-     "'sample_rate' is 999; it must lie in 1000..384000"},
+     "'sample_rate' is 999; it must lie in 4000..384000"},
     {"rate_high", [](TestFile* f) { f->document["sample_rate"] = 384001; }, "'sample_rate' is 384001"},
     {"rate_fraction", [](TestFile* f) { f->document["sample_rate"] = 16000.5; },
      "'sample_rate' is 16000.5; it must be an integer"},
