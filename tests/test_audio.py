@@ -132,3 +132,45 @@ def test_a_folder_cannot_be_read_or_written(tmp_path: Path) -> None:
         audio.probe(tmp_path / "f.wav")
     with pytest.raises(audio.AudioError, match="folder"):
         audio.Writer(tmp_path / "f.wav", 48000, 1)
+
+
+@pytest.mark.parametrize("extension", ["wav", "aiff", "au"])
+def test_a_file_cut_short_tells_what_its_head_says(extension: str, tmp_path: Path) -> None:
+    whole = tmp_path / f"x.{extension}"
+    soundfile.write(whole, tone(48000, 9000), 48000, subtype="PCM_16")
+    assert audio.probe(whole).declared == audio.probe(whole).frames == 9000
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
+    found = audio.probe(whole)
+    assert abs(found.declared - 9000) <= 3
+    assert 2900 < found.frames <= 3000
+
+
+def test_an_ogg_file_cut_short_is_told(tmp_path: Path) -> None:
+    noise = (0.1 * np.random.default_rng(1).standard_normal(96000)).astype(np.float32)
+    soundfile.write(tmp_path / "x.ogg", noise, 48000)
+    assert not audio.probe(tmp_path / "x.ogg").cut_short
+    data = (tmp_path / "x.ogg").read_bytes()
+    (tmp_path / "x.ogg").write_bytes(data[: len(data) * 2 // 3])
+    assert audio.probe(tmp_path / "x.ogg").cut_short
+    for rest in (100, len(data) // 4):
+        (tmp_path / "x.ogg").write_bytes(data[:rest])
+        with pytest.raises(audio.AudioError, match="cut short"):
+            audio.probe(tmp_path / "x.ogg")
+
+
+def test_a_flac_file_cut_short_is_an_error_that_says_so(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.flac", tone(48000, 96000), 48000)
+    data = (tmp_path / "x.flac").read_bytes()
+    (tmp_path / "x.flac").write_bytes(data[: len(data) // 2])
+    with pytest.raises(audio.AudioError, match="cut short"):
+        audio.read(tmp_path / "x.flac")
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "rate", "message"),
+    [("x.mp3", 32, 48000, "1 to 2"), ("x.flac", 32, 48000, "1 to 8"), ("x.mp3", 1, 96000, "rates")],
+)
+def test_what_a_format_takes_is_told(name: str, channels: int, rate: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(audio.AudioError, match=message):
+        audio.Writer(tmp_path / name, rate, channels)
+    assert list(tmp_path.iterdir()) == []

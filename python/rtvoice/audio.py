@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rtvoice import files
 
 Frames = NDArray[np.float32]
 
@@ -28,12 +31,18 @@ class AudioError(Exception):
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file holds: rate in Hz, channels, length in frames, and libsndfile's name of its sample type."""
+    """What a file holds: rate in Hz, channels, length in frames, and libsndfile's name of its sample type.
+
+    ``declared`` is the length that the head tells, more than ``frames`` where the file was cut; ``cut_short`` says that
+    a stream without such a head does not end as one should.
+    """
 
     sample_rate: int
     channels: int
     frames: int
     subtype: str
+    declared: int = 0
+    cut_short: bool = False
 
     @property
     def seconds(self) -> float:
@@ -66,29 +75,74 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
     if os.path.isfile(name) and os.path.getsize(name) == 0:
         raise AudioError(f"{name} is empty (0 bytes); record or copy it again")
     try:
-        found = soundfile.info(name)
+        found = soundfile.info(os.fsencode(name), verbose=True)
     except (RuntimeError, OSError) as error:
         reason = str(error).partition(": ")[2] or str(error)
         raise AudioError(
-            f"{name} cannot be read as audio ({reason.rstrip('.')}); formats: wav, flac, ogg, mp3, aiff"
+            f"{name} cannot be read as audio, or is damaged or cut short ({reason.rstrip('.')}); "
+            "formats: wav, flac, ogg, mp3, aiff"
         ) from error
     if found.frames <= 0:
+        if found.format == "OGG" and not _ogg_ends(name):
+            raise AudioError(f"{name} is damaged or cut short: no audio is left in it; record or copy it again")
         raise AudioError(f"{name} holds no audio (0 samples)")
-    return AudioInfo(int(found.samplerate), int(found.channels), int(found.frames), str(found.subtype))
+    frames = int(found.frames)
+    return AudioInfo(
+        int(found.samplerate),
+        int(found.channels),
+        frames,
+        str(found.subtype),
+        declared=_declared(str(found.extra_info), frames),
+        cut_short=str(found.format) == "OGG" and not _ogg_ends(name),
+    )
+
+
+#: What libsndfile logs of a chunk of samples that is longer than its file: bytes told, bytes there.
+_TOO_LONG = re.compile(r"^ *(data|SSND|Data Size) *: *(\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+def _declared(log: str, frames: int) -> int:
+    """Return the frames that the head tells of, from libsndfile's log."""
+    found = _TOO_LONG.search(log)
+    if found is None:
+        return frames
+    head = 8 if found[1] == "SSND" else 0  # bytes of the chunk that are not samples
+    told, there = int(found[2]) - head, int(found[3]) - head
+    if told >= 0x7FFF0000 or there <= 0:  # what programs write that do not know the length yet
+        return frames
+    return max(frames, round(frames * told / there))
+
+
+def _ogg_ends(name: str) -> bool:
+    """Whether the last page of an Ogg file is the one that ends its stream."""
+    try:
+        with open(name, "rb") as file:
+            file.seek(max(0, os.path.getsize(name) - 2 * 65536))
+            tail = file.read()
+    except OSError:
+        return True
+    page = tail.rfind(b"OggS")
+    if page < 0 or len(tail) < page + 27 + tail[min(page + 26, len(tail) - 1)]:
+        return False
+    segments = tail[page + 27 : page + 27 + tail[page + 26]]
+    return bool(tail[page + 5] & 4) and len(tail) >= page + 27 + len(segments) + sum(segments)
 
 
 def read_chunks(path: str | os.PathLike[str]) -> Iterator[Frames]:
     """Yield a file's audio as float32 ``(frames, channels)``, nominally -1 to 1, some 10^4 frames at a time."""
     soundfile = _soundfile()
     try:
-        with soundfile.SoundFile(os.fspath(path)) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             while True:
                 chunk: Frames = file.read(_CHUNK, dtype="float32", always_2d=True)
                 if len(chunk) == 0:
                     return
                 yield chunk
     except (RuntimeError, OSError) as error:
-        raise AudioError(f"{path}: damaged audio ({error})") from error
+        reason = (str(error).partition(": ")[2] or str(error)).strip().rstrip(".")
+        raise AudioError(
+            f"{path} is damaged or cut short{f' ({reason})' if reason else ''}; record or copy it again"
+        ) from error
 
 
 def read(path: str | os.PathLike[str], *, sample_rate: int | None = None) -> tuple[Frames, int]:
@@ -185,21 +239,30 @@ class Writer:
         self._frames = 0
         self.clipped = 0
         self.subtype = _subtype(self._format, subtype)
-        if self._path.is_dir():
-            raise AudioError(f"{self._path} is a folder; name the audio file to write")
-        if not self._path.parent.is_dir():
-            raise AudioError(f"{self._path}: the folder {self._path.parent} does not exist; make it first")
-        self._partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        _check_takes(self._path, self._format, sample_rate, channels)
+        try:
+            self._whole = files.WholeFile(path)
+            self._whole.create()
+        except OSError as error:
+            raise AudioError(str(error)) from error
         try:
             self._file = soundfile.SoundFile(
-                self._partial, "w", sample_rate, channels, format=self._format, subtype=self.subtype
+                os.fsencode(self._whole.partial),
+                "w",
+                sample_rate,
+                channels,
+                format=self._format,
+                subtype=self.subtype,
             )
-        except (RuntimeError, OSError) as error:
-            self._partial.unlink(missing_ok=True)
+        except BaseException as error:
+            self._whole.discard()
+            if not isinstance(error, RuntimeError | OSError):
+                raise
             reason = (str(error).partition(": ")[2] or str(error)).rstrip(".")
-            if reason == "System error":
-                writable = os.access(self._path.parent, os.W_OK)
-                reason = "is the disk full?" if writable else f"the folder {self._path.parent} is not writable"
+            if "ormat not recogni" in reason:
+                reason = f"{self._path.suffix} does not take {channels} channels at {sample_rate} Hz; write a .wav"
+            elif reason == "System error":
+                reason = "is the disk full?"
             raise AudioError(f"{self._path} cannot be written: {reason}") from error
         # libsndfile's PEAK chunk holds the time of day: without it the same audio makes the same file.
         soundfile._snd.sf_command(self._file._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
@@ -224,14 +287,17 @@ class Writer:
             self._file.close()
             if kind is None:
                 self._check_whole()
-                self._partial.replace(self._path)
+                try:
+                    self._whole.finish()
+                except OSError as failure:
+                    raise AudioError(str(failure)) from failure
         finally:
-            self._partial.unlink(missing_ok=True)
+            self._whole.discard()
 
     def _check_whole(self) -> None:
         """Read the length back: closing a file does not report a full disk."""
         try:
-            found = probe(self._partial).frames if self._frames else 0
+            found = probe(self._whole.partial).frames if self._frames else 0
         except AudioError as error:
             raise AudioError(f"{self._path} cannot be written: is the disk full?") from error
         if found < self._frames:
@@ -247,6 +313,20 @@ def _format_of(path: Path) -> str:
     if name not in soundfile.available_formats() or name == "RAW":
         raise AudioError(f"{path}: the format {path.suffix} cannot be written; end it in .wav, .flac, .ogg or .mp3")
     return name
+
+
+#: The most channels that libsndfile writes, where that is fewer than the engine's 32.
+_MOST_CHANNELS = {"MP3": 2, "FLAC": 8}
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+def _check_takes(path: Path, format_name: str, sample_rate: int, channels: int) -> None:
+    most = _MOST_CHANNELS.get(format_name, channels)
+    if channels > most:
+        raise AudioError(f"{path}: {format_name} takes 1 to {most} channels, not {channels}; write a .wav")
+    if format_name == "MP3" and sample_rate not in _MP3_RATES:
+        rates = ", ".join(map(str, _MP3_RATES))
+        raise AudioError(f"{path}: MP3 takes the rates {rates}, not {sample_rate} Hz; write a .wav")
 
 
 def _subtype(format_name: str, wanted: str) -> str:

@@ -8,8 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rtvoice import _core, registry, safetensors_io
+from rtvoice import _core, files, registry, safetensors_io
 from rtvoice.errors import ModelError
+
+
+def _open(path: Path) -> _core.Model:
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # the core takes names that are text
+        return _core.Model.from_bytes(path.read_bytes())
+    return _core.Model.open(name)
 
 
 class Model:
@@ -43,7 +52,7 @@ class Model:
         """
         path = registry.resolve(model, tier)
         try:
-            loaded = cls(_core.Model.open(os.fspath(path)), path=path)
+            loaded = cls(_open(path), path=path)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
         except OSError as error:  # the message names the file
@@ -59,15 +68,11 @@ class Model:
         return cls(_core.Model.from_bytes(data), data=data)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the ``.rtv`` file; a file of that name is replaced in one step, never left half-written."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-        data = self._bytes()
-        try:
-            partial.write_bytes(data)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write the ``.rtv`` file; a file of that name is replaced in one step, never left half-written.
+
+        A link's target is written; what is no regular file (a device, a pipe) is written to.
+        """
+        files.write_whole(path, self._bytes())
 
     def _bytes(self) -> bytes:
         if self._data is not None:
