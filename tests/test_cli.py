@@ -405,3 +405,88 @@ def test_train_is_the_trainers_own_command() -> None:
         failed(done, 1, "rtvoice[train]")
     else:
         assert "whisper" in done.out
+
+
+# ---- files that are damaged, unusual or not there
+
+
+def test_a_recording_cut_short_is_warned_of_and_rendered(model_path: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.wav"
+    record(source, seconds=1, subtype="PCM_16")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 3])
+    done = run("render", source, tmp_path / "out.wav", "--model", model_path, "--json")
+    assert done.status == 0
+    assert done.err.count("\n") == 1 and "the file says 48000 frames" in done.err
+    assert done.json["missing"] == 48000 - soundfile.info(tmp_path / "out.wav").frames > 30000
+
+
+def test_an_ogg_recording_cut_short_is_warned_of(model_path: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.ogg"
+    soundfile.write(source, record(tmp_path / "x.wav", seconds=2), 48000)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
+    done = run("render", source, tmp_path / "out.wav", "--model", model_path)
+    assert done.status == 0
+    assert done.err.count("\n") == 1 and "cut short" in done.err
+
+
+def test_rendering_into_a_pipe_leaves_a_pipe(model_path: Path, tmp_path: Path) -> None:
+    record(tmp_path / "in.wav")
+    os.mkfifo(tmp_path / "out.wav")
+    with subprocess.Popen(["cat", str(tmp_path / "out.wav")], stdout=subprocess.PIPE) as cat:
+        done = run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path)
+        data = cat.communicate(timeout=60)[0]
+    assert (done.status, done.err) == (0, "")
+    assert (tmp_path / "out.wav").is_fifo()
+    assert data[:4] == b"RIFF" and len(data) > 24000 * 2
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_failure(closed: str, tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -m rtvoice models {closed}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_file_names_that_are_not_text(model_path: Path, tmp_path: Path) -> None:
+    record(tmp_path / "in.wav")
+    source, out = os.fsencode(tmp_path) + b"/\xff.wav", os.fsencode(tmp_path) + b"/\xfe.wav"
+    model = os.fsencode(tmp_path) + b"/\xfd.rtv"
+    os.rename(tmp_path / "in.wav", source)
+    Path(os.fsdecode(model)).write_bytes(model_path.read_bytes())
+    words = [sys.executable, "-m", "rtvoice", "render", source, out, "--model", model]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert out in done.stdout
+    assert os.path.getsize(out) > 1000
+
+
+def test_import_looks_for_its_files_before_anything_else(tmp_path: Path) -> None:
+    failed(run("import", tmp_path / "none.onnx", "-o", tmp_path / "x.rtv"), 1, "none.onnx", "no such file")
+    (tmp_path / "x.onnx").write_bytes(b"x")
+    failed(run("import", tmp_path / "x.onnx", "-o", tmp_path / "no" / "x.rtv"), 1, "folder", "does not exist")
+
+
+@pytest.mark.parametrize("model", ["", "x" * 5000, "x" * 300 + ".rtv"], ids=["empty", "long-name", "long-path"])
+def test_models_that_cannot_be_named(model: str, tmp_path: Path) -> None:
+    record(tmp_path / "in.wav")
+    done = run("render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model)
+    failed(done, 1)
+    assert "Errno" not in done.err
+
+
+def test_outputs_that_cannot_be_written_are_told_in_words(model_path: Path, tmp_path: Path) -> None:
+    record(tmp_path / "in.wav", channels=9)
+    for out, word in (("/proc/x.wav", "no such"), (tmp_path / ("x" * 300 + ".wav"), "too long")):
+        done = run("render", tmp_path / "in.wav", out, "--model", model_path)
+        failed(done, 1, word)
+        assert "Errno" not in done.err and "disk full" not in done.err
+    failed(run("render", tmp_path / "in.wav", tmp_path / "x.flac", "--model", model_path), 1, "1 to 8 channels, not 9")
+
+
+def test_a_file_named_for_another_tier_is_listed_by_its_own(skins: Path) -> None:
+    (skins / "echo" / "default.rtv").unlink()
+    (skins / "echo" / "hq.rtv").rename(skins / "echo" / "default.rtv")
+    done = run("models", "--json")
+    assert done.status == 0
+    assert [m["tier"] for m in done.json["models"] if m["name"] == "echo"] == ["hq"]
+    assert done.err.count("\n") == 1 and "hq.rtv" in done.err

@@ -89,11 +89,15 @@ def resolve(model: str | os.PathLike[str], tier: str = "auto") -> Path:
     ValueError
         The skin has no such tier.
     """
+    if not isinstance(model, str | os.PathLike) or isinstance(os.fspath(model), bytes):
+        raise ValueError(f"model must be a skin's name, the path of a .rtv file or a Model, not {type(model).__name__}")
+    if model == "":
+        raise ModelNotFoundError("the model's name is empty; give a skin's name or the path of a .rtv file")
     if not isinstance(model, str) or looks_like_path(model):
         return _existing_file(Path(model).expanduser())
     tiers = {skin.tier: skin.path for skin in models() if skin.name == model}
     if not tiers:
-        if Path(model).exists():
+        if os.path.exists(model):
             raise ModelNotFoundError(f"{model}: no skin has this name; to open a file give a path that ends in .rtv")
         names = sorted({skin.name for skin in models()})
         there_is = "there is: " + ", ".join(names) if names else "none is installed"
@@ -107,6 +111,17 @@ def resolve(model: str | os.PathLike[str], tier: str = "auto") -> Path:
 
 
 def _existing_file(path: Path) -> Path:
+    try:
+        return _checked_file(path)
+    except OSError as error:
+        if isinstance(error, ModelNotFoundError):
+            raise
+        shown = os.fspath(path)
+        shown = shown if len(shown) <= 300 else f"{shown[:150]}...{shown[-75:]}"
+        raise ModelNotFoundError(f"{shown}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _checked_file(path: Path) -> Path:
     if path.is_dir():
         inside = ", ".join(sorted(p.name for p in path.glob("*.rtv")))
         raise ModelNotFoundError(f"{path} is a folder; name a .rtv file" + (f" in it: {inside}" if inside else ""))

@@ -23,7 +23,8 @@ class Report:
     """What a rendering did and how long it took.
 
     ``realtime_factor`` is time spent in the engine over time of the audio (below 1 keeps up); ``frame_us`` is the
-    time of one call as the caller sees it; ``budget_us`` is the audio time of a frame.
+    time of one call as the caller sees it; ``budget_us`` is the audio time of a frame; ``missing`` counts frames that
+    the input's head tells of and that the file does not have.
     """
 
     input: str
@@ -45,6 +46,7 @@ class Report:
     overruns: int
     nonfinite: int
     clipped: int
+    missing: int
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain numbers and strings."""
@@ -96,10 +98,11 @@ def render_file(
     frames = audio.converted_length(info.frames, info.sample_rate, rate)
     skip, length = (0, frames + engine.latency) if raw_latency else (engine.latency, frames)
     times: list[int] = []
+    read: list[int] = []
     written = 0
     subtype = info.subtype if info.subtype in ("PCM_16", "PCM_24", "FLOAT", "DOUBLE") else "PCM_24"
     with audio.Writer(target, rate, info.channels, subtype) as writer:
-        pieces = _cut(audio.convert(audio.read_chunks(source), info.sample_rate, rate), size, frames, skip + length)
+        pieces = _cut(audio.convert(_counted(source, read), info.sample_rate, rate), size, frames, skip + length)
         for done in _run(engine, pieces, size, times):
             piece = done[skip:][: length - written]
             skip = max(0, skip - len(done))
@@ -129,7 +132,14 @@ def render_file(
         overruns=int(np.count_nonzero(spent > 1e6 * size / rate)),
         nonfinite=stats["nonfinite"],
         clipped=writer.clipped,
+        missing=max(0, info.declared - sum(read)),
     )
+
+
+def _counted(source: str | os.PathLike[str], read: list[int]) -> Iterator[Frames]:
+    for chunk in audio.read_chunks(source):
+        read.append(len(chunk))
+        yield chunk
 
 
 def _cut(chunks: Iterable[Frames], size: int, frames: int, wanted: int) -> Iterator[Frames]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import math
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 #: The extra of the package that brings a module.
@@ -94,17 +97,24 @@ def one_line(message: str) -> str:
 
 def guarded(program: str, action: Callable[[Any], int | None], args: Any) -> int:
     """Call ``action(args)``; what it raises becomes one line on standard error and an exit status."""
-    from rtvoice.audio import AudioError
-    from rtvoice.errors import ModelError
-
+    try:
+        _prepare_streams()
+        _catch_signals()
+        from rtvoice.audio import AudioError
+        from rtvoice.errors import ModelError
+    except KeyboardInterrupt:
+        return interrupted(program)
     try:
         status = action(args)
-        sys.stdout.flush()
+        _flush()
     except KeyboardInterrupt:
-        return fail(program, "interrupted; nothing was left half-written", 130)
+        return interrupted(program)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at exit
+        _mute()
         return 1
+    except _OutputError as error:
+        _mute()
+        return fail(program, f"standard output cannot be written: {error}", 1)
     except Exception as error:
         if getattr(args, "debug", False):
             raise
@@ -112,10 +122,63 @@ def guarded(program: str, action: Callable[[Any], int | None], args: Any) -> int
             return fail(program, f"{error.name} is missing; run: pip install 'rtvoice[{_EXTRAS[error.name]}]'", 1)
         if isinstance(error, CommandError):
             return fail(program, str(error), error.status)
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            return fail(program, f"{_shown(error.filename)}: {error.strerror.lower()}", 1)
         if isinstance(error, AudioError | ModelError | ValueError | OSError | ImportError):
             return fail(program, str(error), 1)
         return fail(program, f"{type(error).__name__}: {error}; run it again with --debug and report it", 1)
     return status or 0
+
+
+class _OutputError(Exception):
+    """Standard output takes no more."""
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _OutputError((error.strerror or str(error)).lower()) from error
+
+
+def _mute() -> None:
+    """Let what is still to be printed go nowhere, else the interpreter complains at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare_streams() -> None:
+    """Let closed streams take what is printed, and print file names that are not text as they are."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape" if stream.encoding.lower() == "utf-8" else "backslashreplace")
+
+
+def _catch_signals() -> None:
+    """End on a hang-up or a request to end as on Ctrl-C, so that what is half-written is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (getattr(signal, "SIGHUP", None), signal.SIGTERM):
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores hang-ups
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def interrupted(program: str) -> int:
+    """Say that the command was ended from outside; return the exit status."""
+    return fail(program, "interrupted; nothing was left half-written", 130)
+
+
+def _shown(name: object) -> str:
+    text = os.fsdecode(name) if isinstance(name, str | bytes) else str(name)
+    return text if len(text) <= 300 else f"{text[:150]}...{text[-75:]}"
 
 
 def fail(program: str, message: str, status: int) -> int:

@@ -30,10 +30,12 @@ def run(args: argparse.Namespace) -> None:
         except ModelError as error:
             damaged.append({"path": str(skin.path), "error": console.one_line(str(error))})
             continue
+        if info["tier"] != skin.tier:
+            console.warn(f"{skin.path} holds the tier {info['tier']!r}; name the file {info['tier']}.rtv")
         found.append(
             {
                 "name": skin.name,
-                "tier": skin.tier,
+                "tier": info["tier"],
                 "sample_rate": info["sample_rate"],
                 "latency": info["latency"],
                 "latency_ms": 1000 * info["latency"] / info["sample_rate"],

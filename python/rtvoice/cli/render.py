@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from types import FrameType
 
 from rtvoice.cli import console
 
@@ -46,7 +44,6 @@ def run(args: argparse.Namespace) -> None:
         raise console.CommandError(
             f"{args.input} has {info.channels} channels, engines take 1 to 32; split the file first"
         )
-    signal.signal(signal.SIGTERM, _stop)
     with console.progress_bar("rendering") as progress:
         report = render_file(
             args.input,
@@ -59,6 +56,11 @@ def run(args: argparse.Namespace) -> None:
             raw_latency=args.raw_latency,
             progress=progress,
         )
+    if report.missing:
+        there = max(info.declared - report.missing, 0)
+        console.warn(f"{args.input} is cut short: the file says {info.declared} frames, {there} are there")
+    elif info.cut_short:
+        console.warn(f"{args.input} is cut short: its end is missing, {info.frames} frames are there")
     if report.nonfinite:
         console.warn(f"{args.input}: {report.nonfinite} samples or hops were not finite and were replaced by silence")
     if report.clipped:
@@ -82,7 +84,3 @@ def run(args: argparse.Namespace) -> None:
             ]
         )
     )
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
