@@ -243,7 +243,23 @@ def test_samples_that_are_not_finite_are_told(model_path: Path, tmp_path: Path) 
     assert np.isfinite(soundfile.read(tmp_path / "out.wav")[0]).all()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("program", ["main", "bench"])
+def test_an_interrupt_while_the_program_is_loaded_is_one_line(program: str) -> None:
+    code = (
+        "import sys\n"
+        "from rtvoice import __main__\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'rtvoice.cli.console': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        f"sys.exit(__main__.{program}())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.count("\n") == 1 and "interrupted" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_render_leaves_no_file(model_path: Path, tmp_path: Path, number: signal.Signals) -> None:
     record(tmp_path / "in.wav", seconds=60, subtype="PCM_16")
     (tmp_path / "out.wav").write_bytes(b"old")
@@ -401,10 +417,16 @@ def test_check_errors(tmp_path: Path, model_path: Path) -> None:
 
 def test_train_is_the_trainers_own_command() -> None:
     done = run("train", "--help")
-    if done.status == 1:
-        failed(done, 1, "rtvoice[train]")
-    else:
-        assert "whisper" in done.out
+    assert (done.status, done.err) == (0, "")
+    assert "example:\n  rtvoice train whisper" in done.out and "rtvoice[train]" in done.out
+
+
+def test_train_without_its_extra_names_it(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('gone', name='torch')")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    assert run("train", "--help", PYTHONPATH=path).status == 0
+    done = run("train", "whisper", "--data", "x", "--noise", "x", "--out", tmp_path / "out", PYTHONPATH=path)
+    failed(done, 1, "rtvoice[train]")
 
 
 # ---- files that are damaged, unusual or not there

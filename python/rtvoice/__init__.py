@@ -12,8 +12,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rtvoice.registry import models
-
 if TYPE_CHECKING:
     from rtvoice.engine import Engine as Engine
     from rtvoice.engine import Stats as Stats
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from rtvoice.graph import GraphBuilder as GraphBuilder
     from rtvoice.model import Model as Model
     from rtvoice.registry import Skin as Skin
+    from rtvoice.registry import models as models
 
     __version__: str
 
@@ -36,6 +35,7 @@ _HOMES = {
     "Skin": "rtvoice.registry",
     "GraphBuilder": "rtvoice.graph",
     "import_model": "rtvoice.export",
+    "models": "rtvoice.registry",
 }
 
 __all__ = [

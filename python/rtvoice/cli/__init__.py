@@ -59,6 +59,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _train(argv: list[str]) -> int:
+    """Hand over to the trainer, whose parser needs nothing of what training does."""
     from rtvoice.train.__main__ import main
 
-    return main(argv)
+    return main(argv, "rtvoice train")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rtvoice.train.loop import Run, train
 
-
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, program: str = "python -m rtvoice.train") -> int:
     """Run one command; return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m rtvoice.train",
+        prog=program,
         description="Train, export and evaluate skins.",
-        epilog="example: python -m rtvoice.train whisper --data speech --noise noise --out build/train/whisper",
+        epilog=f"example:\n  {program} whisper --data speech --noise noise --out build/train/whisper\n\n"
+        "training needs the extra 'train': pip install 'rtvoice[train]'",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
     whisper = commands.add_parser("whisper", help="train the whisper skin, or go on where a run was ended")
@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     evaluate.add_argument("--json", type=Path, required=True, help="file for the figures")
     options = parser.parse_args(arguments)
     if options.command == "whisper":
+        from rtvoice.train.loop import Run, train
+
         train(
             Run(
                 speech=options.data,
