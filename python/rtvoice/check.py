@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,8 @@ class CheckReport:
         One for each node, where a run failed or they were asked for.
     notes
         What a reader should know.
+    fault
+        What is wrong with the offline output itself, so that nothing can be held against it; empty where it is sound.
     """
 
     model: str
@@ -81,6 +83,7 @@ class CheckReport:
     runs: list[Run] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    fault: str = ""
 
     @property
     def error(self) -> float:
@@ -111,14 +114,22 @@ class CheckReport:
 
     def verdict(self) -> str:
         """Return the result in a few words."""
+        if self.fault:
+            return "FAILED, the offline output is not finite"
         word = "passed" if self.passed else "FAILED"
         return f"{word}, largest error {self.error:.1e} of the peak in {len(self.runs)} runs"
 
     def advice(self) -> str:
         """Return where to look after a failure."""
+        if self.fault:
+            where = f"; '{self.culprit}' is the first node that makes them" if self.culprit else ""
+            return f"{self.fault}{where}. {_CLIP}"
         if self.culprit:
             return f"the engine parts from float64 at '{self.culprit}' first"
         return "every node agrees with float64: the graph itself differs from its source"
+
+
+_CLIP = "Clip before the operation, as in log(max(x, eps)), sqrt(max(x, 0)) or a / max(b, eps)"
 
 
 def _mark(passed: bool) -> str:
@@ -188,20 +199,38 @@ def check(
     if against is None:
         offline = _reference(graph, parity.probe_signal(count, rng))
         report.lengths = [count]
+        _check_finite(report, [offline.outputs], "the float64 reference")
     else:
         provenance = model.metadata.get("provenance") or {}
         if isinstance(against, (str, os.PathLike)):
             against = _reimported(against, provenance)
             report.tolerance = _allowed(provenance, tolerance, report)
         offline = _source(against, oracle, count, graph.hop, values, rng, report)
-    _check_audio(report, graph, copy, offline, rng)
-    _check_values(report, graph, copy, offline)
+    if not report.fault:  # else there is nothing to hold the stream against
+        _check_audio(report, graph, copy, offline, rng)
+        _check_values(report, graph, copy, offline)
     if not report.runs:
         report.notes.append(_why_nothing(graph, offline))
     report.passed = bool(report.runs) and all(run.passed for run in report.runs)
     if layers or (locate and not report.passed):
-        report.layers = _layers(graph, offline.signal, tolerance)
+        report.layers = _not_finite(graph, offline.signal) if report.fault else []
+        if all(layer.passed for layer in report.layers):  # float64 may hold what float32 does not
+            report.layers = _layers(graph, offline.signal, tolerance, finite=bool(report.fault))
     return report
+
+
+def _check_finite(report: CheckReport, runs: Sequence[Mapping[str, F64]], whose: str) -> None:
+    """Fail where the offline output holds a NaN or an infinity: nothing differs from those."""
+    for outputs in runs:
+        for name, array in outputs.items():
+            first = parity.first_not_finite(array)
+            if first is None or report.fault:
+                continue
+            report.runs.append(Run(f"output '{name}' is finite", len(array), float("inf"), False, first))
+            report.fault = (
+                f"{whose} itself gives values that are not finite for ordinary audio (noise, silence): "
+                f"output '{name}', first at {first} of {len(array)}"
+            )
 
 
 def _why_nothing(graph: Graph, offline: _Offline) -> str:
@@ -271,6 +300,7 @@ def _source(
         signal = parity.probe_signal(oracle.length, rng)
         outputs = oracle.run(signal, values)
         report.lengths = [oracle.length]
+        _check_finite(report, [outputs], "the source")
         report.notes.append(f"the source runs at one length only, {oracle.length} samples")
         return _Offline(signal, outputs, {name: len(array) for name, array in outputs.items()})
     whole, more = count - count % hop, max(4 * hop, 256)
@@ -282,6 +312,9 @@ def _source(
         signal, runs = _runs(oracle, lengths, values, rng)
         report.notes.append(f"the source runs at multiples of {hop} samples only")
     report.lengths = lengths[:2]
+    _check_finite(report, runs, "the source")
+    if report.fault:
+        return _Offline(signal[: lengths[1]], runs[1], {name: 0 for name in runs[1]})
     valid = {}
     for name, array in runs[1].items():
         agreed = [
@@ -306,7 +339,8 @@ def _runs(
 def _agreed(short: F64, long: F64, tolerance: float) -> int:
     """Return how many frames of a recording are the same when it goes on."""
     same = min(len(short), len(long))
-    off = np.abs(short[:same] - long[:same]).max(axis=1) > tolerance * max(float(np.abs(long).max()), 1e-30)
+    difference = np.abs(short[:same] - long[:same]).max(axis=1)
+    off = ~(difference <= tolerance * max(parity.peak_of(long), 1e-30))
     return int(np.flatnonzero(off)[0]) if off.any() else same
 
 
@@ -315,7 +349,7 @@ def _check_audio(report: CheckReport, graph: Graph, model: Model, offline: _Offl
     if output is None or output.name not in offline.outputs:
         return
     expected = offline.outputs[output.name][:, 0]
-    peak = float(np.abs(expected).max(initial=0.0))
+    peak = parity.peak_of(expected)
     valid = min(len(expected), offline.valid[output.name])
     signal = offline.signal
     for name, sizes, dirty in parity.cuttings(graph.hop, len(signal), rng):
@@ -354,7 +388,7 @@ def _check_values(report: CheckReport, graph: Graph, model: Model, offline: _Off
             inside = (frames >= 0) & (frames < min(len(expected), offline.valid[output.name]))
             streamed, known = streamed[inside], frames[inside]
         if len(known):
-            peak = float(np.abs(expected).max(initial=0.0))
+            peak = parity.peak_of(expected)
             name = f"value '{output.name}' after each hop"
             report.runs.append(parity.compare(name, streamed, expected[known], peak, report.tolerance))
 
@@ -363,8 +397,20 @@ def _delays(model: Model) -> dict[str, int]:
     return {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
 
 
-def _layers(graph: Graph, signal: F32, tolerance: float) -> list[Layer]:
-    """Compare every node of a graph with float64: the nodes become value outputs, a few hundred at a time."""
+def _not_finite(graph: Graph, signal: F32) -> list[Layer]:
+    """Tell which nodes give values that are not finite in float64."""
+    tensors = evaluate(graph, _prewarmed(graph, signal))
+    sound = {node.name: parity.first_not_finite(tensors[node.name]) is None for node in graph.nodes}
+    return [
+        Layer(node.name, node.op, 0.0 if sound[node.name] else float("inf"), sound[node.name]) for node in graph.nodes
+    ]
+
+
+def _layers(graph: Graph, signal: F32, tolerance: float, *, finite: bool) -> list[Layer]:
+    """Compare every node of a graph with float64: the nodes become value outputs, a few hundred at a time.
+
+    Inside a graph an infinity may be right (the log of silence, clipped by the next), unless `finite` is asked for.
+    """
     signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
     tensors = evaluate(graph, _prewarmed(graph, signal))
     skip = _warm_hops(graph)
@@ -379,7 +425,9 @@ def _layers(graph: Graph, signal: F32, tolerance: float) -> list[Layer]:
             expected = tensors[node.name][skip * made.frames :]
             frames = parity.newest_frames(len(got[node.name]), made.frames, delays.get(node.name, 0))
             inside = (frames >= 0) & (frames < len(expected))
-            peak = float(np.abs(expected).max(initial=0.0))
-            run = parity.compare(node.name, got[node.name][inside], expected[frames[inside]], peak, tolerance)
+            peak = parity.peak_of(expected)
+            run = parity.compare(
+                node.name, got[node.name][inside], expected[frames[inside]], peak, tolerance, finite=finite
+            )
             layers.append(Layer(node.name, node.op, run.error, run.passed))
     return layers

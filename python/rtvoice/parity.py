@@ -151,16 +151,35 @@ def stream_values(model: Model, signal: F32, names: Sequence[str], hop: int) -> 
     return {name: np.asarray(values, np.float64) for name, values in rows.items()}
 
 
-def compare(name: str, got: ArrayLike, expected: ArrayLike, peak: float, tolerance: float) -> Run:
-    """Compare two arrays of one shape; a value that is not finite in one only is an infinite error."""
+def compare(
+    name: str, got: ArrayLike, expected: ArrayLike, peak: float, tolerance: float, *, finite: bool = True
+) -> Run:
+    """Compare two arrays of one shape. A value that is not finite, on either side, is an infinite error.
+
+    Parameters
+    ----------
+    name
+        Of the comparison.
+    got, expected
+        What came out, and what should have.
+    peak
+        What the error is relative to.
+    tolerance
+        Largest relative error allowed.
+    finite
+        False lets values that are not finite pass where both sides hold the same.
+    """
     a, b = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     if not a.size:
         return Run(name, 0, 0.0, True)
     with np.errstate(invalid="ignore"):
-        difference = np.where(a == b, 0.0, np.abs(a - b))
+        difference = np.abs(a - b)
+    if not finite:
+        difference = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, difference)
     difference = np.where(np.isfinite(difference), difference, np.inf).reshape(len(a), -1)
-    relative = difference.max(axis=1, initial=0.0) / max(peak, 1e-30)
-    over = np.flatnonzero(relative > tolerance)
+    relative = difference.max(axis=1, initial=0.0)
+    relative = np.where(np.isfinite(relative), relative / (peak if 1e-30 < peak < np.inf else 1e-30), np.inf)
+    over = np.flatnonzero(~(relative <= tolerance))
     return Run(
         name,
         int(a.size),
@@ -168,6 +187,19 @@ def compare(name: str, got: ArrayLike, expected: ArrayLike, peak: float, toleran
         not len(over),
         int(over[0]) if len(over) else None,
     )
+
+
+def peak_of(values: ArrayLike) -> float:
+    """Return the largest magnitude among the finite values."""
+    array = np.abs(np.asarray(values, np.float64))
+    return float(array[np.isfinite(array)].max(initial=0.0))
+
+
+def first_not_finite(values: ArrayLike) -> int | None:
+    """Return the first frame that holds a NaN or an infinity, or None."""
+    array = np.asarray(values, np.float64)
+    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)) if array.size else []
+    return int(bad[0]) if len(bad) else None
 
 
 def newest_frames(hops: int, per_hop: int, delay: int) -> NDArray[np.int64]:
