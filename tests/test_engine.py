@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -393,3 +396,73 @@ def test_memory_is_told(model: rtvoice.Model) -> None:
 
 def test_the_instruction_set_has_a_name() -> None:
     assert rtvoice.isa() in {"AVX3", "AVX2", "SSE4", "NEON", "SCALAR"}
+
+
+# ---- what is refused, and in which words
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("gain", {}, "gain takes a number, not dict"),
+        ("gain", 1j, "gain takes a number, not complex"),
+        ("gain", None, "gain takes a number, not None"),
+        ("gain", "1", "gain takes a number, not str"),
+        ("gain", ["1"], "gain takes a number, not text"),
+        ("gain", [[1.0], [1.0, 2.0]], "gain takes a number, not list"),
+        ("gain", 10**400, "gain must be finite in 32 bits"),
+        ("gain", 1e300, "gain must be finite in 32 bits, not 1e"),
+        ("gain", float("nan"), "gain must be finite in 32 bits, not nan"),
+        ("gain", [1.0, 2.0], "gain takes a number, not 2"),
+        ("mix", [], "mix takes a number, not 0"),
+        ("pitch", 1.0, "no parameter is called 'pitch'; there is: gain, hiss, mix"),
+        (b"gain", 1.0, "a parameter's name is a string, not bytes"),
+        (None, 1.0, "a parameter's name is a string, not NoneType"),
+    ],
+)
+def test_set_says_what_is_wrong(model: rtvoice.Model, name: Any, value: Any, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        rtvoice.Engine(model).set(name, value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [1, True, 0.5, np.float32(0.5), np.int64(1), [0.5], np.array([[0.5]])])
+def test_set_takes_numbers_of_every_kind(model: rtvoice.Model, value: Any) -> None:
+    rtvoice.Engine(model).set("gain", value)
+
+
+@pytest.mark.parametrize("fade", [None, "20", float("nan"), float("inf"), -1, 1001, 10**400, 1j])
+def test_a_fade_that_is_none_is_a_value_error(model: rtvoice.Model, fade: Any) -> None:
+    with pytest.raises(ValueError, match="fade_ms must be"):
+        rtvoice.Engine(model, fade_ms=fade)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"whisper", object()])
+def test_what_is_no_model_is_a_value_error(model: rtvoice.Model, wrong: Any) -> None:
+    with pytest.raises(ValueError, match="model must be"):
+        rtvoice.Engine(wrong)
+    engine = rtvoice.Engine(model)
+    with pytest.raises(ValueError, match="model must be"):
+        engine.swap(wrong)
+    assert engine.model is model
+
+
+def test_a_misspelt_attribute_is_an_error(model: rtvoice.Model) -> None:
+    with pytest.raises(AttributeError):
+        rtvoice.Engine(model).bypas = True  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("action", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_an_engine_is_not_copied(model: rtvoice.Model, action: Any) -> None:
+    with pytest.raises(TypeError, match="another Engine"):
+        action(rtvoice.Engine(model))
+
+
+def test_parameters_are_those_of_the_model_swapped_in(model: rtvoice.Model) -> None:
+    engine = rtvoice.Engine(model)
+    builder = rtvoice.GraphBuilder(name="plain", sample_rate=16000, hop=80, latency=0)
+    builder.output(builder.input())
+    engine.swap(builder.model())
+    with pytest.raises(ValueError, match="there is: mix"):
+        engine.set("gain", 1.0)

@@ -162,3 +162,12 @@ def test_the_shipped_skin_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         model = rtvoice.Model.load("whisper", tier=tier)
         assert (model.name, model.tier) == ("whisper", tier)
         assert model.info["licence"]
+
+
+def test_what_a_model_tells_is_a_copy(model: rtvoice.Model) -> None:
+    model.info["name"] = "other"
+    model.info["parameters"].clear()
+    model.metadata["licence"] = "other"
+    assert model.name == "echo" and model.info["name"] == "echo"
+    assert model.parameters == ["gain", "hiss"]
+    assert model.metadata["licence"] != "other"

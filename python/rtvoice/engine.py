@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, TypedDict
+from typing import Any, NoReturn, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -102,6 +102,8 @@ class Engine:
         An argument is out of its range.
     """
 
+    __slots__ = ("__weakref__", "_channels", "_core", "_max_frame", "_model", "_sample_rate", "_sizes")
+
     def __init__(
         self,
         model: str | os.PathLike[str] | Model,
@@ -125,7 +127,9 @@ class Engine:
         rate = _whole("sample_rate", sample_rate, 8000, 192000)
         frame = _whole("max_frame", max_frame, 1, 65536)
         promised = 0 if block is None else _whole("block", block, 1, frame)
+        fade = _fade(fade_ms)
         self._model = _as_model(model, tier)
+        self._sizes = _sizes(self._model)
         self._sample_rate = rate
         self._max_frame = frame
         self._channels = _whole("channels", channels, 1, 32)
@@ -137,7 +141,7 @@ class Engine:
             block=promised,
             seed=_whole("seed", seed, 0, 2**64 - 1),
             resampler=resampler,
-            fade_ms=float(fade_ms),
+            fade_ms=fade,
         )
 
     def process(self, frame: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -185,9 +189,14 @@ class Engine:
         Raises
         ------
         ValueError
-            The name is unknown, or the value has the wrong size or is not finite.
+            The name is unknown, or the value is no number, of the wrong count or not finite.
         """
-        self._core.set(name, np.ascontiguousarray(value, dtype=np.float32).reshape(-1))
+        sizes = self._sizes
+        if not isinstance(name, str):
+            raise ValueError(f"a parameter's name is a string, not {type(name).__name__}")
+        if name not in sizes:
+            raise ValueError(f"no parameter is called {name!r}; there is: {', '.join(sizes)}")
+        self._core.set(name, _values(name, value, sizes[name]))
 
     @property
     def bypass(self) -> bool:
@@ -232,8 +241,9 @@ class Engine:
             The model cannot run, or needs more latency than this engine has.
         """
         new = _as_model(model, tier)
+        sizes = _sizes(new)
         self._core.swap(new._core)
-        self._model = new
+        self._model, self._sizes = new, sizes
 
     @property
     def model(self) -> Model:
@@ -255,6 +265,11 @@ class Engine:
         """Streams, interleaved in a frame."""
         return self._channels
 
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "an engine cannot be copied or pickled: it is one stream; make another Engine of the same model"
+        )
+
     def __repr__(self) -> str:
         return f"<rtvoice.Engine {self._model.name!r}, {self._sample_rate} Hz, latency {self.latency}>"
 
@@ -270,6 +285,47 @@ def _why_not(frame: object, out: object) -> str:
         if not array.flags.c_contiguous:
             return f"{name} must be C-contiguous; convert with np.ascontiguousarray({name})"
     return "frame and out must be float32, C-contiguous, of shape (n,) or (n, channels)"
+
+
+def _sizes(model: Model) -> dict[str, int]:
+    """Count the numbers of each parameter that ``set`` takes."""
+    return {**{str(p["name"]): int(p["size"]) for p in model._info["parameters"]}, "mix": 1}
+
+
+def _values(name: str, value: Any, size: int) -> NDArray[np.float32]:
+    """Return the numbers as float32, or say what is wrong with them."""
+    wanted = "a number" if size == 1 else f"{size} numbers"
+    try:
+        given = np.asarray(value)
+    except (ValueError, TypeError, OverflowError, RuntimeError):
+        raise ValueError(f"{name} takes {wanted}, not {type(value).__name__}") from None
+    if given.dtype.kind not in "biuf" and given.size:
+        if isinstance(value, int):  # beyond 64 bits
+            raise ValueError(f"{name} must be finite in 32 bits, and this number is too large")
+        raise ValueError(f"{name} takes {wanted}, not {_what(value, given)}")
+    if given.size != size:
+        raise ValueError(f"{name} takes {wanted}, not {given.size}")
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(given, dtype=np.float32).reshape(-1)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be finite in 32 bits, not {given.reshape(-1)[~np.isfinite(numbers)][0]}")
+    return numbers
+
+
+def _what(value: Any, given: NDArray[Any]) -> str:
+    if isinstance(value, list | tuple | np.ndarray):
+        return {"U": "text", "S": "text", "c": "complex numbers"}.get(given.dtype.kind, "a list of other things")
+    return "None" if value is None else type(value).__name__
+
+
+def _fade(fade_ms: Any) -> float:
+    if isinstance(fade_ms, bool) or not isinstance(fade_ms, int | float | np.integer | np.floating):
+        raise ValueError(f"fade_ms must be a number, not {'None' if fade_ms is None else type(fade_ms).__name__}")
+    if not 0 <= fade_ms <= 1000:
+        raise ValueError(
+            f"fade_ms must be 0 to 1000, not {fade_ms:g}" if fade_ms < 10**9 else "fade_ms must be 0 to 1000"
+        )
+    return float(fade_ms)
 
 
 def _as_model(model: str | os.PathLike[str] | Model, tier: str) -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,27 @@ class Model:
         if self._path is None:
             raise ModelError("this model has no file to copy")
         data = self._path.read_bytes()
-        if json.loads(_core.Model.from_bytes(data).info())["hash"] != self.info["hash"]:
+        if json.loads(_core.Model.from_bytes(data).info())["hash"] != self._info["hash"]:
             raise ModelError(f"{self._path} has changed since the model was loaded; load it again")
         return data
 
-    @cached_property
+    @property
     def info(self) -> dict[str, Any]:
-        """What the engine knows: name, rate, latency, parameters, outputs, costs, layers."""
+        """A copy of what the engine knows: name, rate, latency, parameters, outputs, costs, layers."""
+        return deepcopy(self._info)
+
+    @cached_property
+    def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = json.loads(self._core.info())
         return info
 
-    @cached_property
+    @property
     def metadata(self) -> dict[str, Any]:
-        """The file's own ``rtvoice`` object: graph, parameters, licence, provenance."""
+        """A copy of the file's own ``rtvoice`` object: graph, parameters, licence, provenance."""
+        return deepcopy(self._metadata)
+
+    @cached_property
+    def _metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = json.loads(safetensors_io.read(self._bytes())[1]["rtvoice"])
         return metadata
 
@@ -104,37 +113,37 @@ class Model:
     @property
     def name(self) -> str:
         """The model's name, as the file says."""
-        return str(self.info["name"])
+        return str(self._info["name"])
 
     @property
     def tier(self) -> str:
         """The tier, as the file says."""
-        return str(self.info["tier"])
+        return str(self._info["tier"])
 
     @property
     def sample_rate(self) -> int:
         """The model's own rate in Hz; engines convert from any other."""
-        return int(self.info["sample_rate"])
+        return int(self._info["sample_rate"])
 
     @property
     def hop(self) -> int:
         """Samples at :attr:`sample_rate` that one step of the network takes and makes."""
-        return int(self.info["hop"])
+        return int(self._info["hop"])
 
     @property
     def latency(self) -> int:
         """Samples at :attr:`sample_rate` from an input to its output inside the network."""
-        return int(self.info["latency"])
+        return int(self._info["latency"])
 
     @property
     def parameters(self) -> list[str]:
         """Names that :meth:`rtvoice.Engine.set` takes, besides ``"mix"``."""
-        return [str(p["name"]) for p in self.info["parameters"]]
+        return [str(p["name"]) for p in self._info["parameters"]]
 
     @property
     def outputs(self) -> list[str]:
         """Names of the outputs that are not audio."""
-        return [str(o["name"]) for o in self.info["outputs"] if o["kind"] != "audio"]
+        return [str(o["name"]) for o in self._info["outputs"] if o["kind"] != "audio"]
 
     def __repr__(self) -> str:
         return f"<rtvoice.Model {self.name!r}, tier {self.tier!r}, {self.sample_rate} Hz>"
