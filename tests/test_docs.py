@@ -26,6 +26,16 @@ def test_the_first_python_sample_runs(page: Path) -> None:
     exec(compile(blocks(page, "python")[0], page.name, "exec"), {"frame": np.zeros(480, np.float32)})
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_first_engine_runs_on_any_recording(channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("speech.wav", np.zeros((100_001, channels), np.float32), 44100)
+    page = ROOT / "docs" / "getting-started.md"
+    exec(compile(blocks(page, "python")[0], page.name, "exec"), {})
+    assert soundfile.info("whisper.wav").frames == 100_001
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [t for t in LINK.findall(page.read_text()) if not t.startswith(("http:", "https:"))]
