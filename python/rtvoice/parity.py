@@ -198,7 +198,9 @@ def peak_of(values: ArrayLike) -> float:
 def first_not_finite(values: ArrayLike) -> int | None:
     """Return the first frame that holds a NaN or an infinity, or None."""
     array = np.asarray(values, np.float64)
-    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)) if array.size else []
+    if not array.size:
+        return None
+    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
     return int(bad[0]) if len(bad) else None
 
 

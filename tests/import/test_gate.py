@@ -169,11 +169,63 @@ def test_rounding_to_float16_tells_what_it_cost(strided, tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(strided)
     model, report = import_with_report(path, sample_rate=16_000, weights="fp16")
-    assert any("dB" in note for note in report.notes)
-    assert 40 < model.metadata["provenance"]["weights_snr_db"] < 100
+    provenance = model.metadata["provenance"]
+    assert provenance["weights"] == "fp16" and 40 < provenance["weights_snr_db"] < 100
+    assert any(f"{provenance['weights_snr_db']} dB SNR against the unrounded" in note for note in report.notes)
     assert check(model).passed
     against = check(model, path)
     assert against.passed and any("rounded" in note for note in against.notes)
+
+
+def test_rounded_weights_are_checked_as_they_are_written(strided, tmp_path):
+    """The parity check is of the file: 1e-5 of the source with the same rounded weights, and no more."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(strided)
+    model, report = import_with_report(path, sample_rate=16_000, weights="fp16")
+    assert report.parity["tolerance"] == 1e-5 and report.parity["error"] <= 1e-5
+    assert report.parity["against"].startswith("net.onnx by onnxruntime")
+    against = check(model, path)
+    assert against.tolerance == 1e-5 and against.error <= 1e-5
+    # Held against the unrounded weights, the same stream is told apart.
+    assert not check(model, import_onnx(path), locate=False).passed
+
+
+@pytest.mark.parametrize("what", ["batch norm", "weight norm", "gemm", "matmul", "lstm", "transposed"])
+def test_rounding_of_every_kind_of_matrix(what, net, imported):
+    x = net.wide()
+    if what == "batch norm":
+        x = net("BatchNormalization", x, net.random(6), net.random(6), net.random(6), abs(net.random(6)) + 1)
+    elif what == "weight norm":
+        weight = net("Mul", net.random(6, 1, 1), net("Div", net.array(net.random(6, 6, 3), "v"), np.float32(1.37)))
+        x = net("Conv", x, weight, pads=[2, 0])
+    elif what == "gemm":
+        x = net("MatMul", net("Transpose", x, perm=[0, 2, 1]), net.random(6, 6))
+        x = net("Transpose", net("Mul", x, np.float32(0.3)), perm=[0, 2, 1])
+    elif what == "matmul":
+        x = net("MatMul", net.random(6, 6), x)
+    elif what == "lstm":
+        x = net("Transpose", x, perm=[2, 0, 1])
+        x = net("LSTM", x, net.random(1, 24, 6), net.random(1, 24, 6), net.random(1, 48), hidden_size=6)
+        x = net("Transpose", net("Squeeze", x, net.ints(1)), perm=[1, 2, 0])
+    elif what == "transposed":
+        x = net("ConvTranspose", x, net.random(6, 6, 3), group=1, pads=[1, 1])
+        x = net("Mul", x, net.random(1, 6, 1))
+    model = net.model(net.narrow(x))
+    imported(model, weights="fp16")
+    builder = import_onnx(model, weights="fp16").builder
+    matrices = [array for node in builder.graph().nodes for array in node.weights.values() if array.ndim > 1]
+    assert matrices and {array.dtype for array in matrices} == {np.dtype(np.float16)}
+
+
+def test_numbers_beyond_float16_stay_float32(net, imported):
+    loud = net("Conv", net.x, net.random(6, 1, 3) * np.float32(1e6), pads=[2, 0], name="loud")
+    report = imported(net.model(net.narrow(net("Mul", loud, np.float32(1e-6)))), weights="fp16")
+    assert any("loud" in note and "float32" in note for note in report.notes)
+
+
+def test_rounding_of_a_silent_model_tells_no_figure(net, imported):
+    report = imported(net.model(net("Conv", net.x, np.zeros((1, 1, 3), np.float32), pads=[2, 0])), weights="fp16")
+    assert not any("dB" in note for note in report.notes)
 
 
 def test_audio_input_chosen_among_several(make_net, tmp_path):

@@ -18,7 +18,8 @@ from .inputs import Reading, clean, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
 from .report import ImportReport
-from .rewrite import FOLDING, LAST, rewrite
+from .rewrite import FOLDING, LAST, LAST_ROUNDED, rewrite
+from .rounding import rounded
 from .source import Source, damage_of, read
 from .values import Refused, Stream, in_order
 from .walk import Walk
@@ -36,11 +37,15 @@ class Imported:
     report
         What was done.
     source
-        The ONNX model.
+        The ONNX model; where weights were rounded, with the rounded ones.
     reading
         How its inputs lie.
     outputs
         Its outputs, in the model file's order.
+    options
+        What was asked for.
+    original
+        The ONNX model as it was read.
     """
 
     builder: GraphBuilder
@@ -49,12 +54,13 @@ class Imported:
     reading: Reading
     outputs: list[Out]
     options: dict[str, Any]
+    original: Source
 
     def exact(self) -> Imported:
         """Return the same import with the source's own weights; this one where nothing was rounded."""
         if self.options["weights"] == "source":
             return self
-        return _import(self.source, {**self.options, "weights": "source"})
+        return _import(self.original, {**self.options, "weights": "source"})
 
 
 def import_onnx(
@@ -113,15 +119,19 @@ def import_onnx(
         raise ModelError(re.sub(r"[\x00-\x1f\x7f]+", " ", str(error))) from None
 
 
-def _import(source: Source, options: dict[str, Any]) -> Imported:
+def _import(original: Source, options: dict[str, Any]) -> Imported:
+    source, half = original, options["weights"] == "fp16"
     label = str(source.provenance["source"])
     with damage_of(label):
         try:
             walk, reading = _walk(source, options["audio_input"])
+            if half:  # before anything is compared: the source is given the weights that the file holds
+                source = rounded(source, walk.values)
+                walk, reading = _walk(source, options["audio_input"])
         except ModelError as error:
             raise ModelError(f"{label}: {error}") from None
         outs, notes = _outputs(walk, source, label)
-        nodes, fused = _rewritten([out.node for out in outs])
+        nodes, fused = _rewritten([out.node for out in outs], keep_matrices=half)
     outs = [replace(out, node=node) for out, node in zip(outs, nodes, strict=True)]
     steps = quantum(nodes)
     hop = steps if options["hop"] is None else int(options["hop"])
@@ -141,11 +151,11 @@ def _import(source: Source, options: dict[str, Any]) -> Imported:
                 "weights": options["weights"],
             },
         )
-        write(builder, outs, options["parameters"], half=options["weights"] == "fp16")
+        write(builder, outs, options["parameters"], half=half)
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from None
     report = _report(walk, reading, builder, fused, notes)
-    return Imported(builder, report, source, reading, outs, options)
+    return Imported(builder, report, source, reading, outs, options, original)
 
 
 def _walk(source: Source, audio_input: str | None) -> tuple[Walk, Reading]:
@@ -202,10 +212,10 @@ def _outputs(walk: Walk, source: Source, label: str) -> tuple[list[Out], list[st
     return outs, notes
 
 
-def _rewritten(nodes: list[Node]) -> tuple[list[Node], Counter[str]]:
+def _rewritten(nodes: list[Node], *, keep_matrices: bool) -> tuple[list[Node], Counter[str]]:
     """Find patterns first, while they stand as they were written; then fold what is left into the layers."""
     nodes, patterns = rewrite(nodes, [*PATTERNS, *FOLDING])
-    nodes, folded = rewrite(nodes, [*PATTERNS, *LAST])
+    nodes, folded = rewrite(nodes, [*PATTERNS, *(LAST_ROUNDED if keep_matrices else LAST)])
     return nodes, patterns + folded
 
 

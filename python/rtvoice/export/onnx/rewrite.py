@@ -153,6 +153,11 @@ def _scale_into_weights(node: Node, uses: Uses) -> Node | None:
     return copy_of(layer, weights=weights)
 
 
+def _shift_into_weights(node: Node, uses: Uses) -> Node | None:
+    """Fold an affine node into the layer before it where that leaves the layer's matrix as it is."""
+    return _scale_into_weights(node, uses) if node.op == "affine" and (scale_of(node) == 1.0).all() else None
+
+
 def _selection(node: Node) -> IndexArray | None:
     """Return which channel each output of a linear node copies (-1: zero), if it does no more."""
     if node.op != "linear" or "bias" in node.weights:
@@ -230,3 +235,5 @@ FOLDING: list[tuple[str, Rule]] = [
     ("shifts joined", _join_shifts),
 ]
 LAST: list[tuple[str, Rule]] = [*FOLDING, ("scale or bias into weights", _scale_into_weights)]
+# A rounded matrix times a scale is no rounded matrix: the scale stays a node.
+LAST_ROUNDED: list[tuple[str, Rule]] = [*FOLDING, ("bias into weights", _shift_into_weights)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ _STEEPEST = 1e-3  # beyond, float32 says nothing about a network
 if TYPE_CHECKING:
     from rtvoice.check import CheckReport
     from rtvoice.model import Model
+    from rtvoice.parity import F32, F64
 
 
 def verified(imported: Imported, *, verify: bool) -> Model:
@@ -40,29 +42,26 @@ def verified(imported: Imported, *, verify: bool) -> Model:
     report.latency = model.latency
     if not verify:
         report.notes.append("the parity check was left out")
-        return model
-    exact = imported.exact()
+        return _with_cost(imported, model)
     try:
-        result = check(exact.builder.model(), exact, locate=False)
+        result = check(model, imported, locate=False)
     except ModelError as error:
         if "pip install onnxruntime" not in str(error):
             raise ModelError(f"{report.source}: {error}") from None
         report.notes.append("the source was not run, so only the stream was checked: onnxruntime is not installed")
         result = check(model)
     if not result.passed and not result.fault:
-        result = _second_opinion(exact, result)
+        result = _second_opinion(imported, result)
     if not result.passed and result.against != "its float64 reference":
-        result = check(exact.builder.model(), exact)  # once more, to locate the difference
+        result = check(model, imported)  # once more, to locate the difference
     report.notes += [note for note in result.notes if "float32" in note]
     report.parity = {**result.to_json(), "text": f"{result.verdict()} against {result.against}"}
     if not result.passed:
         raise ModelError(f"{report.source}: {_complaint(result)}")
-    if exact is not imported:
-        model = _rounded(imported, model)
-    return model
+    return _with_cost(imported, model)
 
 
-def _second_opinion(exact: Imported, first: CheckReport) -> CheckReport:
+def _second_opinion(imported: Imported, first: CheckReport) -> CheckReport:
     """Ask the reference implementation in float64: onnxruntime's float32 is not always within the tolerance itself.
 
     Its Resize, for one, computes positions in float32, so that its error grows with the length of the recording. And a
@@ -71,12 +70,12 @@ def _second_opinion(exact: Imported, first: CheckReport) -> CheckReport:
     """
     from rtvoice.check import check
 
-    model = exact.builder.model()
+    model = imported.builder.model()
     try:
-        second = check(model, exact, samples=_SECOND, oracle="onnx", locate=False)
-        rounding = _rounding(exact)
+        second = check(model, imported, samples=_SECOND, oracle="onnx", locate=False)
+        rounding = _rounding(imported)
         if not (second.passed or second.fault) and second.error <= 3.0 * rounding < _STEEPEST:
-            second = check(model, exact, samples=_SECOND, oracle="onnx", tolerance=3.0 * rounding)
+            second = check(model, imported, samples=_SECOND, oracle="onnx", tolerance=3.0 * rounding)
             second.notes.append(f"{second.tolerance:.1e} was allowed: the source's own float32 is {rounding:.1e} off")
     except Exception:  # whatever the reference implementation raises: the first opinion stands
         return first
@@ -86,16 +85,16 @@ def _second_opinion(exact: Imported, first: CheckReport) -> CheckReport:
     return second
 
 
-def _rounding(exact: Imported) -> float:
+def _rounding(imported: Imported) -> float:
     """Return how far the source's float32 output is from its float64 output, relative to the peak."""
     from rtvoice.parity import probe_signal
 
     from .oracle import Oracle
 
-    hop = exact.report.hop
-    count = exact.reading.length or -(-_SECOND // hop) * hop
+    hop = imported.report.hop
+    count = imported.reading.length or -(-_SECOND // hop) * hop
     signal = probe_signal(count, np.random.default_rng(0))
-    single, double = (Oracle(exact, runner).run(signal) for runner in ("onnxruntime", "onnx"))
+    single, double = (Oracle(imported, runner).run(signal) for runner in ("onnxruntime", "onnx"))
     return max(
         float(np.abs(single[name] - double[name]).max()) / max(float(np.abs(double[name]).max()), 1e-30)
         for name in double
@@ -114,31 +113,57 @@ def _complaint(result: CheckReport) -> str:
     )
 
 
-def _rounded(imported: Imported, model: Model) -> Model:
-    """Check a model of rounded weights as a stream, and tell what the rounding cost."""
-    from rtvoice.check import check
-
-    own = check(model)
-    if not own.passed:
-        raise ModelError(f"{imported.report.source}: {_complaint(own)}")
+def _with_cost(imported: Imported, model: Model) -> Model:
+    """Tell in the report and in the model what the rounding of weights cost; `model` itself where nothing was."""
+    if imported.original is imported.source:
+        return model
     cost = _cost(imported)
-    imported.report.notes.append(f"weights rounded to float16: output {cost:.1f} dB above the difference it makes")
-    metadata = imported.builder.metadata
-    metadata["provenance"] = {**metadata["provenance"], "weights": "fp16", "weights_snr_db": round(cost, 1)}
+    kept = [
+        node.name
+        for node in imported.builder.graph().nodes
+        if any(
+            isinstance(array, np.ndarray) and array.ndim > 1 and array.dtype != np.float16
+            for array in node.weights.values()
+        )
+    ]
+    notes = imported.report.notes
+    if cost is not None:
+        notes.append(f"matrices rounded to float16 before the check: {cost:.1f} dB SNR against the unrounded source")
+    if kept:
+        notes.append(f"float16 does not hold all numbers of {', '.join(kept)}: kept in float32")
+    if cost is not None:
+        metadata = imported.builder.metadata
+        metadata["provenance"] = {**metadata["provenance"], "weights_snr_db": round(cost, 1)}
     return imported.builder.model()
 
 
-def _cost(imported: Imported) -> float:
-    """Return the ratio of the exact output to what rounding changes, in dB."""
+def _cost(imported: Imported) -> float | None:
+    """Return the ratio of the unrounded source's output to what rounding changes of it, in dB; None for silence."""
     from rtvoice.parity import probe_signal
+
+    rng = np.random.default_rng(1)
+    graph = imported.builder.graph()
+    hop = imported.report.hop
+    signal = probe_signal(imported.reading.length or -(-16_000 // hop) * hop, rng)
+    values = {p.name: np.clip(rng.normal(size=len(p.default)), p.min, p.max) for p in graph.parameters}
+    exact, changed = (_outputs(one, signal, values) for one in (imported.exact(), imported))
+    noise, power = float(np.square(exact - changed).sum()), float(np.square(exact).sum())
+    if not (0.0 < power < np.inf and noise < np.inf):
+        return None
+    return 200.0 if noise == 0 else min(200.0, 10.0 * float(np.log10(power / noise)))
+
+
+def _outputs(imported: Imported, signal: F32, values: Mapping[str, F64]) -> F64:
+    """Return all outputs of a source in one row; by our own float64 reference where onnxruntime is not installed."""
+    from rtvoice.parity import rebuilt
     from rtvoice.reference import evaluate
 
-    signal = probe_signal(16_000, np.random.default_rng(1))
-    graphs = [imported.exact().builder.graph(), imported.builder.graph()]
-    runs = []
-    for graph in graphs:
+    from .oracle import Oracle
+
+    try:
+        found = Oracle(imported).run(signal, values)
+    except ModelError:
+        graph = rebuilt(imported.builder.graph(), defaults=values).graph()
         tensors = evaluate(graph, signal)
-        runs.append(np.concatenate([tensors[output.tensor].ravel() for output in graph.outputs]))
-    noise = float(np.square(runs[0] - runs[1]).sum())
-    power = float(np.square(runs[0]).sum())
-    return 200.0 if noise == 0 or power == 0 else min(200.0, 10.0 * float(np.log10(power / noise)))
+        found = {output.name: tensors[output.tensor] for output in graph.outputs}
+    return np.concatenate([array.ravel() for array in found.values()])

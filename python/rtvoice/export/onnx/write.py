@@ -15,6 +15,7 @@ from rtvoice.graph import GraphBuilder, Tensor
 from .inputs import clean
 from .ir import Array, Node, topological
 from .refusals import ADVICE
+from .rounding import halved
 
 _RANGE = 1e6  # of a parameter whose file says nothing about it
 
@@ -62,7 +63,7 @@ def write(
     parameters
         Options of `GraphBuilder.parameter` by name.
     half
-        Whether to round float32 weights to float16.
+        Whether matrices whose numbers float16 holds are stored so.
     """
     try:
         _write(builder, outputs, parameters, half)
@@ -116,8 +117,9 @@ def _storable(array: Array, half: bool) -> Array:
     """Return a weight as it is stored: float16 and float32 keep every bit, computed ones are rounded here."""
     if array.dtype == np.float16:
         return array
-    single = array.astype(np.float32)
-    return single.astype(np.float16) if half and single.ndim > 1 else single
+    single: Array = array.astype(np.float32)
+    short = halved(single) if half and single.ndim > 1 else None
+    return single if short is None else short
 
 
 def _free(label: str, taken: set[str]) -> str:
