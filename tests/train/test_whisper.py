@@ -13,7 +13,9 @@ for package in ("torch", "pyworld", "soundfile", "scipy"):
 import soundfile  # noqa: E402
 import torch  # noqa: E402
 
+from rtvoice.train import source  # noqa: E402
 from rtvoice.train.data import SETS, Crops, list_speech, render_teacher  # noqa: E402
+from rtvoice.train.export_whisper import provenance  # noqa: E402
 from rtvoice.train.grow import grow  # noqa: E402
 from rtvoice.train.loop import Run, load_student, train  # noqa: E402
 from rtvoice.train.losses import StftLoss, envelope_loss  # noqa: E402
@@ -156,9 +158,27 @@ def test_a_run_goes_on_where_it_was_ended(speech: Path, tmp_path: Path, monkeypa
     train(run)
     checkpoint = train(Run(speech=speech, noise=speech / "noise", out=tmp_path, steps=4))
     assert torch.load(checkpoint, weights_only=True)["step"] == 4
+    assert provenance(checkpoint).get("git_commit") == source.commit()
     fresh = load_student(checkpoint)
     with torch.no_grad():
         output = fresh(torch.from_numpy(voice_like(0.5)).float()[None, :, None])
     assert output.isfinite().all()
     lines = (tmp_path / "default" / "log.jsonl").read_text().splitlines()
     assert len(lines) == 3  # the start, and the end of each part
+
+
+def test_the_commits_are_those_the_run_was_trained_by(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtvoice.train.loop.CROP", 3200)
+    for commit, steps, told in (("aaa", 1, "aaa"), ("aaa", 2, "aaa"), ("bbb", 3, "aaa, bbb"), (None, 4, "aaa, bbb")):
+        monkeypatch.setattr(source, "commit", lambda commit=commit: commit)
+        checkpoint = train(Run(speech=speech, noise=speech / "noise", out=tmp_path, steps=steps))
+        assert provenance(checkpoint)["git_commit"] == told
+
+
+def test_a_run_without_a_commit_tells_none(speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtvoice.train.loop.CROP", 3200)
+    monkeypatch.setattr(source, "commit", lambda: None)
+    checkpoint = train(Run(speech=speech, noise=speech / "noise", out=tmp_path, steps=1))
+    assert "git_commit" not in provenance(checkpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,23 @@ DATA = (
 )
 
 
-def trainer_commit() -> str:
-    """Return the commit of this source tree, or "unknown" outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def provenance(checkpoint: Path) -> dict[str, Any]:
     """Return what a model file says about its training run."""
     state = torch.load(checkpoint, weights_only=True)
     length = "minutes" if state["run"]["steps"] == "None" else "steps"
     grown = " --start default/checkpoint.pt" if state["run"].get("start", "None") != "None" else ""
-    return {
+    commits = state.get("commits", [])
+    told = {
         "teacher": "WORLD resynthesis with noise excitation, first formant broadened, low shelf",
         "data": DATA,
         "consent": "no speaker is imitated: the skin keeps the user's own voice, whispered",
         "command": f"python -m rtvoice.train whisper --tier {state['tier']}"
         f" --{length} {state['run'][length]} --seed {state['run']['seed']}{grown}",
-        "git_commit": trainer_commit(),
+        "git_commit": ", ".join(commits),  # when the run began, and at each resumption by other source
         "steps": state["step"],
         "minutes": round(state["seconds"] / 60, 1),
     }
+    return {key: value for key, value in told.items() if key != "git_commit" or commits}
 
 
 def export(checkpoint: Path, path: Path, loudness: float | None = None) -> None:

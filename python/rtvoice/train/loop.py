@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rtvoice.train import source
 from rtvoice.train.data import Augment, Batch, Crops, render_teacher
 from rtvoice.train.grow import grow
 from rtvoice.train.losses import StftLoss, whisper_loss
@@ -102,13 +103,18 @@ def train(run: Run) -> Path:
         [p for p in model.parameters() if p.requires_grad], lr=tier.rate, betas=(0.9, 0.98), weight_decay=0.01
     )
     step, spent = 0, 0.0
+    commits: list[str] = []
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["seconds"]
+        commits = state.get("commits", [])
         torch.manual_seed(run.seed + step)
+    began_by = source.commit()
+    if began_by and commits[-1:] != [began_by] and (step == 0 or commits):  # a run begun without one stays without
+        commits = [*commits, began_by]
     # The data's seed holds the step, so that a resumed run sees new crops, and the same ones each time.
     rng = np.random.default_rng([run.seed, step])
     batches = Crops(run.out / "teacher", False, Augment(run.noise, rng), rng).batches(tier.batch, CROP)
@@ -142,6 +148,7 @@ def train(run: Run) -> Path:
                 "optimizer": optimizer.state_dict(),
                 "step": step,
                 "seconds": seconds,
+                "commits": commits,
             }
             save(checkpoint, state)
         if progress >= 1:
