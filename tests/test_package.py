@@ -36,6 +36,16 @@ def test_the_package_is_typed_and_carries_its_skins() -> None:
         assert f"rtvoice/models/whisper/{name}" in installed
 
 
+def test_the_package_carries_its_licence_and_those_of_what_it_is_built_from() -> None:
+    installed = {str(path) for path in files("rtvoice") or []}
+    assert {name for name in installed if name.endswith("licenses/LICENSE")}
+    notices = [path for path in files("rtvoice") or [] if path.name == "THIRD_PARTY_NOTICES.md"]
+    assert notices
+    text = notices[0].read_text()
+    for component in ("libsamplerate", "Highway", "JSON for Modern C++", "pybind11"):
+        assert f"\n## {component}\n" in text
+
+
 def test_the_engine_needs_numpy_alone() -> None:
     """Neither files nor the terminal: no import of soundfile or rich, and none of the heavy extras."""
     code = (
