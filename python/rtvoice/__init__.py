@@ -9,10 +9,11 @@ Names are loaded when first used, so that a part works without what only the oth
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # typing's own takes longer to import than all of this
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rtvoice.engine import Engine as Engine
     from rtvoice.engine import Stats as Stats
     from rtvoice.engine import isa as isa
@@ -58,6 +59,8 @@ def __getattr__(name: str) -> Any:
         from rtvoice import _core
 
         return _core.version()
+    from importlib import import_module
+
     if name == "export":
         return import_module("rtvoice.export")
     home = _HOMES.get(name)

@@ -124,6 +124,8 @@ def guarded(program: str, action: Callable[[Any], int | None], args: Any) -> int
             return fail(program, str(error), error.status)
         if isinstance(error, OSError) and error.filename is not None and error.strerror:
             return fail(program, f"{_shown(error.filename)}: {error.strerror.lower()}", 1)
+        if isinstance(error, OSError) and error.errno is not None and error.strerror:
+            return fail(program, error.strerror.lower(), 1)
         if isinstance(error, AudioError | ModelError | ValueError | OSError | ImportError):
             return fail(program, str(error), 1)
         return fail(program, f"{type(error).__name__}: {error}; run it again with --debug and report it", 1)
