@@ -261,13 +261,11 @@ def test_an_interrupt_while_the_program_is_loaded_is_one_line(program: str) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_render_leaves_no_file(model_path: Path, tmp_path: Path, number: signal.Signals) -> None:
-    record(tmp_path / "in.wav", seconds=60, subtype="PCM_16")
+    record(tmp_path / "in.wav", seconds=300, subtype="PCM_16")
     (tmp_path / "out.wav").write_bytes(b"old")
     words = ["render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, "--block", "1"]
     process = subprocess.Popen([sys.executable, "-m", "rtvoice", *map(str, words)], stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.wav.*")) and process.poll() is None and time.monotonic() < limit:
-        time.sleep(0.02)
+    time.sleep(1.5)  # sample by sample, five minutes take much longer
     process.send_signal(number)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130, err

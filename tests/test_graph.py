@@ -290,6 +290,7 @@ REPLACEMENTS = [None, True, 0, 1, -1, 2, 65537, 2**31, 2**64, 10**400, 0.5, 1e39
 def test_python_and_the_core_refuse_the_same(seed):
     core = pytest.importorskip("rtvoice._core", reason="the core is compared with: install the package")
     tensors, document = document_of((FUZZ / "seeds" / seed).read_bytes())
+    document.pop("latency", None)  # only the core infers it, and refuses what a change makes wrong
     places = [path for path in _places(document) if path and path[0] != "provenance"]
     rng = np.random.default_rng(5)
     accepted = 0
