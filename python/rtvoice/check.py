@@ -265,7 +265,7 @@ def _reimported(against: str | os.PathLike[str], provenance: Mapping[str, Any]) 
     from rtvoice.export.onnx.importer import import_onnx
 
     path = Path(against)
-    if path.suffix != ".onnx":
+    if path.suffix.lower() != ".onnx":
         raise ModelError(f"{path}: the source must be an .onnx file; leave --against out for the float64 reference")
     audio_input = provenance.get("audio_input")
     return import_onnx(

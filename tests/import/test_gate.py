@@ -286,5 +286,12 @@ def test_without_onnx_one_line_says_so(strided, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(rtvoice.ModelError, match="pip install onnx"):
+    with pytest.raises(rtvoice.ModelError, match=r"pip install 'rtvoice\[onnx\]'"):
         import_model(strided, sample_rate=16_000)
+
+
+@pytest.mark.parametrize("name", ["NET.ONNX", "net.Onnx"])
+def test_suffix_in_capitals(name, strided, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(strided)
+    assert check(import_model(path, sample_rate=16_000), path, locate=False).passed

@@ -97,12 +97,13 @@ def _check_format(src: str | os.PathLike[str] | bytes) -> None:
     if isinstance(src, (bytes, bytearray, memoryview)):
         return
     path = Path(src)
-    if path.suffix == ".onnx":
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
         if not path.is_file():
             raise ModelError(f"{path}: no such file; give the path of an .onnx file")
         return
-    if path.suffix in (".nam", ".json"):
-        raise ModelError(f"{path}: importing {path.suffix} files is not in this release; export the network to .onnx")
+    if suffix in (".nam", ".json"):
+        raise ModelError(f"{path}: importing {suffix} files is not in this release; export the network to .onnx")
     raise ModelError(f"{path}: is of no known format; rtvoice imports .onnx")
 
 

@@ -47,7 +47,7 @@ class Oracle:
         try:
             import onnxruntime
         except ImportError:
-            raise ModelError("the comparison with the source needs onnxruntime; pip install onnxruntime") from None
+            raise ModelError("the comparison with the source needs onnxruntime; pip install 'rtvoice[onnx]'") from None
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1

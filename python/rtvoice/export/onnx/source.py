@@ -107,7 +107,9 @@ def require_onnx() -> Any:
         import onnx.numpy_helper
         import onnx.reference
     except ImportError:
-        raise ModelError("importing ONNX needs the package 'onnx', which is not installed; pip install onnx") from None
+        raise ModelError(
+            "importing ONNX needs the package 'onnx', which is not installed; pip install 'rtvoice[onnx]'"
+        ) from None
     return onnx
 
 
@@ -133,6 +135,7 @@ def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
         raise ModelError(f"{name}: the graph has no nodes")
     if any(item.data_location == onnx.TensorProto.EXTERNAL for item in graph.initializer):
         raise ModelError(f"{name}: keeps its weights in another file; give the path of the .onnx file beside it")
+    _check_names(graph, name)
     constants = {item.name: to_array(item) for item in graph.initializer}
     ports = [_port(onnx, item) for item in graph.input if item.name not in constants]
     producer = " ".join(part for part in (model.producer_name, model.producer_version) if part)
@@ -145,6 +148,23 @@ def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
         "exporter": "dynamo" if any(node.name.startswith("node_") for node in graph.node) else "other",
     }
     return Source(model, opset, constants, ports, [item.name for item in graph.output], provenance)
+
+
+def _check_names(graph: Any, name: str) -> None:
+    """Refuse a file in which a name is written twice: which of the two is meant, no reader can tell."""
+    graphs = [graph]
+    while graphs:
+        graph = graphs.pop()
+        given = {item.name for item in (*graph.input, *graph.initializer)}
+        for node in graph.node:
+            for output in node.output:
+                if output and output in given:
+                    raise ModelError(
+                        f"{name}: {node.op_type} '{node.name}' writes '{output}', which something else makes already; "
+                        "the file is damaged, export it again"
+                    )
+                given.add(output)
+            graphs.extend(attribute.g for attribute in node.attribute if attribute.HasField("g"))
 
 
 def to_array(tensor: Any) -> Array:
