@@ -113,6 +113,78 @@ def test_all_nodes_are_named_at_once(net, refused):
     assert "'first'" in message and "'second'" in message and "2 nodes" in message
 
 
+def heads(net, x, frames):
+    """Split (1, T, 8) into two heads as torch's exporter does, which freezes the length."""
+    return net("Transpose", net("Reshape", x, net.ints(frames, 2, 4)), perm=[1, 0, 2])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, "T"), (1, 1, 400)], ids=["free", "fixed"])
+def test_attention_is_named_and_not_its_reshaping(shape, make_net, refused):
+    net = make_net(shape=shape)
+    x = net("Transpose", net.wide(8), perm=[2, 0, 1])
+    query, key, value = (heads(net, net("MatMul", x, net.random(8, 8)), 400) for _ in range(3))
+    product = net("MatMul", net("Mul", query, np.float32(0.5)), net("Transpose", key, perm=[0, 2, 1]), name="scores")
+    mixed = net("MatMul", net("Softmax", product, axis=-1), value, name="mixed")
+    y = net("Reshape", net("Transpose", mixed, perm=[1, 0, 2]), net.ints(400, 1, 8))
+    message = refused(net.model(net.narrow(net("Transpose", y, perm=[1, 2, 0]), 8)))
+    assert "'scores': multiplies two signals (attention" in message and "GRU or LSTM" in message
+    assert "frozen" not in message and "nodes cannot" not in message and "'mixed'" not in message
+
+
+def test_a_frozen_length_elsewhere_is_still_named(net, refused):
+    y = net("Reshape", net.wide(), net.ints(1, 6, 4000), name="frozen here")
+    y = net("InstanceNormalization", net("Tanh", net.conv(y, 6, 6, 3)), net.random(6), net.random(6), name="norm")
+    message = refused(net.model(net.narrow(y)))
+    assert "'norm'" in message and "'frozen here'" in message
+    assert message.index("'norm'") < message.index("'frozen here'")
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_group_norm_as_torch_writes_it(groups, net, refused):
+    x = net("Reshape", net.wide(), net.ints(0, groups, -1))
+    x = net("InstanceNormalization", x, np.ones(groups, np.float32), np.zeros(groups, np.float32), name="norm")
+    y = net("Mul", net("Reshape", x, net("Shape", net.x)), net.random(6, 1))
+    message = refused(net.model(net.narrow(y)))
+    assert message.startswith("model.onnx: InstanceNormalization 'norm': normalises over all time")
+    assert "GroupNorm" in message and "Reshape" not in message
+
+
+@pytest.mark.parametrize("pad", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("op", ["Conv", "AveragePool"])
+def test_padding_that_moves_with_the_length(pad, op, make_net, refused, imported):
+    def model(shape, taps):
+        net = make_net(shape=shape)
+        if op == "Conv":
+            low = net("Conv", net.x, net.random(4, 1, taps), strides=[2], auto_pad=pad, name="low")
+        else:
+            low = net.wide(4)
+            low = net(
+                "AveragePool", low, kernel_shape=[taps], strides=[2], auto_pad=pad, count_include_pad=1, name="low"
+            )
+        return net.model(net("ConvTranspose", low, net.random(4, 1, 2), strides=[2]))
+
+    message = refused(model((1, 1, "T"), 3 if pad == "SAME_UPPER" else 4))
+    assert f"auto_pad={pad} with stride 2" in message and "'low'" in message and "explicit pads" in message
+    imported(model((1, 1, 4800), 3))
+    imported(model((1, 1, "T"), 4 if pad == "SAME_UPPER" else 3))
+
+
+def test_a_reach_beyond_what_is_followed(make_net, refused, imported):
+    net = make_net()
+    message = refused(net.model(net.conv(net.x, 1, 1, 3, dilations=[40_000])))
+    assert "80001 samples" in message and "76800" in message and "pad with zeros" in message
+    net = make_net()
+    imported(net.model(net.conv(net.x, 1, 1, 3, dilations=[40_000], pads=[80_000, 0])))
+
+
+@pytest.mark.parametrize("what", ["node", "input", "weight"])
+def test_a_name_that_is_written_twice(what, net, refused):
+    y = net("Tanh", net.conv(net.x, 1, 1, 3, pads=[2, 0]))
+    net("Sigmoid", net.x)
+    net.nodes[-1].output[0] = {"node": y, "input": net.x, "weight": net.nodes[0].input[1]}[what]
+    assert "already" in refused(net.model(y))
+
+
 @pytest.mark.parametrize(
     ("shape", "said"),
     [((1, 2, "T"), "one audio channel"), ((1, 80, 100), "one audio channel"), ((1, 1, 1), "no time axis"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import ceil, prod
 
 import numpy as np
 
 from .ir import Array
 from .pointwise import affine
-from .refusals import ADVICE
+from .refusals import ADVICE, ATTENTION
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import Call, RefusalError, lowers
 
@@ -46,8 +47,13 @@ class Window:
         if self.auto == "VALID":
             return 0, 0
         both = {self._same(length) for length in lengths}
-        if len(both) > 1:
-            call.refuse("pads by the length of the recording (auto_pad)", "export with explicit pads")
+        # The lengths followed are multiples of every stride; a recording's is not, and then the padding moves.
+        ends = range(self.stride if len(lengths) > 1 else 1)
+        if len(both) > 1 or len({self._same(length - end)[0] for length in lengths for end in ends}) > 1:
+            call.refuse(
+                f"pads by the length of the recording (auto_pad={self.auto} with stride {self.stride})",
+                "export with explicit pads",
+            )
         return both.pop()
 
     def _same(self, length: int) -> tuple[int, int]:
@@ -79,7 +85,7 @@ def _conv(call: Call) -> Value:
         node = call.emit.linear(in_order(stream, call.emit), weights["weight"][:, :, 0], bias)  # type: ignore[index]
         return fresh(node, shape, stream.time, stream.lengths)
     lengths = tuple((n + sum(pads) - window.reach) // window.stride + 1 for n in stream.lengths)
-    _check_lengths(call, lengths)
+    _check_lengths(call, lengths, window.reach, stream.node.rate)
     node = call.emit.node(
         "conv1d",
         in_order(stream, call.emit),
@@ -94,7 +100,14 @@ def _conv(call: Call) -> Value:
     return fresh(node, shape, stream.time, lengths)
 
 
-def _check_lengths(call: Call, lengths: tuple[int, ...]) -> None:
+def _check_lengths(call: Call, lengths: tuple[int, ...], reach: int, rate: Fraction) -> None:
+    if min(lengths) < 1 and call.probes > 1:
+        most = min(call.walk.lengths)
+        call.refuse(
+            f"reads {reach} frames at once ({ceil(reach / rate)} samples of the input); without padding, all layers "
+            f"together may read {most} samples",
+            "use a smaller kernel or dilation, or pad with zeros at the start",
+        )
     if min(lengths) < 1:
         call.refuse(
             "reads more frames than the recording it was exported for has", "export with a longer or dynamic time axis"
@@ -160,7 +173,7 @@ def _average_pool(call: Call) -> Value:
     if pads[0] and not call.attr("count_include_pad", 0):
         call.refuse("divides by fewer frames at the start of the recording", "set count_include_pad=True")
     frames = tuple((n + sum(pads) - window.taps) // window.stride + 1 for n in stream.lengths)
-    _check_lengths(call, frames)
+    _check_lengths(call, frames, window.taps, stream.node.rate)
     node = call.emit.node(
         "avg_pool",
         in_order(stream, call.emit),
@@ -195,10 +208,7 @@ def _matmul(call: Call) -> Value:
 def matmul(call: Call, a: Value | None, b: Value | None) -> Stream:
     """Multiply a stream with a constant matrix, on either side."""
     if isinstance(a, Stream) and isinstance(b, Stream):
-        raise RefusalError(
-            "multiplies two signals (attention, or a filter made by the network)",
-            "use convolutions, GRU or LSTM layers",
-        )
+        raise RefusalError(*ATTENTION)
     if isinstance(a, Stream) and isinstance(b, Known):
         return _frame_wise(call, a, _matrix(b), 1)
     if isinstance(a, Known) and isinstance(b, Stream):

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 _ALL_TIME = "normalises over all time, which a stream does not have"
 _NORM_ADVICE = "train with LayerNorm or RMSNorm over channels, or BatchNorm (folded when exported in eval mode)"
+ATTENTION = (
+    "multiplies two signals (attention, or a filter made by the network)",
+    "use convolutions, GRU or LSTM layers",
+)
+_NORMS = ("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization", "Attention", "MultiHeadAttention")
 
 ADVICE: dict[str, tuple[str, str]] = {
     "InstanceNormalization": (_ALL_TIME, _NORM_ADVICE + "; torch's GroupNorm is exported as this too"),
@@ -53,6 +58,11 @@ def unsupported(op: str, domain: str = "") -> tuple[str, str]:
     if domain and domain != "ai.onnx":
         return f"belongs to '{domain}'", "export with standard ONNX operators only"
     return "is not supported", "see docs/import.md for the operators that are, and rewrite this one with them"
+
+
+def is_cause(op: str, domain: str = "") -> bool:
+    """Tell whether an operator is what a user wrote, where exporters put reshaping around it."""
+    return op in _NORMS and (op == "MultiHeadAttention" or domain in ("", "ai.onnx", "com.microsoft"))
 
 
 def cannot_stream(op: str, domain: str = "") -> bool:

@@ -101,7 +101,21 @@ class Stream:
 
 @dataclass(frozen=True)
 class Refused:
-    """The result of a node that cannot be imported; what reads it is not reported again."""
+    """The result of a node that cannot be imported; what reads it is not reported again.
+
+    Parameters
+    ----------
+    signal
+        Whether it was computed from a signal.
+    parts
+        Which refusals it comes from by way of reshaping and pointwise operators only.
+    attention
+        Whether it comes from a product of two signals in the same way: the next such product is a part of that one.
+    """
+
+    signal: bool = False
+    parts: frozenset[str] = frozenset()
+    attention: bool = False
 
 
 Value = Known | Stream | Refused

@@ -10,7 +10,7 @@ import numpy as np
 
 from .fold import fold
 from .ir import Array, Emitter, Node
-from .refusals import cannot_stream, unsupported
+from .refusals import ATTENTION, cannot_stream, is_cause, unsupported
 from .source import BROKEN, Source, first_line, require_onnx, to_array
 from .values import Known, Refused, Stream, Value, in_order, known
 
@@ -128,6 +128,7 @@ class Walk:
         self.emit = Emitter()
         self.values: dict[str, Value] = {name: Known((array,), name) for name, array in source.constants.items()}
         self.errors: list[str] = []
+        self._causes = 0
         self.folded = 0
         self.lowered = 0
 
@@ -145,15 +146,28 @@ class Walk:
             try:
                 results = self._node(node)
             except RefusalError as error:
-                self.errors.append(f"{self.emit.origin}: {error}")
-                results = [Refused()] * len(node.output)
+                results = self._refused(node, str(error))
             except BROKEN as error:
                 told = f"is not as the ONNX standard has it ({first_line(error)}); export it again"
-                self.errors.append(f"{self.emit.origin}: {told}")
-                results = [Refused()] * len(node.output)
+                results = self._refused(node, told)
             for name, value in zip(node.output, results, strict=False):
                 if name:
                     self.values[name] = value
+
+    def _refused(self, node: Any, told: str) -> Sequence[Value]:
+        """Note a refusal. What cannot stream at all comes first, and stands for the reshaping that is a part of it."""
+        inputs = [self.values.get(name) for name in node.input]
+        text = f"{self.emit.origin}: {told}"
+        result = _after(node, inputs)
+        if is_cause(node.op_type, node.domain) or ATTENTION[0] in told:
+            # An exporter writes a group norm or attention as reshaping around the operator that matters.
+            self.errors = [error for error in self.errors if error not in result.parts]
+            self.errors.insert(self._causes, text)
+            self._causes += 1
+            return [Refused(result.signal, attention=ATTENTION[0] in told)] * len(node.output)
+        self.errors.append(text)
+        parts = result.parts | {text} if node.op_type in _RESHAPING else frozenset()
+        return [Refused(result.signal, parts)] * len(node.output)
 
     def _node(self, node: Any) -> Sequence[Value]:
         inputs: list[Value | None] = []
@@ -165,7 +179,12 @@ class Walk:
             # What cannot stream whatever it reads is named all the same: one message tells all there is to change.
             if cannot_stream(node.op_type, node.domain) and node.op_type not in HANDLERS:
                 raise RefusalError(*unsupported(node.op_type, node.domain))
-            return [Refused()] * len(node.output)
+            if node.op_type == "MatMul" and all(_is_signal(value) for value in inputs):
+                if not _in_attention(inputs):
+                    raise RefusalError(*ATTENTION)
+                parts = _after(node, inputs).parts
+                self.errors = [error for error in self.errors if error not in parts]
+            return [_after(node, inputs)] * len(node.output)
         if node.op_type == "If" and isinstance(inputs[0], Known):
             return self._branch(node, inputs[0])
         if node.domain in ("", "ai.onnx") and not any(isinstance(value, Stream) for value in inputs):
@@ -224,6 +243,44 @@ def shape_of(call: Call) -> Known:
     """Return the shape of a stream, per probe."""
     stream = call.stream()
     return known([np.asarray(stream.shape(probe), np.int64) for probe in range(call.probes)])
+
+
+_RESHAPING = frozenset(
+    {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Split", "Slice", "Concat"}
+)
+_CARRYING = _RESHAPING | {
+    "Mul",
+    "Div",
+    "Add",
+    "Sub",
+    "Cast",
+    "Identity",
+    "Sqrt",
+    "Softmax",
+    "Where",
+    "Dropout",
+    "Gather",
+}
+
+
+def _is_signal(value: Value | None) -> bool:
+    return isinstance(value, Stream) or (isinstance(value, Refused) and value.signal)
+
+
+def _in_attention(inputs: Sequence[Value | None]) -> bool:
+    return any(isinstance(value, Refused) and value.attention for value in inputs)
+
+
+def _parts(value: Value | None) -> frozenset[str]:
+    return value.parts if isinstance(value, Refused) else frozenset()
+
+
+def _after(node: Any, inputs: Sequence[Value | None]) -> Refused:
+    """Return what becomes of a node, some of whose inputs were refused."""
+    cause = node.op_type in _CARRYING or node.op_type == "MatMul" or is_cause(node.op_type, node.domain)
+    parts: frozenset[str] = frozenset().union(*(_parts(value) for value in inputs)) if cause else frozenset()
+    signal = node.op_type not in ("Shape", "Size") and any(_is_signal(value) for value in inputs)
+    return Refused(signal, parts, node.op_type in _CARRYING and _in_attention(inputs))
 
 
 def _is_list(value: Any) -> bool:
