@@ -496,7 +496,7 @@ def test_models_that_cannot_be_named(model: str, tmp_path: Path) -> None:
 
 def test_outputs_that_cannot_be_written_are_told_in_words(model_path: Path, tmp_path: Path) -> None:
     record(tmp_path / "in.wav", channels=9)
-    for out, word in (("/proc/x.wav", "no such"), (tmp_path / ("x" * 300 + ".wav"), "too long")):
+    for out, word in (("/proc/x.wav", "no file can be made"), (tmp_path / ("x" * 300 + ".wav"), "too long")):
         done = run("render", tmp_path / "in.wav", out, "--model", model_path)
         failed(done, 1, word)
         assert "Errno" not in done.err and "disk full" not in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -144,6 +145,11 @@ def test_a_folder_of_files_counts_as_default_tiers(tmp_path: Path, monkeypatch: 
     build_model(tmp_path / "mine.rtv", name="mine")
     monkeypatch.setenv("RTVOICE_MODELS", f"{tmp_path / 'nowhere'}:{tmp_path}")
     assert rtvoice.Model.load("mine").path == tmp_path / "mine.rtv"
+
+
+def test_folders_that_cannot_be_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTVOICE_MODELS", os.pathsep.join(["x" * 5000, "/no/such/folder"]))
+    assert all(skin.shipped for skin in rtvoice.models())
 
 
 def test_the_first_folder_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,8 @@ class WholeFile:
         try:
             with open(self.partial, "wb"):
                 pass
+        except FileNotFoundError:  # the folder is there: a file system that takes no files
+            raise FileNotFoundError(f"{self.path} cannot be written: no file can be made in that folder") from None
         except OSError as error:
             raise _named(error, self.path) from None
 

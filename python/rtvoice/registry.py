@@ -57,7 +57,7 @@ def _search_path() -> Iterator[tuple[Path, bool]]:
 
 def _files(folder: Path) -> Iterator[tuple[str, str, Path]]:
     """Yield ``<name>/<tier>.rtv`` and, as the default tier, ``<name>.rtv``."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also for names that no folder can have
         return
     for path in sorted(folder.glob("*.rtv")):
         yield path.stem, AUTO_TIER, path

@@ -74,8 +74,11 @@ def batch_loss(model: WhisperStudent, batch: Batch, stft: StftLoss) -> torch.Ten
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint so that a kill at any moment leaves the old one or the new one."""
     partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    try:
+        torch.save(state, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_student(checkpoint: Path) -> WhisperStudent:
