@@ -42,13 +42,13 @@ def run(args: argparse.Namespace) -> None:
 
     if not args.output.endswith(".rtv"):
         raise console.CommandError(f"-o {args.output}: the file must end in .rtv; see 'rtvoice import --help'", 2)
-    if args.source.endswith(".onnx") and not os.path.isfile(args.source):
+    if args.source.lower().endswith(".onnx") and not os.path.isfile(args.source):
         raise console.CommandError(f"{args.source}: no such file; give the path of an .onnx file")
     folder = os.path.dirname(os.path.realpath(args.output))
     if not os.path.isdir(folder):
         raise console.CommandError(f"-o {args.output}: the folder {folder} does not exist; make it first")
     rate = args.rate
-    if rate is None and args.source.endswith(".onnx"):
+    if rate is None and args.source.lower().endswith(".onnx"):
         rate = _RATE_UNTOLD
         console.warn(
             f"{args.source} does not tell its sample rate; {rate} Hz is taken, give --rate HZ if that is wrong"

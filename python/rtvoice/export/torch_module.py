@@ -162,7 +162,7 @@ def _export_by_onnx(
         raise ModelError(
             f"{type(module).__name__} returns {type(output).__name__}; wrap it so that it returns one tensor"
         )
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()  # the older exporter takes an open file, the signature knows only paths
     was_training = module.training
     try:
         with warnings.catch_warnings():
