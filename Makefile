@@ -9,7 +9,7 @@ export JOBS
 help:
 	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
 	@echo "make test     the whole test suite, C++ and Python"
-	@echo "make bench    the time of each frame on this machine"
+	@echo "make bench    networks and kernels against this core's peak, and each frame of the shipped models"
 	@echo "make wheel    dist/*.whl, which runs without development packages"
 	@echo "make format   lay out the sources"
 	@echo "make lint     ruff, mypy, clang-format, import rules"
@@ -25,7 +25,7 @@ test:
 
 bench:
 	@scripts/setup.sh bench
-	@.venv/bin/rtvoice-bench --cold --tiers
+	@scripts/bench.sh
 
 wheel:
 	@scripts/setup.sh wheel
