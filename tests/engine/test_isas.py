@@ -1,0 +1,29 @@
+"""Every op on every instruction set that this processor has, against float64."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CHOSEN = "import rtvoice; print(rtvoice.isa())"
+
+
+@pytest.mark.parametrize("isa", ["SCALAR", "SSE4", "AVX2", "NEON"])
+def test_ops_on(isa: str) -> None:
+    environment = {**os.environ, "RTVOICE_ISA": isa}
+    chosen = subprocess.run([sys.executable, "-c", CHOSEN], env=environment, capture_output=True, text=True, check=True)
+    if chosen.stdout.strip() != isa:
+        pytest.skip(f"this processor has no {isa}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / "test_ops.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
