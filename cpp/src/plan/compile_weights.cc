@@ -54,7 +54,7 @@ void Compiler::emit_convolution(int node) {
   const size_t ld_in = row_floats(static_cast<int64_t>(cin)), cols = row_floats(static_cast<int64_t>(cout));
   const size_t depth = kernel * ld_in;
   std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
-  const size_t out_per_group = cout / groups;
+  const size_t out_per_group = std::max<size_t>(cout / groups, 1);  // the reader lets groups divide both
   for (size_t o = 0; o < cout; ++o) {
     const size_t first = o / out_per_group * per_group;
     for (size_t c = 0; c < per_group; ++c) {

@@ -84,7 +84,8 @@ class Inference {
         value->frames = x.frames * at.stride;
         value->delay = x.delay * at.stride + at.pad_left;
         value->step = x.step / static_cast<double>(at.stride);
-        value->receptive_field += static_cast<double>((kernel - 1) * at.dilation / at.stride) * x.step;
+        const int64_t past = (kernel - 1) * at.dilation / at.stride;  // whole input frames
+        value->receptive_field += static_cast<double>(past) * x.step;
         out->macs = x.frames * kernel * cin * (cout / at.groups);
         return true;
       }
