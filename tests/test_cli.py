@@ -264,7 +264,11 @@ def test_an_interrupted_render_leaves_no_file(model_path: Path, tmp_path: Path, 
     record(tmp_path / "in.wav", seconds=300, subtype="PCM_16")
     (tmp_path / "out.wav").write_bytes(b"old")
     words = ["render", tmp_path / "in.wav", tmp_path / "out.wav", "--model", model_path, "--block", "1"]
-    process = subprocess.Popen([sys.executable, "-m", "rtvoice", *map(str, words)], stderr=subprocess.PIPE, text=True)
+    # A background shell ignores interrupts, nohup hang-ups, and programs inherit that.
+    command = [sys.executable, "-m", "rtvoice", *map(str, words)]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: (signal.signal(number, signal.SIG_DFL), None)[1]
+    )
     time.sleep(1.5)  # sample by sample, five minutes take much longer
     process.send_signal(number)
     err = process.communicate(timeout=60)[1]

@@ -46,7 +46,7 @@ void Compiler::emit_convolution(int node) {
   const Attributes& at = n.attrs;
   const size_t cout = static_cast<size_t>(n.w0.shape[0]), per_group = static_cast<size_t>(n.w0.shape[1]),
                kernel = static_cast<size_t>(n.w0.shape[2]);
-  const size_t groups = static_cast<size_t>(at.groups), cin = per_group * groups;
+  const size_t groups = std::max<size_t>(static_cast<size_t>(at.groups), 1), cin = per_group * groups;
   if (groups == cin && cout == cin && groups > 1) {
     emit_depthwise(node, n.w0, n.b0, static_cast<int64_t>(kernel));
     return;
@@ -54,7 +54,7 @@ void Compiler::emit_convolution(int node) {
   const size_t ld_in = row_floats(static_cast<int64_t>(cin)), cols = row_floats(static_cast<int64_t>(cout));
   const size_t depth = kernel * ld_in;
   std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
-  const size_t out_per_group = std::max<size_t>(cout / groups, 1);  // the reader lets groups divide both
+  const size_t out_per_group = std::max<size_t>(cout / groups, 1);  // the reader has checked: groups divide both
   for (size_t o = 0; o < cout; ++o) {
     const size_t first = o / out_per_group * per_group;
     for (size_t c = 0; c < per_group; ++c) {
