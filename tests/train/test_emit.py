@@ -14,7 +14,7 @@ import torch  # noqa: E402
 
 from rtvoice import nn  # noqa: E402
 from rtvoice.graph import Graph, GraphBuilder  # noqa: E402
-from rtvoice.train.whisper import TIERS, WhisperStudent  # noqa: E402
+from rtvoice.train.whisper.student import TIERS, WhisperStudent  # noqa: E402
 
 torch.set_num_threads(1)
 SKINS = Path(__file__).parents[2] / "models" / "whisper"

@@ -13,14 +13,14 @@ for package in ("torch", "pyworld", "soundfile", "scipy"):
 import soundfile  # noqa: E402
 import torch  # noqa: E402
 
-from rtvoice.train import source  # noqa: E402
-from rtvoice.train.data import SETS, Crops, list_speech, render_teacher  # noqa: E402
-from rtvoice.train.export_whisper import provenance  # noqa: E402
-from rtvoice.train.grow import grow  # noqa: E402
-from rtvoice.train.loop import Run, load_student, train  # noqa: E402
-from rtvoice.train.losses import StftLoss, envelope_loss  # noqa: E402
-from rtvoice.train.teacher import BANDS, PERIOD, RATE, whisper  # noqa: E402
-from rtvoice.train.whisper import TIERS, WhisperStudent  # noqa: E402
+from rtvoice.train.whisper import source  # noqa: E402
+from rtvoice.train.whisper.data import SETS, Crops, list_speech, render_teacher  # noqa: E402
+from rtvoice.train.whisper.export import provenance  # noqa: E402
+from rtvoice.train.whisper.grow import grow  # noqa: E402
+from rtvoice.train.whisper.loop import Run, load_student, train  # noqa: E402
+from rtvoice.train.whisper.losses import StftLoss, envelope_loss  # noqa: E402
+from rtvoice.train.whisper.student import TIERS, WhisperStudent  # noqa: E402
+from rtvoice.train.whisper.teacher import BANDS, PERIOD, RATE, whisper  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -153,7 +153,7 @@ def test_no_speaker_is_on_both_sides(speech: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_where_it_was_ended(speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtvoice.train.loop.CROP", 3200)
+    monkeypatch.setattr("rtvoice.train.whisper.loop.CROP", 3200)
     run = Run(speech=speech, noise=speech / "noise", out=tmp_path, steps=2)
     train(run)
     checkpoint = train(Run(speech=speech, noise=speech / "noise", out=tmp_path, steps=4))
@@ -170,7 +170,7 @@ def test_a_run_goes_on_where_it_was_ended(speech: Path, tmp_path: Path, monkeypa
 def test_the_commits_are_those_the_run_was_trained_by(
     speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtvoice.train.loop.CROP", 3200)
+    monkeypatch.setattr("rtvoice.train.whisper.loop.CROP", 3200)
     for commit, steps, told in (("aaa", 1, "aaa"), ("aaa", 2, "aaa"), ("bbb", 3, "aaa, bbb"), (None, 4, "aaa, bbb")):
         monkeypatch.setattr(source, "commit", lambda commit=commit: commit)
         checkpoint = train(Run(speech=speech, noise=speech / "noise", out=tmp_path, steps=steps))
@@ -178,7 +178,7 @@ def test_the_commits_are_those_the_run_was_trained_by(
 
 
 def test_a_run_without_a_commit_tells_none(speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtvoice.train.loop.CROP", 3200)
+    monkeypatch.setattr("rtvoice.train.whisper.loop.CROP", 3200)
     monkeypatch.setattr(source, "commit", lambda: None)
     checkpoint = train(Run(speech=speech, noise=speech / "noise", out=tmp_path, steps=1))
     assert "git_commit" not in provenance(checkpoint)

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None, program: str = "python -m rtvoice.t
     evaluate.add_argument("--json", type=Path, required=True, help="file for the figures")
     options = parser.parse_args(arguments)
     if options.command == "whisper":
-        from rtvoice.train.loop import Run, train
+        from rtvoice.train.whisper.loop import Run, train
 
         train(
             Run(
@@ -59,11 +59,11 @@ def main(arguments: list[str] | None = None, program: str = "python -m rtvoice.t
             )
         )
     elif options.command == "export-whisper":
-        from rtvoice.train import export_whisper
+        from rtvoice.train.whisper import export as export_whisper
 
         export_whisper.export(options.out / options.tier / "checkpoint.pt", options.to, options.loudness)
     else:
-        from rtvoice.train import evaluate_whisper as whisper_figures
+        from rtvoice.train.whisper import evaluate as whisper_figures
 
         if options.models:
             voices = {path.stem: whisper_figures.streamed(path) for path in sorted(options.models.glob("*.rtv"))}

@@ -15,7 +15,7 @@ import soundfile
 import torch
 from scipy.signal import resample_poly
 
-from rtvoice.train.teacher import BANDS, PERIOD, RATE, whisper
+from rtvoice.train.whisper.teacher import BANDS, PERIOD, RATE, whisper
 
 HOP = 160
 # One in eleven speakers is never trained on: by their order, so that the split needs no list and never moves.

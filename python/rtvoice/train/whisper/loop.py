@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtvoice.train import source
-from rtvoice.train.data import Augment, Batch, Crops, render_teacher
-from rtvoice.train.grow import grow
-from rtvoice.train.losses import StftLoss, whisper_loss
-from rtvoice.train.whisper import TIERS, WhisperStudent
+from rtvoice.train.whisper import source
+from rtvoice.train.whisper.data import Augment, Batch, Crops, render_teacher
+from rtvoice.train.whisper.grow import grow
+from rtvoice.train.whisper.losses import StftLoss, whisper_loss
+from rtvoice.train.whisper.student import TIERS, WhisperStudent
 
 CROP = 32000  # samples of a training example, 2 s: five times the body's memory
 WARM_UP = 200  # steps

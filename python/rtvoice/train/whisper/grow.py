@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rtvoice.train.whisper import WhisperStudent
+from rtvoice.train.whisper.student import WhisperStudent
 
 
 def _read(weight: Tensor, generator: torch.Generator) -> Tensor:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from rtvoice.nn.spectral import mel_triangles
-from rtvoice.train.data import Batch
-from rtvoice.train.teacher import RATE
+from rtvoice.train.whisper.data import Batch
+from rtvoice.train.whisper.teacher import RATE
 
 RELATIVE_FLOOR = 1e-4  # -80 dB under the speech's level nobody hears a difference
 

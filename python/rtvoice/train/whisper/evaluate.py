@@ -21,9 +21,9 @@ import torch
 from faster_whisper import WhisperModel
 
 from rtvoice.nn.spectral import mel_triangles
-from rtvoice.train.data import HOP, Utterance, list_speech, read_audio, speech_level
-from rtvoice.train.loop import load_student
-from rtvoice.train.teacher import RATE, whisper
+from rtvoice.train.whisper.data import HOP, Utterance, list_speech, read_audio, speech_level
+from rtvoice.train.whisper.loop import load_student
+from rtvoice.train.whisper.teacher import RATE, whisper
 
 Array = npt.NDArray[np.float64]
 Voice = Callable[[Array], Array]

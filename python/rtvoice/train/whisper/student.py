@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rtvoice.nn import Conv1d, Exp, LayerNorm, Linear, MelAnalysis, Module, NoiseSynthesis, Sequential, SiLU
 from rtvoice.nn.layers import Builder, Handle
-from rtvoice.train.data import HOP
-from rtvoice.train.teacher import BANDS, FLOOR, PERIOD, RATE
+from rtvoice.train.whisper.data import HOP
+from rtvoice.train.whisper.teacher import BANDS, FLOOR, PERIOD, RATE
 
 FADE = 80
 

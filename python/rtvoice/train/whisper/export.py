@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from rtvoice.graph import GraphBuilder
-from rtvoice.train.data import HOP
-from rtvoice.train.loop import load_student
-from rtvoice.train.teacher import RATE
+from rtvoice.train.whisper.data import HOP
+from rtvoice.train.whisper.loop import load_student
+from rtvoice.train.whisper.teacher import RATE
 
 DATA = (
     "LibriSpeech train-clean-100 (CC BY 4.0, V. Panayotov, G. Chen, D. Povey, S. Khudanpur), one utterance of each of"
@@ -44,7 +44,7 @@ def export(checkpoint: Path, path: Path, loudness: float | None = None) -> None:
     Parameters
     ----------
     checkpoint : Path
-        Made by `rtvoice.train.loop.train`.
+        Made by `rtvoice.train.whisper.loop.train`.
     path : Path
         The `.rtv` file.
     loudness : float or None
