@@ -13,7 +13,7 @@ for package in ("torch", "pyworld", "soundfile", "scipy"):
 import soundfile  # noqa: E402
 import torch  # noqa: E402
 
-from rtvoice.train.whisper import source  # noqa: E402
+from rtvoice.train import source  # noqa: E402
 from rtvoice.train.whisper.data import SETS, Crops, list_speech, render_teacher  # noqa: E402
 from rtvoice.train.whisper.export import provenance  # noqa: E402
 from rtvoice.train.whisper.grow import grow  # noqa: E402

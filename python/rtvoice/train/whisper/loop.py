@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtvoice.train.whisper import source
+from rtvoice.train import source
 from rtvoice.train.whisper.data import Augment, Batch, Crops, render_teacher
 from rtvoice.train.whisper.grow import grow
 from rtvoice.train.whisper.losses import StftLoss, whisper_loss
