@@ -121,6 +121,21 @@ def fused(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
     return b.node("tanh", b.node("add", z, y))
 
 
+def channelwise(b: GraphBuilder, op: str, x: Tensor, rng: Rng) -> Tensor:
+    slopes = weights(rng, x.channels, scale=0.8)
+    if op == "affine":
+        return b.node(op, x, scale=slopes, shift=weights(rng, x.channels, scale=0.3))
+    if op == "prelu":
+        return b.node(op, x, weight=slopes)
+    if op == "snake":
+        return b.node(op, x, alpha=np.abs(slopes) + 0.2)
+    return b.node("snake", x, alpha=np.abs(slopes) + 0.2, beta=np.array([0.7], np.float32))
+
+
+def apart(op: str) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
+    return lambda b, x, rng: channelwise(b, op, b.node("tanh", x), rng)
+
+
 def conditioned(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
     p = b.parameter("style", size=4, default=[0.1, -0.2, 0.3, 0.9], min=-1, max=1)
     gamma = b.node("linear", p, weight=weights(rng, x.channels, 4))
@@ -190,6 +205,10 @@ CASES: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
     "snake_beta": lambda b, x, rng: b.node(
         "snake", x, alpha=np.array([1.5], np.float32), beta=np.array([0.7], np.float32)
     ),
+    # Behind another activation: a pass of their own, where the ones above run inside the product.
+    "affine_apart": apart("affine"),
+    "prelu_apart": apart("prelu"),
+    "snake_apart": apart("snake"),
     "glu": glu,
     "arithmetic": arithmetic,
     "fused": fused,
@@ -240,6 +259,47 @@ def test_grouped_convolution(channels: int, out: int, groups: int, kernel: int, 
 @pytest.mark.parametrize(("channels", "out", "groups"), [(6, 6, 6), (16, 32, 4), (64, 32, 2)])
 def test_grouped_transposed_convolution(channels: int, out: int, groups: int) -> None:
     check(around(transposed(out, 6, stride=2, groups=groups, crop=[1, 3]), channels=channels))
+
+
+PRODUCTS: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
+    "conv1d": conv(pads=[2, 0]),
+    "to_one": conv(out=1, kernel=3, pads=[2, 0]),
+    "grouped": lambda b, x, rng: conv(groups=2 - x.channels % 2, dilation=2, pads=[4, 0])(b, x, rng),
+    "depthwise": lambda b, x, rng: conv(groups=x.channels, pads=[2, 0])(b, x, rng),
+    "linear": lambda b, x, rng: b.node("linear", x, weight=weights(rng, x.channels, x.channels)),
+    "transposed": transposed(6, 6, stride=2, crop=[2, 2]),  # 2 x 8 columns
+    "transposed_narrow": transposed(3, 8, stride=3, crop=[2, 0]),  # 3 x 4 columns are no vector width
+}
+
+
+@pytest.mark.parametrize("residual", ["none", "before", "after"])
+@pytest.mark.parametrize("activation", ["prelu", "snake", "snake_beta"])
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_an_activation_with_numbers_per_channel_runs_inside_the_product(
+    product: str, activation: str, residual: str
+) -> None:
+    if product.startswith("transposed") and residual != "none":
+        pytest.skip("a transposed convolution takes no residual")
+
+    def make(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
+        y = PRODUCTS[product](b, x, rng)
+        if residual == "none":
+            return channelwise(b, activation, y, rng)
+        other = b.node("tanh", x if y.channels == x.channels else b.node("slice", x, start=0, stop=y.channels))
+        if residual == "after":
+            return b.node("add", channelwise(b, activation, y, rng), other)
+        return channelwise(b, activation, b.node("add", y, other), rng)
+
+    stride = 12 if product == "transposed_narrow" else 4
+    for channels in (1, 3, 9, 17, 40) if product != "to_one" else (9,):
+        builder = around(make, channels=channels, stride=stride, hop=48)
+        layers = builder.model().info["layers"]
+        of = {layer["op"]: layer for layer in layers}
+        root = next(layer for layer in layers[1:] if layer["op"] in ("conv1d", "linear", "conv_transpose1d"))
+        last = of["add"] if residual == "after" else of["prelu" if activation == "prelu" else "snake"]
+        assert root["fused"] == last["name"], "runs as a step of its own"
+        assert last["fused"] is None
+        check(builder)
 
 
 @pytest.mark.parametrize("stride", [1, 16])

@@ -79,6 +79,34 @@ std::vector<float> widen(const Tensor& tensor, int64_t channels, float fallback)
   return tensor.data;
 }
 
+// An affine, PReLU or snake node as the kernels take it, a number of each kind for every channel.
+struct ChannelParameters {
+  simd::Channelwise op = simd::Channelwise::kAffine;
+  std::vector<float> p, q;
+};
+
+ChannelParameters channel_parameters(const Node& node, int64_t channels) {
+  if (node.op == Op::kPrelu) {
+    return {simd::Channelwise::kPrelu, widen(node.w0, channels, 0.0f), widen({}, channels, 0.0f)};
+  }
+  if (node.op == Op::kSnake) {
+    ChannelParameters made{simd::Channelwise::kSnake, widen(node.w0, channels, 1.0f), {}};
+    made.q = node.w1.empty() ? made.p : widen(node.w1, channels, 1.0f);
+    for (float& beta : made.q) beta = 1.0f / beta;
+    return made;
+  }
+  return {simd::Channelwise::kAffine, widen(node.w0, channels, 1.0f), widen(node.w1, channels, 0.0f)};
+}
+
+// The same for every row of `ld` columns of a product's `cols`; zero beside the channels, which leaves those lanes' zeros zero.
+std::vector<float> spread(const std::vector<float>& channels, size_t ld, size_t cols) {
+  std::vector<float> wide(cols, 0.0f);
+  for (size_t col = 0; col < cols; ++col) {
+    if (col % ld < channels.size()) wide[col] = channels[col % ld];
+  }
+  return wide;
+}
+
 }  // namespace
 
 Compiler::Compiler(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error)
@@ -197,13 +225,13 @@ void Compiler::emit_pointwise(int node, StepFn run, StepSpec** step) {
   *step = &made;
 }
 
-void Compiler::emit_constant_channelwise(int node, simd::Channelwise op, const std::vector<float>& p,
-                                         const std::vector<float>& q) {
+void Compiler::emit_channelwise(int node) {
+  const ChannelParameters made = channel_parameters(graph_->nodes[node], timing_->values[first_node_ + node].channels);
   StepSpec* step = nullptr;
   emit_pointwise(node, run_channelwise, &step);
-  step->channelwise = op;
-  step->weights = add_weights(p);
-  step->bias = add_weights(q);
+  step->channelwise = made.op;
+  step->weights = add_weights(made.p);
+  step->bias = add_weights(made.q);
 }
 
 bool Compiler::emit(int node) {
@@ -234,19 +262,10 @@ bool Compiler::emit(int node) {
       return true;
     }
     case Op::kAffine:
-      emit_constant_channelwise(node, simd::Channelwise::kAffine, widen(n.w0, channels, 1.0f),
-                                widen(n.w1, channels, 0.0f));
-      return true;
     case Op::kPrelu:
-      emit_constant_channelwise(node, simd::Channelwise::kPrelu, widen(n.w0, channels, 0.0f), {});
+    case Op::kSnake:
+      emit_channelwise(node);
       return true;
-    case Op::kSnake: {
-      const std::vector<float> alpha = widen(n.w0, channels, 1.0f);
-      std::vector<float> inverse = n.w1.empty() ? alpha : widen(n.w1, channels, 1.0f);
-      for (float& beta : inverse) beta = 1.0f / beta;
-      emit_constant_channelwise(node, simd::Channelwise::kSnake, alpha, inverse);
-      return true;
-    }
     case Op::kLayerNorm:
     case Op::kRmsNorm:
       emit_pointwise(node, run_norm, &step);
@@ -315,6 +334,24 @@ bool Compiler::emit(int node) {
       step->factor = static_cast<uint32_t>(at.factor);
       step->flag = at.order_time;
       return true;
+    case Op::kSoftmax:
+      emit_pointwise(node, run_softmax, &step);
+      return true;
+    case Op::kPhase:
+      emit_pointwise(node, run_phase, &step);
+      step->state = add_state(2 * static_cast<size_t>(channels));  // 64 bits a channel
+      return true;
+    case Op::kHarmonics:
+      emit_pointwise(node, run_harmonics, &step);
+      step->a = static_cast<float>(at.limit);
+      step->b = static_cast<float>(at.count);
+      return true;
+    case Op::kWarp:
+      emit_pointwise(node, run_warp, &step);
+      return true;
+    case Op::kFir:
+      emit_fir(node);
+      return true;
     case Op::kNoise: {
       const uint32_t out = add_slot(channels, value.frames, 0);
       slot_of_value_[first_node_ + node] = static_cast<int>(out);
@@ -334,14 +371,41 @@ bool Compiler::emit(int node) {
   }
 }
 
+// x[n - k] for all taps k is one window of rows; the frames of taps begin `start` rows into a hop's.
+void Compiler::emit_fir(int node) {
+  const Node& n = graph_->nodes[node];
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming& taps = timing_->values[n.inputs[1]];
+  const NodeTiming& timing = timing_->nodes[node];
+  const uint32_t out = add_slot(1, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, run_fir, out);
+  step.factor = static_cast<uint32_t>(value.frames / taps.frames);
+  step.start = static_cast<uint32_t>(value.delay % step.factor);
+  step.flag = n.attrs.interpolate;
+  step.cols = static_cast<size_t>(taps.channels);
+  const int64_t before = (step.start != 0 ? 1 : 0) + (step.flag ? 1 : 0);  // frames of taps older than a hop's own
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing.lags[0] + taps.channels - 1}, taps.channels);
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[1]]), timing.lags[1] + before}, before + 1);
+}
+
 void Compiler::apply_fusion(int node, StepSpec* step) {
   const int root = root_of_[node];
   if (root < 0) return;
   const Fusion& fusion = fusions_[root];
   if (fusion.activation >= 0) {
     const Node& act = graph_->nodes[fusion.activation];
-    step->epilogue.act = unary_of(act);
-    unary_parameters(act, &step->epilogue.a, &step->epilogue.b);
+    const int64_t channels = timing_->values[first_node_ + fusion.activation].channels;
+    if (act.op == Op::kSnake || (act.op == Op::kPrelu && act.w0.data.size() != 1)) {
+      const ChannelParameters made = channel_parameters(act, channels);
+      step->act_channelwise = true;
+      step->epilogue.channelwise = made.op;
+      step->act_p = add_weights(spread(made.p, row_floats(channels), step->cols));
+      step->act_q = add_weights(spread(made.q, row_floats(channels), step->cols));
+    } else {
+      step->epilogue.act = unary_of(act);
+      unary_parameters(act, &step->epilogue.a, &step->epilogue.b);
+    }
   }
   if (fusion.residual_node >= 0) {
     step->epilogue.residual_before_act = fusion.residual_before_act;

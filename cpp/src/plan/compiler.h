@@ -54,8 +54,8 @@ class Compiler {
   Input input(int node, size_t index);  // expanded from control to stream rate where needed
   void read(StepSpec* step, Input input, int64_t rows_after = 0);
   void emit_pointwise(int node, StepFn run, StepSpec** step);
-  void emit_constant_channelwise(int node, simd::Channelwise op, const std::vector<float>& p,
-                                 const std::vector<float>& q);
+  void emit_channelwise(int node);
+  void emit_fir(int node);
 
   // compile_weights.cc: convolutions, products and recurrent cells
   void emit_convolution(int node);

@@ -4,11 +4,10 @@
 namespace rtvoice {
 namespace {
 
-bool is_activation(const Node& node) {
-  switch (node.op) {
+bool is_activation(Op op) {
+  switch (op) {
     case Op::kPrelu:
-      return node.w0.data.size() == 1;  // a leaky ReLU; slopes per channel run apart
-
+    case Op::kSnake:
     case Op::kRelu:
     case Op::kSilu:
     case Op::kTanh:
@@ -80,7 +79,7 @@ void Compiler::fuse_chain(int node) {
     const Node& consumer = graph_->nodes[next];
     if (consumer.op == Op::kAffine && fusion.activation < 0 && fusion.residual_node < 0) {
       fusion.affine.push_back(next);
-    } else if (is_activation(consumer) && fusion.activation < 0) {
+    } else if (is_activation(consumer.op) && fusion.activation < 0) {
       fusion.activation = next;
       fusion.residual_before_act = fusion.residual_node >= 0;
     } else if (consumer.op == Op::kAdd && fusion.residual_node < 0) {

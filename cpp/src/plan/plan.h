@@ -51,6 +51,8 @@ struct StepSpec {
   std::vector<simd::PanelRange> ranges;
   simd::Epilogue epilogue;  // residual: input number `residual`, or -1
   int residual = -1;
+  size_t act_p = 0, act_q = 0;  // floats in the weight arena: the epilogue's channelwise parameters, [cols] each
+  bool act_channelwise = false;
   simd::Unary unary = simd::Unary::kNone, unary_b = simd::Unary::kNone;
   simd::Binary binary = simd::Binary::kAdd;
   simd::Channelwise channelwise = simd::Channelwise::kAffine;

@@ -24,7 +24,12 @@ simd::GemmArgs gemm_args(const StepSpec& step, const StepAccess& at) {
   return args;
 }
 
-void add_residual(const StepSpec& step, const StepAccess& at, simd::Epilogue* epilogue) {
+// What the plan cannot hold of an epilogue: pointers into the arenas.
+void point_epilogue(const StepSpec& step, const StepAccess& at, simd::Epilogue* epilogue) {
+  if (step.act_channelwise) {
+    epilogue->p = at.weights(step.act_p);
+    epilogue->q = at.weights(step.act_q);
+  }
   if (step.residual < 0) return;
   const size_t i = static_cast<size_t>(step.residual);
   epilogue->residual = at.row(step.in[i], step.lag[i]);
@@ -38,7 +43,7 @@ void run_gemm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   simd::GemmArgs args = gemm_args(step, at);
   args.rows = at.rows(step.out, hops) / step.factor;
   args.out = at.out(step.out);
-  add_residual(step, at, &args.epilogue);
+  point_epilogue(step, at, &args.epilogue);
   at.k().gemm(args);
 }
 
@@ -47,6 +52,7 @@ void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noex
   simd::GemmArgs args = gemm_args(step, at);
   args.rows = at.rows(step.out, hops) / step.factor;
   args.out = at.scratch(step.scratch);
+  point_epilogue(step, at, &args.epilogue);
   at.k().gemm(args);
   float* out = at.out(step.out);
   for (size_t r = 0; r < args.rows; ++r)
@@ -70,7 +76,7 @@ void run_depthwise(const StepSpec& step, Instance& instance, size_t hops) noexce
   args.rows = at.rows(step.out, hops);
   args.cols = step.cols;
   args.epilogue = step.epilogue;
-  add_residual(step, at, &args.epilogue);
+  point_epilogue(step, at, &args.epilogue);
   at.k().depthwise(args);
 }
 

@@ -103,6 +103,21 @@ HWY_NOINLINE void activate(Unary op, float a, float b, const float* in, const fl
   });
 }
 
+// Calls body(f), f(x, p, q).
+template <class Body>
+HWY_INLINE void with_channelwise(Channelwise op, Body body) {
+  switch (op) {
+    case Channelwise::kAffine:
+      return body([](V x, V p, V q) HWY_ATTR { return hn::MulAdd(x, p, q); });
+    case Channelwise::kPrelu:
+      return body([](V x, V p, V) HWY_ATTR { return hn::IfThenElse(hn::Gt(x, set(0.0f)), x, hn::Mul(x, p)); });
+    case Channelwise::kSnake:
+      return body([](V x, V p, V q) HWY_ATTR { return hn::MulAdd(sin_squared(hn::Mul(x, p)), q, x); });
+  }
+}
+
+HWY_INLINE bool has_activation(const Epilogue& e) { return e.act != Unary::kNone || e.p != nullptr; }
+
 // A finished tile of sums on its way out; residual_before_act is already in.
 struct TileOut {
   float* sums;  // [rows][cols] without gaps; overwritten
@@ -111,12 +126,28 @@ struct TileOut {
   const float* residual;  // to add after the activation, or null
   size_t residual_ld;
   size_t rows, cols;
+  size_t col;  // of the output: where the channels' parameters start
 };
+
+// Columns outside, rows inside: a channel's parameters are loaded once, and the tile's rows overlap.
+HWY_NOINLINE void finish_channels(const Epilogue& e, const TileOut& t) noexcept {
+  with_channelwise(e.channelwise, [&](auto f) HWY_ATTR {
+    columns(t.cols, [&](auto io, size_t c) HWY_ATTR {
+      const V p = io.load(e.p + t.col + c), q = e.q == nullptr ? p : io.load(e.q + t.col + c);
+      for (size_t r = 0; r < t.rows; ++r) {
+        V y = f(io.load(t.sums + r * t.cols + c), p, q);
+        if (t.residual != nullptr) y = hn::Add(y, io.load(t.residual + r * t.residual_ld + c));
+        io.store(y, t.out + r * t.out_ld + c);
+      }
+    });
+  });
+}
 
 // Separate from the accumulation loop: inlined there, one imperfectly unrolled epilogue spilled the accumulators (90 %
 // -> 30 % of peak). The activation runs over the tile as one span, because rows of 2 to 4 vectors would be too short to
 // overlap.
 HWY_NOINLINE void finish_tile(const Epilogue& e, const TileOut& t) noexcept {
+  if (e.p != nullptr) return finish_channels(e, t);
   const size_t count = t.rows * t.cols;
   const bool flat = t.rows == 1 || (t.out_ld == t.cols && (t.residual == nullptr || t.residual_ld == t.cols));
   if (flat) return activate(e.act, e.a, e.b, t.sums, t.residual, t.out, count);

@@ -56,12 +56,12 @@ HWY_INLINE void depthwise_finish(const DepthwiseArgs& args, size_t row, size_t c
     }
     residual = nullptr;
   }
-  finish_tile(e, {sums, args.out + row * args.out_ld + col, args.out_ld, residual, e.residual_ld, rows, cols});
+  finish_tile(e, {sums, args.out + row * args.out_ld + col, args.out_ld, residual, e.residual_ld, rows, cols, col});
 }
 
 template <size_t kRows, size_t kVectors>
 HWY_INLINE void depthwise_step(const DepthwiseArgs& args, size_t row, size_t col) noexcept {
-  if (args.epilogue.act == Unary::kNone && args.epilogue.residual == nullptr) {
+  if (!has_activation(args.epilogue) && args.epilogue.residual == nullptr) {
     return depthwise_tile<kRows, kVectors>(args, row, col, args.out + row * args.out_ld + col, args.out_ld);
   }
   alignas(64) float sums[kRows * kVectors * kLanes];

@@ -88,7 +88,14 @@ HWY_NOINLINE void gemm_single(const GemmArgs& args) noexcept {
     if (residual && e.residual_before_act) {
       for (size_t i = 0; i < n; ++i) sums[i] += residual[i * e.residual_ld];
     }
-    activate(e.act, e.a, e.b, sums, nullptr, sums, n);
+    if (e.p == nullptr) {
+      activate(e.act, e.a, e.b, sums, nullptr, sums, n);
+    } else {
+      with_channelwise(e.channelwise, [&](auto f) HWY_ATTR {
+        const V p = set(e.p[0]), q = set(e.q == nullptr ? 0.0f : e.q[0]);
+        columns(n, [&](auto io, size_t i) HWY_ATTR { io.store(f(io.load(sums + i), p, q), sums + i); });
+      });
+    }
     if (residual && !e.residual_before_act) {
       for (size_t i = 0; i < n; ++i) sums[i] += residual[i * e.residual_ld];
     }

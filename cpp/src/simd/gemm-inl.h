@@ -70,7 +70,7 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
   }
 
   const Epilogue& e = args.epilogue;
-  if (e.residual != nullptr && (e.residual_before_act || e.act == Unary::kNone)) {
+  if (e.residual != nullptr && (e.residual_before_act || !has_activation(e))) {
     const float* residual = e.residual + at.row * e.residual_ld + at.col;
     RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
       RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] =
@@ -78,7 +78,7 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
     }
   }
   float* out = args.out + at.row * args.out_ld + at.col;
-  if (e.act == Unary::kNone) {
+  if (!has_activation(e)) {
     RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
       RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, out + i * args.out_ld + j * kN);
     }
@@ -90,7 +90,7 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt& at) noexcept {
     RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::Store(acc[i][j], d, sums + (i * kVectors + j) * kN);
   }
   const float* after = e.residual_before_act || !e.residual ? nullptr : e.residual + at.row * e.residual_ld + at.col;
-  finish_tile(e, {sums, out, args.out_ld, after, e.residual_ld, kRows, kVectors * kN});
+  finish_tile(e, {sums, out, args.out_ld, after, e.residual_ld, kRows, kVectors * kN, at.col});
 }
 
 // Rows in tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1.

@@ -23,6 +23,10 @@ enum class Unary : uint8_t {
 // clang-format on
 enum class Binary : uint8_t { kAdd, kSub, kMul, kDiv };
 
+// Per-channel parameters, [cols] each.
+//   kAffine: x*p + q    kPrelu: x > 0 ? x : x*p    kSnake: x + sin(p*x)^2 * q, q = 1/beta
+enum class Channelwise : uint8_t { kAffine, kPrelu, kSnake };
+
 // What happens to a GEMM's output tile while it is hot: y = act(acc [+ residual]) or act(acc) + residual.
 struct Epilogue {
   Unary act = Unary::kNone;
@@ -30,6 +34,10 @@ struct Epilogue {
   float a = 0.0f, b = 0.0f;         // leaky_relu/elu alpha, softplus beta, clip min and max
   const float* residual = nullptr;  // [rows][residual_ld], or none; may be the output itself
   size_t residual_ld = 0;
+  // With `p`, the activation is `channelwise` and `act` stays kNone. `q` may be null for kPrelu.
+  Channelwise channelwise = Channelwise::kAffine;
+  const float* p = nullptr;
+  const float* q = nullptr;
 };
 
 // Which part of every segment a panel of outputs needs: grouped convolutions skip the rest.
@@ -90,9 +98,6 @@ struct UnaryArgs {
   size_t rows, cols;
 };
 
-// Per-channel parameters, [cols] each.
-//   kAffine: x*p + q    kPrelu: x > 0 ? x : x*p    kSnake: x + sin(p*x)^2 * q, q = 1/beta
-enum class Channelwise : uint8_t { kAffine, kPrelu, kSnake };
 struct ChannelwiseArgs {
   Channelwise op;
   const float* p;
@@ -193,6 +198,38 @@ struct NoiseArgs {
   size_t rows, channels;
 };
 
+// out[r][c] = exp(in[r][c] - m) / sum over c of the same, m the row's greatest. NaN and infinities below count as 0.
+struct SoftmaxArgs {
+  const float* in;
+  size_t in_ld;
+  float* out;  // may be `in`
+  size_t out_ld;
+  size_t rows, channels;
+};
+
+// A pulse train below a limit: out[r] = sqrt(2/h) sum over k >= 1 of clip(h - k + 1, 0, 1) cos(2 pi k phase[r]) with
+// h = min(limit / frequency[r], count): the harmonics whose frequency lies under `limit`, the last one faded. 0 where
+// the frequency is not above 0. Phases are taken to the nearest 2^-24 turn.
+struct HarmonicsArgs {
+  const float* phase;      // turns
+  const float* frequency;  // turns per frame
+  float limit, count;
+  float* out;
+  size_t rows;
+};
+
+// out[r] = sum over k < num_taps of taps[k] x[r - k], k ascending. With `before`, from those taps' sum to the taps' in
+// `period` rows, of which these are number `position` on: share (position + r + 1) / period.
+struct FirArgs {
+  const float* x;  // row 0; num_taps - 1 floats lie in front of it
+  const float* taps;
+  const float* before;  // or null
+  size_t num_taps;
+  float* out;  // not x
+  size_t rows;
+  size_t position, period;
+};
+
 struct Kernels {
   const char* isa;  // "AVX3", "AVX2", "SSE4", "NEON", "SCALAR"
   size_t lanes;     // floats of a vector
@@ -215,6 +252,9 @@ struct Kernels {
   void (*gru_cell)(const GruCellArgs&) noexcept;
   void (*lstm_cell)(const LstmCellArgs&) noexcept;
   void (*noise)(const NoiseArgs&) noexcept;
+  void (*softmax)(const SoftmaxArgs&) noexcept;
+  void (*harmonics)(const HarmonicsArgs&) noexcept;
+  void (*fir)(const FirArgs&) noexcept;
 
   // rounds x 12 x lanes multiply-adds in registers only: this core's peak, for benchmarks.
   float (*peak_loop)(size_t rounds) noexcept;

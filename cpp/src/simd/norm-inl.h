@@ -1,4 +1,4 @@
-// Normalisation over the channels of each frame. Padding lanes are neither read nor written.
+// Normalisation and softmax over the channels of each frame. Padding lanes are neither read nor written.
 #pragma once
 
 #include "simd/common-inl.h"
@@ -53,6 +53,31 @@ void norm(const NormArgs& args) noexcept {
       if (args.bias != nullptr) y = hn::Add(y, io.load(args.bias + c));
       io.store(y, out + c);
     });
+  }
+}
+
+// The greatest of a row, whatever the order.
+HWY_INLINE V max_row(const float* in, size_t channels) {
+  const V lowest = set(-3.4028235e38f);
+  V most = lowest;
+  size_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) most = hn::Max(most, hn::LoadU(D(), in + c));
+  if (kLanes > 1 && c < channels) {
+    const V rest = load_part(D(), in + c, channels - c);
+    most = hn::Max(most, hn::IfThenElse(hn::FirstN(D(), channels - c), rest, lowest));
+  }
+  return hn::MaxOfLanes(D(), most);
+}
+
+void softmax(const SoftmaxArgs& args) noexcept {
+  for (size_t r = 0; r < args.rows; ++r) {
+    const float* in = args.in + r * args.in_ld;
+    float* out = args.out + r * args.out_ld;
+    const V most = max_row(in, args.channels);
+    columns(args.channels, [&](auto io, size_t c) HWY_ATTR { io.store(exp(hn::Sub(io.load(in + c), most)), out + c); });
+    const V scale =
+        hn::Div(set(1.0f), sum_row(args.channels, [&](auto io, size_t c) HWY_ATTR { return io.load(out + c); }));
+    columns(args.channels, [&](auto io, size_t c) HWY_ATTR { io.store(hn::Mul(io.load(out + c), scale), out + c); });
   }
 }
 

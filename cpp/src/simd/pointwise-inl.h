@@ -7,25 +7,16 @@ namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
 
 void channelwise(const ChannelwiseArgs& args) noexcept {
-  const auto run = [&](auto f) HWY_ATTR {
+  with_channelwise(args.op, [&](auto f) HWY_ATTR {
     for (size_t r = 0; r < args.rows; ++r) {
       const float* in = args.in + r * args.in_ld;
       float* out = args.out + r * args.out_ld;
-      columns(args.cols, [&](auto io, size_t c) HWY_ATTR { io.store(f(io, c, io.load(in + c)), out + c); });
-    }
-  };
-  switch (args.op) {
-    case Channelwise::kAffine:
-      return run([&](auto io, size_t c, V x)
-                     HWY_ATTR { return hn::MulAdd(x, io.load(args.p + c), io.load(args.q + c)); });
-    case Channelwise::kPrelu:
-      return run([&](auto io, size_t c, V x)
-                     HWY_ATTR { return hn::IfThenElse(hn::Gt(x, set(0.0f)), x, hn::Mul(x, io.load(args.p + c))); });
-    case Channelwise::kSnake:
-      return run([&](auto io, size_t c, V x) HWY_ATTR {
-        return hn::MulAdd(sin_squared(hn::Mul(x, io.load(args.p + c))), io.load(args.q + c), x);
+      columns(args.cols, [&](auto io, size_t c) HWY_ATTR {
+        const V p = io.load(args.p + c), q = args.q == nullptr ? p : io.load(args.q + c);
+        io.store(f(io.load(in + c), p, q), out + c);
       });
-  }
+    }
+  });
 }
 
 // A row of one input: its channels, or its first element for all of them.

@@ -8,6 +8,7 @@
 #include "simd/norm-inl.h"
 #include "simd/pointwise-inl.h"
 #include "simd/recurrent-inl.h"
+#include "simd/source-inl.h"
 
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
@@ -28,7 +29,8 @@ float peak_loop(size_t rounds) noexcept {
 constexpr Kernels make_table(const char* isa) {
   return {isa,       kLanes, gemm_panel_cols, gemm_packed_floats, gemm_pack, gemm,
           depthwise, dot,    unary,           channelwise,        binary,    film,
-          norm,      glu,    gru_cell,        lstm_cell,          noise,     peak_loop};
+          norm,      glu,    gru_cell,        lstm_cell,          noise,     softmax,
+          harmonics, fir,    peak_loop};
 }
 
 }  // namespace

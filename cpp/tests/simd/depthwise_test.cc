@@ -43,6 +43,15 @@ TEST_P(DepthwiseTest, MatchesFloat64) {
       if (seed % 4 == 0) p.args.bias = nullptr;
       p.args.epilogue = {seed % 2 ? Unary::kTanh : Unary::kNone, residual == 2, 0, 0,
                          residual ? p.residual.data() : nullptr, cols + 1};
+      Buffer slope(cols, p.random.below(4)), q(cols, p.random.below(4));
+      slope.fill(p.random);
+      q.fill(p.random);
+      if (seed % 4 >= 2) {
+        p.args.epilogue.act = Unary::kNone;
+        p.args.epilogue.channelwise = seed % 4 == 2 ? Channelwise::kPrelu : Channelwise::kSnake;
+        p.args.epilogue.p = slope.data();
+        p.args.epilogue.q = q.data();
+      }
       Output out(rows, cols, p.args.out_ld, cols % 4);
       p.args.out = out.data();
       k().depthwise(p.args);
@@ -53,8 +62,8 @@ TEST_P(DepthwiseTest, MatchesFloat64) {
           for (size_t t = 0; t < p.taps; ++t)
             sum += static_cast<double>(p.tap[t][r * p.step + c]) * p.weights[t * p.weights_ld + c];
           const double res = residual ? p.residual[r * (cols + 1) + c] : 0.0;
-          const double y = residual == 2 ? reference(p.args.epilogue.act, sum + res, 0, 0)
-                                         : reference(p.args.epilogue.act, sum, 0, 0) + res;
+          const Epilogue& e = p.args.epilogue;
+          const double y = residual == 2 ? reference(e, sum + res, c) : reference(e, sum, c) + res;
           ASSERT_NEAR(out.at(r, c), y, 2e-6) << "cols " << cols << " rows " << rows << " at " << r << "," << c;
         }
       }

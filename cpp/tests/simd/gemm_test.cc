@@ -73,7 +73,7 @@ struct Problem {
     const Epilogue& e = args.epilogue;
     const double res = e.residual ? e.residual[r * e.residual_ld + c] : 0.0;
     *scale = magnitude + std::abs(res);
-    return e.residual_before_act ? reference(e.act, sum + res, e.a, e.b) : reference(e.act, sum, e.a, e.b) + res;
+    return e.residual_before_act ? reference(e, sum + res, c) : reference(e, sum, c) + res;
   }
 
   void check(const Kernels& k, double tolerance) {
@@ -128,6 +128,52 @@ TEST_P(GemmTest, StridedOverlappingAndLongInputs) {
                           Shape{5, 33, 40, 2, 3, cols, false, false}, Shape{1, 1024, 1024, 1, 2, cols, true, false}}) {
       Problem p(k(), s, seed++);
       p.check(k(), 1e-5 / 4);
+    }
+  }
+}
+
+TEST_P(GemmTest, EveryChannelwiseEpilogue) {
+  uint32_t seed = 4000;
+  for (const Channelwise op : {Channelwise::kAffine, Channelwise::kPrelu, Channelwise::kSnake}) {
+    for (const size_t cols : kCols) {
+      for (const size_t rows : {1u, 2u, 5u, 19u, 70u}) {
+        for (int residual = 0; residual < 3; ++residual) {
+          Problem p(k(), {2, 5, 6, 1, rows, cols, true, false}, seed++);
+          Buffer slope(cols, p.random.below(4)), q(cols, p.random.below(4));
+          slope.fill(p.random);
+          q.fill(p.random);
+          p.use(k(), Unary::kNone, residual > 0, residual == 2, 0.0f, 0.0f);
+          p.args.epilogue.channelwise = op;
+          p.args.epilogue.p = slope.data();
+          p.args.epilogue.q = op == Channelwise::kPrelu ? nullptr : q.data();
+          p.check(k(), 2e-6);
+        }
+      }
+    }
+  }
+}
+
+// In the product's epilogue or over its finished rows: the same bits, so that fusing changes no model's output.
+TEST_P(GemmTest, ChannelwiseEpilogueHasTheBitsOfItsOwnPass) {
+  uint32_t seed = 4500;
+  for (const Channelwise op : {Channelwise::kAffine, Channelwise::kPrelu, Channelwise::kSnake}) {
+    for (const size_t cols : kCols) {
+      const size_t rows = 13;
+      Problem p(k(), {2, 5, 6, 1, rows, cols, true, false}, seed++);
+      Buffer slope(cols, 1), q(cols, 3);
+      slope.fill(p.random);
+      q.fill(p.random);
+      std::vector<float> fused(rows * cols), apart(rows * cols);
+      p.args.out_ld = cols;
+      p.args.out = apart.data();
+      k().gemm(p.args);
+      k().channelwise({op, slope.data(), q.data(), apart.data(), cols, apart.data(), cols, rows, cols});
+      p.args.out = fused.data();
+      p.args.epilogue.channelwise = op;
+      p.args.epilogue.p = slope.data();
+      p.args.epilogue.q = q.data();
+      k().gemm(p.args);
+      ASSERT_EQ(std::memcmp(fused.data(), apart.data(), fused.size() * sizeof(float)), 0) << "cols " << cols;
     }
   }
 }

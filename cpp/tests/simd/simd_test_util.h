@@ -132,6 +132,24 @@ inline double reference(Unary op, double x, double a, double b) {
   return 0;
 }
 
+inline double reference(Channelwise op, double x, double p, double q) {
+  switch (op) {
+    case Channelwise::kAffine:
+      return x * p + q;
+    case Channelwise::kPrelu:
+      return x > 0 ? x : x * p;
+    case Channelwise::kSnake:
+      return x + std::sin(p * x) * std::sin(p * x) * q;
+  }
+  return 0;
+}
+
+// A product's activation at column c.
+inline double reference(const Epilogue& e, double x, size_t c) {
+  if (e.p == nullptr) return reference(e.act, x, e.a, e.b);
+  return reference(e.channelwise, x, e.p[c], e.q == nullptr ? 0.0 : e.q[c]);
+}
+
 inline const std::vector<Unary>& all_unary() {
   static const std::vector<Unary> ops = {
       Unary::kNone, Unary::kRelu,    Unary::kLeakyRelu,  Unary::kElu, Unary::kGeluErf, Unary::kGeluTanh, Unary::kSilu,
