@@ -74,7 +74,7 @@ def find_recordings(
 
         - a folder with `metadata.csv` (fields parted by ``|``: with a header that has ``utt``, ``speaker`` or
           ``pseudo_speaker``, ``text`` or ``machine_transcript``; or without one: name, text) and sound files anywhere
-          below, found by their stem;
+          below, found by their path without extension or by their stem;
         - LibriSpeech's own layout (``103-1240-0000.flac``, transcripts in ``*.trans.txt``);
         - any other folder of sound files, nested as it likes, with `NAME.txt` beside `NAME.wav` where there is a text.
     collections : sequence of str or None
@@ -128,13 +128,15 @@ def _collection(part: Path, name: str, root: Path, speaker: str | None) -> list[
 def _from_table(part: Path, files: Iterable[Path], name: str, root: Path, speaker: str | None) -> Iterable[Recording]:
     rows = read_table(part / "metadata.csv")
     for path in files:
-        row = rows.get(path.stem)
+        inside = path.relative_to(part).with_suffix("").as_posix()
+        utterance = inside if inside in rows else path.stem
+        row = rows.get(utterance)
         if row is None:
             continue
-        who = speaker or row.get("speaker") or row.get("pseudo_speaker")
+        who = row.get("speaker") or row.get("pseudo_speaker")
         text = row.get("text") or row.get("machine_transcript") or None
         yield Recording(
-            path.stem, name, f"{name}-{who}" if who and not speaker else who or name, path, _relative(path, root), text
+            utterance, name, speaker or (f"{name}-{who}" if who else name), path, _relative(path, root), text
         )
 
 
@@ -151,7 +153,7 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
     else:
         head = ["utt", "text"]
     rows = (dict(zip(head, line, strict=False)) for line in lines)
-    return {Path(row["utt"]).stem if _is_sound(row["utt"]) else row["utt"]: row for row in rows}
+    return {row["utt"].rpartition(".")[0] if _is_sound(row["utt"]) else row["utt"]: row for row in rows}
 
 
 def _is_sound(name: str) -> bool:
@@ -195,9 +197,10 @@ def _with_split(recordings: list[Recording]) -> list[Recording]:
     """Hold out whole speakers where there are many, else utterances by name.
 
     Utterances are chosen by the last part of their name, so that readings of one prompt by several voices fall on the
-    same side.
+    same side; where voices share prompts, the prompts are what is held out.
     """
-    many = len({one.speaker for one in recordings}) >= 10
+    prompts = {one.name.rpartition("/")[2] for one in recordings}
+    many = len({one.speaker for one in recordings}) >= 10 and len(prompts) == len(recordings)
     out = []
     for one in recordings:
         if many:
