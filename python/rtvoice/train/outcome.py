@@ -1,0 +1,180 @@
+"""What became of a run: collapse, poor generalisation, poor performance or good, by rules that are written down."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rtvoice.files import write_whole
+
+__all__ = ["LABELS", "Outcome", "judge", "label", "read_run", "write_run"]
+
+LABELS = ("collapse", "poor_generalisation", "poor_performance", "good")
+
+#: The held-out loss must fall by this share of its start, or nothing was learnt.
+LEARNT = 0.05
+#: A held-out loss this share above its own best is worse than noise in it; over-fitting if training still went down.
+RISEN = 0.10
+#: `rtvoice evaluate` gates of a shipped skin, default and HQ: smallest or largest value.
+GATES: dict[str, dict[str, tuple[str, float]]] = {
+    "default": {
+        "similarity_resemblyzer": (">=", 0.80),
+        "similarity_dvector": (">=", 0.80),
+        "wer_delta": ("<=", 8.0),
+        "per": ("<=", 25.0),
+        "distillmos": (">=", 3.4),
+        "f0_correlation": (">=", 0.85),
+        "vuv_error": ("<=", 12.0),
+    },
+    "hq": {
+        "similarity_resemblyzer": (">=", 0.84),
+        "similarity_dvector": (">=", 0.84),
+        "wer_delta": ("<=", 5.0),
+        "per": ("<=", 20.0),
+        "distillmos": (">=", 3.8),
+        "f0_correlation": (">=", 0.90),
+        "vuv_error": ("<=", 10.0),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's label and why.
+
+    Attributes
+    ----------
+    label : str
+        One of `LABELS`.
+    reasons : tuple of str
+        What decided.
+    by : str
+        `rules`, or `person` where someone overrode them.
+    """
+
+    label: str
+    reasons: tuple[str, ...] = ()
+    by: str = "rules"
+    note: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def judge(
+    log: Sequence[Mapping[str, Any]],
+    *,
+    measure: str = "loss",
+    halted: str | None = None,
+    figures: Mapping[str, Any] | None = None,
+    tier: str = "default",
+) -> Outcome:
+    """Label a run by its log and, where there are any, by the figures of `rtvoice evaluate`.
+
+    In this order: *collapse* if its loss stopped being a number or the held-out loss did not fall by 5 % of its
+    start; *poor generalisation* if the held-out loss ends more than 10 % above its own best while the training loss
+    still fell; *poor performance* if a gate is missed; else *good*. A phase's losses are compared only with their
+    own phase, since a later one may add terms; a phase that continues what another learnt need not fall by 5 %.
+
+    Parameters
+    ----------
+    log : sequence of mapping
+        Lines of `log.jsonl`.
+    measure : str
+        The held-out figure to go by; smaller is better.
+    halted : str or None
+        Why the run was stopped, if it was because its numbers broke.
+    figures : mapping or None
+        Of `rtvoice evaluate --json`, by key.
+    tier : str
+        Whose gates count.
+    """
+    if halted:
+        return Outcome("collapse", (halted,))
+    held = [(line.get("phase"), (line.get("held_out") or {}).get(measure)) for line in log if line.get("held_out")]
+    if any(value is None or not math.isfinite(value) for _, value in held):
+        return Outcome("collapse", (f"the held-out {measure} is not a number",))
+    values = [float(value) for _, value in held if value is not None]
+    facts = {"start": values[0], "best": min(values), "end": values[-1]} if values else {}
+    first = [value for (phase, _), value in zip(held, values, strict=True) if phase == held[0][0]] if held else []
+    if len(first) > 1 and min(first[1:]) > first[0] - LEARNT * abs(first[0]):
+        reason = f"the held-out {measure} began at {first[0]:.4g} and never fell below {min(first[1:]):.4g}"
+        return Outcome("collapse", (reason,), figures=facts)
+    if held:
+        last = held[-1][0]
+        ours = [value for (phase, _), value in zip(held, values, strict=True) if phase == last]
+        trained = [line["loss"] for line in log if line.get("phase") == last and line.get("loss") is not None]
+        best = min(ours)
+        third = max(1, len(trained) // 3)
+        falling = len(trained) > 1 and sum(trained[-third:]) / third < sum(trained[:third]) / third
+        if ours[-1] > best + RISEN * abs(best) and falling:
+            reason = f"the held-out {measure} rose from {best:.4g} to {ours[-1]:.4g} while the training loss fell"
+            return Outcome("poor_generalisation", (reason,), figures=facts)
+    missed = missed_gates(figures or {}, tier)
+    if missed:
+        return Outcome("poor_performance", tuple(missed), figures={**facts, **(figures or {})})
+    told = "every gate that was measured is met" if figures else "by its curves alone; not evaluated yet"
+    return Outcome("good", (told,), figures={**facts, **(figures or {})})
+
+
+def missed_gates(figures: Mapping[str, Any], tier: str) -> list[str]:
+    """Return the gates that figures miss, in words."""
+    missed = []
+    for name, (sign, limit) in GATES.get(tier, GATES["default"]).items():
+        value = figures.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("median", value.get("value"))
+        if isinstance(value, int | float) and not (value >= limit if sign == ">=" else value <= limit):
+            missed.append(f"{name} {value:.3g}, wanted {sign} {limit:g}")
+    return missed
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return a run's `run.json`.
+
+    Raises
+    ------
+    ValueError
+        The folder is no run.
+    """
+    path = folder / "run.json" if folder.is_dir() else folder
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} is no training run: it has no run.json") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError(f"{path} is damaged: it is not JSON") from None
+
+
+def write_run(folder: Path, **values: Any) -> dict[str, Any]:
+    """Change values of a run's `run.json`, which need not be there yet; return it.
+
+    An outcome that a person gave is not replaced by the rules'.
+    """
+    path = folder / "run.json"
+    run = read_run(folder) if path.is_file() else {}
+    before = run.get("outcome")
+    run.update(values)
+    ours = values.get("outcome")
+    if before and before.get("by") == "person" and ours and ours.get("by") == "rules":
+        run["outcome"] = before
+    write_whole(path, (json.dumps(run, indent=2, default=str) + "\n").encode())
+    return run
+
+
+def label(run: Path, word: str, note: str = "") -> dict[str, Any]:
+    """Give a run its label by hand; return its `run.json`.
+
+    Raises
+    ------
+    ValueError
+        The label is not one of `LABELS`, or the folder is no run.
+    """
+    if word not in LABELS:
+        raise ValueError(f"{word!r} is no label; labels: {', '.join(LABELS)}")
+    folder = run if run.is_dir() else run.parent
+    before = read_run(folder).get("outcome")
+    outcome = {**asdict(Outcome(word, (), "person", note)), "before": before}
+    return write_run(folder, outcome=outcome)
