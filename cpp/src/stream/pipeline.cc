@@ -49,8 +49,10 @@ std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, Contr
   if (!pipeline->make_resamplers(config, error)) return nullptr;
   pipeline->pull_parameters(true);
   // Pages of code and data are touched, and symbols bound, before the audio thread's first frame.
+  // Each number of blocks may take other tiles of the kernels; beyond 16 they repeat.
   for (Lane& lane : pipeline->lanes_) {
-    for (const size_t count : {blocks.max_blocks, size_t{1}})
+    pipeline->run_blocks(lane, blocks.max_blocks, blocks.max_blocks * blocks.host_max);
+    for (size_t count = std::min<size_t>(blocks.max_blocks, 16); count != 0; --count)
       pipeline->run_blocks(lane, count, count * blocks.host_max);
   }
   pipeline->reset();

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 
+#include "../short_form.h"
 #include "allocation_count.h"
 #include "resampler_harness.h"
 
@@ -50,7 +51,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 TEST(ResamplerStream, CuttingDoesNotChangeABit) {
   for (const Path& p : kPaths) {
     SCOPED_TRACE(name_of(p));
-    const auto x = noise(p.in_rate / 3);
+    const auto x = noise(shortened(static_cast<size_t>(p.in_rate) / 3, 8));
     auto reference = make(p);
     const auto expected = convert(*reference, p.in_rate, p.out_rate, x, 4096);
     for (size_t block : {1, 7, 160, 441, 480}) {
@@ -68,7 +69,7 @@ TEST(ResamplerStream, CuttingDoesNotChangeABit) {
 TEST(ResamplerStream, TakingLateDoesNotChangeABit) {
   for (const Path& p : kPaths) {
     SCOPED_TRACE(name_of(p));
-    const auto x = noise(p.in_rate / 3);
+    const auto x = noise(shortened(static_cast<size_t>(p.in_rate) / 3, 8));
     auto reference = make(p);
     const auto expected = convert(*reference, p.in_rate, p.out_rate, x, 480);
     auto late = make(p);
@@ -91,7 +92,7 @@ TEST(ResamplerStream, TakingLateDoesNotChangeABit) {
 TEST(ResamplerStream, ResetEqualsFresh) {
   for (const Path& p : kPaths) {
     SCOPED_TRACE(name_of(p));
-    const auto x = noise(p.in_rate / 5);
+    const auto x = noise(shortened(static_cast<size_t>(p.in_rate) / 5, 8));
     auto resampler = make(p);
     const auto fresh = convert(*resampler, p.in_rate, p.out_rate, x);
     for (size_t used : {1u, 479u, 5000u}) {
@@ -121,13 +122,13 @@ TEST(ResamplerStream, InputAndOutputMayBeTheSameBuffer) {
 TEST(ResamplerStream, LargestBlocks) {
   for (const Path& p : kPaths) {
     SCOPED_TRACE(name_of(p));
-    constexpr size_t kBlock = 40000;
-    const size_t max_out = static_cast<size_t>(double{kBlock} * p.out_rate / p.in_rate) + 1;
-    auto large = test::make(p.in_rate, p.out_rate, p.kind, p.extra, kBlock, max_out);
+    const size_t block = shortened(40000, 8);
+    const size_t max_out = block * static_cast<size_t>(p.out_rate) / static_cast<size_t>(p.in_rate) + 1;
+    auto large = test::make(p.in_rate, p.out_rate, p.kind, p.extra, block, max_out);
     auto small = make(p);
-    const auto x = noise(3 * kBlock);
+    const auto x = noise(3 * block);
     EXPECT_TRUE(
-        same_bits(convert(*large, p.in_rate, p.out_rate, x, kBlock), convert(*small, p.in_rate, p.out_rate, x, 4000)));
+        same_bits(convert(*large, p.in_rate, p.out_rate, x, block), convert(*small, p.in_rate, p.out_rate, x, 4000)));
   }
 }
 
@@ -204,7 +205,7 @@ TEST(ResamplerStream, MinutesWithoutDrift) {
         std::tuple{11025, 192000, ResamplerKind::kAuto}}) {
     SCOPED_TRACE(std::to_string(in_rate) + " to " + std::to_string(out_rate));
     auto resampler = test::make(in_rate, out_rate, kind, 0.25, in_rate, out_rate);
-    const int seconds = out_rate > 48000 ? 20 : 200;
+    const int seconds = static_cast<int>(shortened(out_rate > 48000 ? 20 : 200, 7));
     const double hertz = 1000.0;  // whole periods in every second: one second of input serves for all
     auto x = sine(hertz, in_rate, in_rate);
     for (float& v : x) v = 0.4f * v + 0.5f;
@@ -232,7 +233,8 @@ TEST(ResamplerStream, AnHourOfPositionsStaysExact) {
     const double step = 1.0 / (static_cast<double>(out_rate) / in_rate);
     double position = 0.25;
     int64_t whole = 0;
-    const int64_t outputs = int64_t{3600} * std::min(out_rate, 48000);
+    const int64_t seconds = static_cast<int64_t>(shortened(3600, 60));
+    const int64_t outputs = seconds * std::min(out_rate, 48000);
     for (int64_t i = 0; i < outputs; ++i) {
       position += step;
       const double floor = std::floor(position);
@@ -240,7 +242,7 @@ TEST(ResamplerStream, AnHourOfPositionsStaysExact) {
       position -= floor;
     }
     // Whole seconds: the fraction comes back to where it began.
-    const int64_t exact = int64_t{3600} * std::min(out_rate, 48000) / out_rate * in_rate;
+    const int64_t exact = seconds * std::min(out_rate, 48000) / out_rate * in_rate;
     if (outputs % out_rate == 0) {
       EXPECT_NEAR(static_cast<double>(whole - exact) + position, 0.25, 1e-6) << in_rate << " to " << out_rate;
     } else {
