@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtvoice.cli import bench, check, import_, info, models, render
+from rtvoice.cli import bench, check, evaluate, import_, info, models, render
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
@@ -14,6 +14,7 @@ _COMMANDS = {
     "import": import_,
     "check": check,
     "bench": bench,
+    "evaluate": evaluate,
 }
 _NAMES = (*_COMMANDS, "train")
 
