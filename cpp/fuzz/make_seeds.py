@@ -88,12 +88,27 @@ def pointwise() -> GraphBuilder:
     return b
 
 
+def source() -> GraphBuilder:
+    """Source and filter: a phase, its harmonics, a warped envelope, taps at a lower rate."""
+    rng = np.random.default_rng(4)
+    b = GraphBuilder(name="source", sample_rate=16000, hop=16)
+    audio = b.input()
+    shift = b.parameter("shift", default=[1.25], min=0.5, max=2.0)
+    frames = b.node("conv1d", audio, weight=_weights(rng, 6, 1, 8), bias=_weights(rng, 6), stride=8)
+    turns = b.node("upsample", b.node("softmax", frames), factor=8, mode="linear")
+    frequency = b.node("slice", turns, start=0, stop=1)
+    pulses = b.node("harmonics", b.node("phase", frequency), frequency, count=40, limit=0.45)
+    taps = b.node("warp", frames, shift)
+    b.output(b.node("fir", pulses, b.node("advance", taps, frames=1), interpolate=True))
+    return b
+
+
 def main() -> None:
     """Write the seeds into the folder given, and say which ops they leave out."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     used = set()
-    for make in (convolutions, recurrent, pointwise):
+    for make in (convolutions, recurrent, pointwise, source):
         builder = make()
         builder.save(folder / f"{make.__name__}.rtv")
         used |= {node.op for node in builder.graph().nodes}

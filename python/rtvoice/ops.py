@@ -68,6 +68,7 @@ class OpSpec:
     weights: tuple[Weight, ...] = ()
     attrs: Mapping[str, Attribute] = field(default_factory=dict)
     rule: Callable[[Context], None] = lambda context: None
+    own_rates: bool = False  # its inputs may have different rates: the rule says which
 
 
 def _fail(message: str) -> None:
@@ -183,6 +184,29 @@ def _noise(ctx: Context) -> None:
     ctx.channels, ctx.frames = ctx.attrs["channels"], ctx.attrs["frames"]
 
 
+def _harmonics(ctx: Context) -> None:
+    for stream, what in zip(ctx.inputs, ("phase", "frequency"), strict=True):
+        if stream.channels != 1:
+            _fail(f"{what} has {stream.channels} channels; it must have 1")
+
+
+def _warp(ctx: Context) -> None:
+    if ctx.inputs[1].channels != 1:
+        _fail(f"ratio has {ctx.inputs[1].channels} channels; it must have 1")
+
+
+def _fir(ctx: Context) -> None:
+    x, taps = ctx.inputs
+    if x.channels != 1:
+        _fail(f"x has {x.channels} channels; it must have 1")
+    if x.frames % taps.frames:
+        _fail(f"the taps' {taps.frames} frames per hop do not divide x's {x.frames}")
+    per_frame = x.frames // taps.frames
+    if per_frame > MAX_STEP:
+        _fail(f"one frame of taps serves {per_frame} frames of x; the limit is {MAX_STEP}")
+    ctx.channels, ctx.frames = 1, x.frames
+
+
 PLAIN = (
     "relu", "silu", "tanh", "sigmoid", "exp", "log", "sqrt", "square", "abs", "neg", "reciprocal", "sin", "cos",
 )  # fmt: skip
@@ -293,11 +317,21 @@ OPS: dict[str, OpSpec] = {
         },
         _noise,
     ),
+    "softmax": OpSpec((1, 1)),
+    "phase": OpSpec((1, 1)),
+    "harmonics": OpSpec(
+        (2, 2),
+        (),
+        {"count": Attribute("int", None, 1, MAX_STEP), "limit": Attribute("number", 0.5, 1e-6, 0.5)},
+        _harmonics,
+    ),
+    "warp": OpSpec((2, 2), (), {}, _warp),
+    "fir": OpSpec((2, 2), (), {"interpolate": Attribute("bool", False)}, _fir, own_rates=True),
 }
 
 STREAM_ONLY = frozenset(
     ("conv1d", "conv_transpose1d", "gru", "lstm", "delay", "advance", "upsample", "avg_pool")
-    + ("depth_to_time", "time_to_depth")
+    + ("depth_to_time", "time_to_depth", "phase", "harmonics", "fir")
 )
 """Ops over time, which a control tensor cannot go through."""
 
@@ -461,17 +495,17 @@ def infer(op: str, inputs: Sequence[Stream], attrs: Mapping[str, Any], shapes: M
         count = str(least) if least == most else f"at least {least}"
         raise ValueError(f"{op} has {len(inputs)} inputs; it takes {count}")
     control = bool(inputs) and all(stream.control for stream in inputs)
-    if control and op in STREAM_ONLY:
+    if any(stream.control for stream in inputs) and op in STREAM_ONLY:
         raise ValueError(f"{op} reads a control tensor, which has no time axis; it needs a stream")
     rates = {stream.frames for stream in inputs if not stream.control}
-    if len(rates) > 1:
+    if len(rates) > 1 and not row.own_rates:
         listed = ", ".join(str(stream.frames) for stream in inputs)
         raise ValueError(f"inputs have different rates ({listed} frames per hop); bring them to one rate first")
     sizes = {"groups": int(attrs.get("groups", 1))}
     if inputs:
         sizes["C"] = inputs[0].channels
     _match_weights(op, shapes, sizes)
-    ctx = Context(inputs, attrs, sizes, sizes.get("C", 0), rates.pop() if rates else 1)
+    ctx = Context(inputs, attrs, sizes, sizes.get("C", 0), max(rates, default=1))
     row.rule(ctx)
     if not 1 <= ctx.channels <= MAX_CHANNELS:
         raise ValueError(f"makes {ctx.channels} channels; the limit is {MAX_CHANNELS}")

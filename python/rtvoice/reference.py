@@ -279,6 +279,58 @@ def _time_to_depth(node: Node, x: F64) -> F64:
     return x.reshape(count, factor, channels).transpose(0, 2, 1).reshape(count, channels * factor)
 
 
+def _softmax(node: Node, x: F64) -> F64:
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    return _f64(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _phase(node: Node, x: F64) -> F64:
+    part = np.fmod(np.where(np.isfinite(x), x, 0.0), 1.0) * 2.0**32
+    high = np.trunc(part)
+    low = np.trunc((part - high) * 2.0**32)
+    turns = (high.astype(np.int64) << np.int64(32)) + low.astype(np.int64)
+    total = np.cumsum(turns.view(np.uint64), axis=0, dtype=np.uint64)
+    return _f64((total >> np.uint64(40)).astype(np.float64) * 2.0**-24)
+
+
+def _harmonics(node: Node, phase: F64, frequency: F64) -> F64:
+    sounds = frequency > 0
+    room = node.attrs["limit"] / np.where(sounds, frequency, 1.0) - 1.0
+    count = np.maximum(np.minimum(room, node.attrs["count"]), 1e-12)
+    angle = 2.0 * np.pi * np.rint(np.mod(phase, 1.0) * 2.0**24) * 2.0**-24
+    out = np.zeros_like(phase)
+    for k in range(1, int(np.ceil(count.max(initial=0.0))) + 1):
+        out += np.clip(count - k + 1, 0.0, 1.0) * np.cos(k * angle)
+    return _f64(np.where(sounds, out * np.sqrt(2.0 / count), 0.0))
+
+
+def _warp(x: F64, ratio: F64) -> F64:
+    last = x.shape[1] - 1
+    position = np.arange(x.shape[1]) * ratio
+    position = np.clip(np.where(np.isnan(position), 0.0, position), 0.0, last)
+    lower = np.floor(position).astype(np.int64)
+    rows = np.arange(len(x))[:, None]
+    low, high = x[rows, lower], x[rows, np.minimum(lower + 1, last)]
+    return _f64(low + (high - low) * (position - lower))
+
+
+def _fir(node: Node, x: F64, taps: F64, per_frame: int) -> F64:
+    count = min(len(x), len(taps) * per_frame)
+
+    def filtered(taps: F64) -> F64:
+        now, out = np.repeat(taps, per_frame, axis=0)[:count], np.zeros((count, 1))
+        for k in range(taps.shape[1]):
+            out[:, 0] += now[:, k] * _rows(x, -k, count)[:, 0]
+        return out
+
+    now = filtered(taps)
+    if not node.attrs["interpolate"]:
+        return now
+    before = filtered(np.concatenate([np.zeros_like(taps[:1]), taps[:-1]]))
+    share = ((np.arange(count) % per_frame + 1) / per_frame)[:, None]
+    return before + (now - before) * share
+
+
 UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "conv1d": _conv1d,
     "conv_transpose1d": _conv_transpose1d,
@@ -303,6 +355,8 @@ UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "avg_pool": _avg_pool,
     "depth_to_time": _depth_to_time,
     "time_to_depth": _time_to_depth,
+    "softmax": _softmax,
+    "phase": _phase,
 }
 
 BINARY: dict[str, Callable[[F64, F64], F64]] = {
@@ -330,6 +384,8 @@ def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: 
     if node.op == "noise":
         return noise(node, hops * made.frames, seed)
     inputs = [values[name] for name in node.inputs]
+    if node.op == "fir":
+        return _fir(node, inputs[0], inputs[1], made.frames // graph.values[node.inputs[1]].frames)
     if not made.control and len(inputs) > 1:
         controls = [graph.values[name].control for name in node.inputs]
         length = min(len(x) for x, control in zip(inputs, controls, strict=True) if not control)
@@ -343,19 +399,33 @@ def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: 
         return _f64(inputs[0] * (inputs[1] + node.attrs["offset"]) + inputs[2])
     if node.op == "concat":
         return _f64(np.concatenate(inputs, axis=1))
+    if node.op == "harmonics":
+        return _harmonics(node, inputs[0], inputs[1])
+    if node.op == "warp":
+        return _warp(inputs[0], inputs[1])
     if node.op in PLAIN:
         return PLAIN[node.op](inputs[0])
     return UNARY[node.op](node, inputs[0])
 
 
-def _run(graph: Graph, signal: F64, controls: Mapping[str, F64], hops: int, seed: int) -> dict[str, F64]:
+def _run(
+    graph: Graph, signal: F64, controls: Mapping[str, F64], hops: int, seed: int, turns: Mapping[str, ArrayLike]
+) -> dict[str, F64]:
     padded = np.zeros((hops * graph.hop, 1))
     padded[: len(signal), 0] = signal
     values: dict[str, F64] = {graph.input_name: padded, **controls}
     for node in graph.nodes:
         with np.errstate(all="ignore"):
+            if node.name in turns:
+                values[node.name] = _phase(node, _extended(_f64(turns[node.name]), values[node.inputs[0]]))
+                continue
             values[node.name] = _node(graph, node, values, hops, seed)
     return values
+
+
+def _extended(given: F64, computed: F64) -> F64:
+    """Return `given` with what `computed` has beyond its end."""
+    return _f64(np.concatenate([given, computed[len(given) :]]))
 
 
 def _controls(graph: Graph, parameters: Mapping[str, ArrayLike], hops: int) -> dict[str, F64]:
@@ -376,7 +446,12 @@ def _controls(graph: Graph, parameters: Mapping[str, ArrayLike], hops: int) -> d
 
 
 def evaluate(
-    graph: Graph, signal: ArrayLike, parameters: Mapping[str, ArrayLike] | None = None, *, seed: int = 0
+    graph: Graph,
+    signal: ArrayLike,
+    parameters: Mapping[str, ArrayLike] | None = None,
+    *,
+    seed: int = 0,
+    turns: Mapping[str, ArrayLike] | None = None,
 ) -> dict[str, F64]:
     """Evaluate a graph offline in float64.
 
@@ -390,6 +465,9 @@ def evaluate(
         Values by name, ``(size,)``, or ``(hops, size)`` for a value per hop; the defaults where left out.
     seed
         The engine's 64-bit seed.
+    turns
+        What `phase` nodes add up instead of their computed inputs, by node, ``(n, channels)``. A sum without end keeps
+        the rounding of its terms for ever: fed with the engine's own terms it can be held against the engine's sum.
 
     Returns
     -------
@@ -404,7 +482,7 @@ def evaluate(
     wanted = {name: hops * tensor.frames for name, tensor in graph.values.items()}
     extra = 0
     while extra <= _MAX_EXTRA_HOPS:
-        values = _run(graph, samples, controls, hops + extra, seed)
+        values = _run(graph, samples, controls, hops + extra, seed, turns or {})
         short = max(-(-(wanted[name] - len(values[name])) // graph.values[name].frames) for name in wanted)
         if short <= 0:
             return {name: values[name][:count] for name, count in wanted.items()}

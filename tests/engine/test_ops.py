@@ -13,6 +13,7 @@ from rtvoice.graph import GraphBuilder, Tensor
 from rtvoice.reference import evaluate
 
 from .graphs import Rng, around, weights
+from .source_cases import SOURCE_CASES
 from .streaming import sizes, speech_like, stream
 
 WIDTHS = [1, 2, 4, 5, 8, 9, 16, 17, 31, 32, 48, 64, 65, 96, 130]
@@ -222,6 +223,7 @@ CASES: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
     "depth_channel": folded("channel"),
     "noise": noisy,
 } | {op: plain(op) for op in ("relu", "silu", "tanh", "sigmoid", "exp", "square", "abs", "neg", "sin", "cos")}
+CASES |= SOURCE_CASES
 
 
 def check(builder: GraphBuilder) -> None:

@@ -52,6 +52,11 @@ enum class Op : uint8_t {
   kDepthToTime,
   kTimeToDepth,
   kNoise,
+  kSoftmax,
+  kPhase,
+  kHarmonics,
+  kWarp,
+  kFir,
 };
 const char* op_name(Op op);
 
@@ -60,10 +65,10 @@ struct Attributes {
   int64_t stride = 1, dilation = 1, groups = 1;
   int64_t pad_left = 0, pad_right = 0;  // conv1d, avg_pool; conv_transpose1d: crop
   int64_t kernel = 1;                   // avg_pool; conv ops: from the weight's shape
-  int64_t factor = 1, frames = 0, start = 0, stop = 0, channels = 0;
+  int64_t factor = 1, frames = 0, start = 0, stop = 0, channels = 0, count = 1;
   bool linear_before_reset = true, gelu_tanh = false, linear_mode = false, half_pixel = true, order_time = false,
-       gaussian = true;
-  double alpha = 0.01, beta = 1.0, eps = 1e-5, min = 0.0, max = 0.0, offset = 0.0, p0 = 0.0,
+       gaussian = true, interpolate = false;
+  double alpha = 0.01, beta = 1.0, eps = 1e-5, min = 0.0, max = 0.0, offset = 0.0, limit = 0.5, p0 = 0.0,
          p1 = 1.0;                               // noise: mean, std | low, high
   Op glu_a = Op::kAffine, glu_b = Op::kSigmoid;  // kAffine stands for "none"
   uint32_t stream = 0;

@@ -178,6 +178,42 @@ bool rule_noise(NodeShape* n) {
   return true;
 }
 
+bool rule_harmonics(NodeShape* n) {
+  for (int i = 0; i < 2; ++i) {
+    if (n->inputs[i].channels != 1) {
+      return n->fail(std::string(i == 0 ? "phase" : "frequency") + " has " + str(n->inputs[i].channels) +
+                     " channels; it must have 1");
+    }
+  }
+  return true;
+}
+
+bool rule_warp(NodeShape* n) {
+  if (n->inputs[1].channels == 1) return true;
+  return n->fail("ratio has " + str(n->inputs[1].channels) + " channels; it must have 1");
+}
+
+bool rule_fir(NodeShape* n) {
+  const ValueShape& x = n->inputs[0];
+  const ValueShape& taps = n->inputs[1];
+  if (x.channels != 1) return n->fail("x has " + str(x.channels) + " channels; it must have 1");
+  if (x.frames % taps.frames != 0) {
+    return n->fail("the taps' " + str(taps.frames) + " frames per hop do not divide x's " + str(x.frames));
+  }
+  const int64_t per_frame = x.frames / taps.frames;
+  if (per_frame > kMaxStep) {
+    return n->fail("one frame of taps serves " + str(per_frame) + " frames of x; the limit is " + str(kMaxStep));
+  }
+  n->out.channels = 1;
+  n->out.frames = x.frames;
+  n->macs = static_cast<double>(x.frames) * static_cast<double>(taps.channels) * (n->attrs.interpolate ? 2.0 : 1.0);
+  add_history(n, static_cast<double>(taps.channels - 1));
+  // The last frame's taps: a whole frame of theirs where D is no multiple of it, one more to fade from.
+  n->out.reach += 2.0 / static_cast<double>(taps.frames);
+  n->state_floats += 2.0 * static_cast<double>(taps.channels);
+  return true;
+}
+
 bool rule_same(NodeShape*) { return true; }
 
 using Kind = AttributeKind;
@@ -384,6 +420,29 @@ std::vector<OpRow> make_table() {
         integer("stream", 0, 0, 4294967295.0,
                 [](Attrs* a, const Value& v) { a->stream = static_cast<uint32_t>(v.integer); })},
        rule_noise},
+      {Op::kSoftmax, "softmax", 1, 1, false, {}, {}, rule_same},
+      {Op::kPhase, "phase", 1, 1, true, {}, {}, rule_same},
+      {Op::kHarmonics,
+       "harmonics",
+       2,
+       2,
+       true,
+       {},
+       {needed(integer("count", 1, 1, kStep, [](Attrs* a, const Value& v) { a->count = v.integer; })),
+        number(
+            "limit", 0.5, [](Attrs* a, const Value& v) { a->limit = v.number; }, 1e-6, 0.5)},
+       rule_harmonics},
+      {Op::kWarp, "warp", 2, 2, false, {}, {}, rule_warp},
+      {Op::kFir,
+       "fir",
+       2,
+       2,
+       true,
+       {},
+       {{"interpolate", Kind::kFlag, false, 0, 0, 0, nullptr,
+         [](Attrs* a, const Value& v) { a->interpolate = v.flag; }}},
+       rule_fir,
+       true},
   };
   const std::string plain = RTVOICE_PLAIN_CHOICES "|";
   static std::vector<std::string> plain_names;  // keeps the names alive

@@ -71,6 +71,7 @@ struct OpRow {
   std::vector<WeightRule> weights;
   std::vector<AttributeRule> attributes;
   bool (*rule)(NodeShape*) = nullptr;
+  bool own_rates = false;  // its inputs may have different rates: the rule says which
 };
 
 const OpRow* find_op(const std::string& name);

@@ -110,7 +110,7 @@ bool meet_rates(const OpRow& row, NodeShape* shape) {
                            " reads a control tensor, which has no time axis; it needs a stream");
       continue;
     }
-    if (stream != nullptr && stream->frames != input.frames) {
+    if (stream != nullptr && stream->frames != input.frames && !row.own_rates) {
       return shape->fail("inputs have different rates (" + str(stream->frames) + " and " + str(input.frames) +
                          " frames per hop); bring them to one rate first");
     }

@@ -104,7 +104,14 @@ class Inference {
       case Op::kDiv:
       case Op::kFilm:
       case Op::kConcat:
+      case Op::kHarmonics:
+      case Op::kWarp:
         return align(node, out, value);
+      case Op::kPhase:
+        value->receptive_field = std::numeric_limits<double>::infinity();
+        return true;
+      case Op::kFir:
+        return infer_fir(node, out, value);
       case Op::kDelay:
         if (x.control) return fail(node, "cannot delay a parameter");
         value->delay = std::max<int64_t>(0, x.delay - at.frames);
@@ -142,6 +149,20 @@ class Inference {
       default:
         return true;  // frame by frame
     }
+  }
+
+  // x at one rate, taps at another that divides it. Where the delay is no multiple of the taps' frame, their frames begin within a hop's.
+  bool infer_fir(const Node& node, NodeTiming* out, ValueTiming* value) {
+    const ValueTiming &x = timing_.values[node.inputs[0]], &taps = timing_.values[node.inputs[1]];
+    if (x.frames % taps.frames != 0) return fail_rate(node, taps.frames, x.frames);
+    const int64_t per_frame = x.frames / taps.frames;
+    value->delay = std::max(x.delay, taps.delay * per_frame);
+    out->lags = {value->delay - x.delay, value->delay / per_frame - taps.delay};
+    const double past = static_cast<double>(taps.channels - 1) * x.step,
+                 faded = node.attrs.interpolate ? taps.step : 0.0;
+    value->receptive_field = std::max(x.receptive_field + past, taps.receptive_field + faded);
+    out->macs = x.frames * taps.channels * (node.attrs.interpolate ? 2 : 1);
+    return true;
   }
 
   bool fail_rate(const Node& node, int64_t by, int64_t frames) {

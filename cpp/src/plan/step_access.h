@@ -59,6 +59,11 @@ void run_film(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_norm(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_glu(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_noise(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_softmax(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_phase(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_harmonics(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_warp(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_fir(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_concat(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_slice(const StepSpec&, Instance&, size_t hops) noexcept;
 void run_copy(const StepSpec&, Instance&, size_t hops) noexcept;  // delay, advance

@@ -87,6 +87,13 @@ void run_norm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   at.k().norm(args);
 }
 
+void run_softmax(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  auto args = frame_args<simd::SoftmaxArgs>(step, at, hops);
+  args.channels = at.spec(step.out).channels;
+  at.k().softmax(args);
+}
+
 void run_glu(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
   const uint32_t channels = at.spec(step.out).channels;

@@ -208,8 +208,8 @@ struct SoftmaxArgs {
 };
 
 // A pulse train below a limit: out[r] = sqrt(2/h) sum over k >= 1 of clip(h - k + 1, 0, 1) cos(2 pi k phase[r]) with
-// h = min(limit / frequency[r], count): the harmonics whose frequency lies under `limit`, the last one faded. 0 where
-// the frequency is not above 0. Phases are taken to the nearest 2^-24 turn.
+// h = min(limit / frequency[r] - 1, count): the harmonics whose frequency lies under `limit`, the last one faded in. 0
+// where the frequency is not above 0. Phases are taken to the nearest 2^-24 turn.
 struct HarmonicsArgs {
   const float* phase;      // turns
   const float* frequency;  // turns per frame

@@ -103,6 +103,13 @@ const std::vector<Good> kGood = {
     {"depth_to_time", "depth_to_time", {"x"}, {{"factor", 3}, {"order", "time"}}, {}, 2, Op::kDepthToTime},
     {"time_to_depth", "time_to_depth", {"x"}, {{"factor", 16}}, {}, 96, Op::kTimeToDepth},
     {"noise", "noise", {}, {{"channels", 5}, {"frames", 2}, {"stream", 4294967295ll}}, {}, 5, Op::kNoise},
+    {"softmax", "softmax", {"x"}, Json::object(), {}, 6, Op::kSoftmax},
+    {"softmax_of_control", "softmax", {"gain"}, Json::object(), {}, 2, Op::kSoftmax},
+    {"phase", "phase", {"x"}, Json::object(), {}, 6, Op::kPhase},
+    {"harmonics", "harmonics", {"one", "one"}, {{"count", 80}, {"limit", 0.25}}, {}, 1, Op::kHarmonics},
+    {"warp", "warp", {"x", "one"}, Json::object(), {}, 6, Op::kWarp},
+    {"warp_of_control", "warp", {"gain", "one"}, Json::object(), {}, 2, Op::kWarp},
+    {"fir", "fir", {"one", "x"}, {{"interpolate", true}}, {}, 1, Op::kFir},
     {"noise_uniform",
      "noise",
      {},
@@ -348,6 +355,25 @@ const std::vector<Damage> kDamages = {
     {"control_over_time", add_over("delay", {"gain"}, {{"frames", 1}}),
      "delay reads a control tensor, which has no time axis"},
     {"control_conv", add_over("conv1d", {"gain"}, kNone, {{"weight", {1, 2, 1}}}), "conv1d reads a control tensor"},
+    {"phase_of_control", add_over("phase", {"gain"}, kNone), "phase reads a control tensor"},
+    {"harmonics_wide", add_over("harmonics", {"x", "one"}, {{"count", 1}}), "phase has 6 channels; it must have 1"},
+    {"harmonics_rates",
+     [](TestFile* f) {
+       f->add_node("avg_pool", "slow", {"one"}, {{"kernel", 4}});
+       f->add_node("harmonics", "y", {"one", "slow"}, {{"count", 1}});
+     },
+     "inputs have different rates"},
+    {"harmonics_count", add_over("harmonics", {"one", "one"}, {{"count", 65537}}), "attribute 'count' is 65537"},
+    {"harmonics_limit", add_over("harmonics", {"one", "one"}, {{"count", 1}, {"limit", 0.75}}),
+     "attribute 'limit' is 0.75"},
+    {"warp_ratio", add_over("warp", {"x", "gain"}, kNone), "ratio has 2 channels; it must have 1"},
+    {"fir_wide", add_over("fir", {"x", "one"}, kNone), "x has 6 channels; it must have 1"},
+    {"fir_taps_faster", [](TestFile* f) {
+       f->add_node("avg_pool", "slow", {"one"}, {{"kernel", 4}});
+       f->add_node("fir", "y", {"slow", "x"});
+     },
+     "the taps' 160 frames per hop do not divide x's 40"},
+    {"fir_of_control", add_over("fir", {"one", "gain"}, kNone), "fir reads a control tensor"},
     {"noise_std", add_over("noise", std::vector<std::string>{}, {{"channels", 1}, {"frames", 1}, {"std", -1}}),
      "attribute 'std' is -1"},
     {"noise_low_for_gaussian",
