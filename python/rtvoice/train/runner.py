@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -10,145 +9,27 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from rtvoice.files import write_whole
 from rtvoice.train import checkpoint, outcome, schedule, source
 from rtvoice.train.board import Board, read_log
 from rtvoice.train.distributed import World
 from rtvoice.train.interrupt import Halted, Interrupted, Stop
-from rtvoice.train.parameters import Average, freeze, groups, move_moments
+from rtvoice.train.optimise import Optimise, to_device
+from rtvoice.train.parameters import Average
 from rtvoice.train.precision import Precision, compile_models, uncompile
-from rtvoice.train.recipe import free
 from rtvoice.train.schedule import Phase, spoken
 from rtvoice.train.stages import StageContext
+from rtvoice.train.task import ADVERSARY, Monitor, Task, Training, part, step_rng
 
-__all__ = ["ADVERSARY", "Fit", "Monitor", "Task", "Training", "fit", "part", "step_rng", "weights"]
+__all__ = ["Fit", "Monitor", "Task", "Training", "fit", "part", "step_rng", "weights"]
 
-#: The name in `Task.models` of what takes part in adversarial phases only, and has an optimiser of its own.
-ADVERSARY = "adversary"
 #: Steps in a row without a finite gradient after which a training counts as collapsed.
 BROKEN = 20
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a stage trains, the same in all its phases.
-
-    Attributes
-    ----------
-    average : float
-        Decay of the averaged weights, which are validated and shipped; 0: the newest weights.
-    clip, adversary_clip : float
-        Largest gradient norm; 0: any.
-    accumulate : int
-        Batches whose gradients make one step.
-    precision : str
-        `auto` (bfloat16 on a GPU that has it, else float32), `float32`, `bfloat16` or `float16`.
-    compile : bool
-        Whether to compile the models; training goes on without where that fails.
-    weight_decay : float
-        Of AdamW, for matrices.
-    betas, adversary_betas : (float, float)
-        Of AdamW.
-    keep : str
-        Which averaged weights are the result: the `last`, or the `best` by the held-out figure `measure`.
-    measure : str
-        A figure of `Task.validate`, smaller is better.
-    validate_every : int
-        Steps between two validations.
-    every : int
-        Steps between two lines of the log.
-    checkpoint_minutes : float
-        Between two checkpoints.
-    deterministic : bool
-        Whether a GPU is held to algorithms that give the same bits each time.
-    """
-
-    average: float = 0.998
-    clip: float = 1.0
-    adversary_clip: float = 1.0
-    accumulate: int = 1
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    compile: bool = False
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.98)
-    adversary_betas: tuple[float, float] = (0.8, 0.99)
-    keep: Literal["last", "best"] = "last"
-    measure: str = "loss"
-    validate_every: int = 500
-    every: int = free(50)
-    checkpoint_minutes: float = free(2.0)
-    deterministic: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average = {self.average} is not within 0 and 1")
-        for name in ("accumulate", "validate_every", "every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be above 0")
-
-
-@runtime_checkable
-class Task(Protocol):
-    """What is trained.
-
-    Optional methods are called where they are there:
-
-    - `begin(phase)`: a phase begins, or a training is resumed in it; `phase.batch` and `phase.settings` are for it.
-    - `adversary_loss(batch) -> (loss, figures)`: in an adversarial phase, before `loss` of the same batch.
-    - `state() -> dict`, `load_state(dict)`: what else a checkpoint must hold: tensors and plain values.
-    - `heard() -> (outputs, targets)`: what the last `loss` compared, for the monitor's sampled steps.
-    - `monitor`: an attribute, see `Monitor`; `ctx.monitor` goes before it: a monitor, or a function
-      `monitor(models, step, total, folder)` that makes one.
-    """
-
-    def models(self) -> Mapping[str, torch.nn.Module]:
-        """Return the models by name; the name `adversary` is for what `adversary_loss` trains."""
-
-    def batches(self, step: int, rank: int, world: int) -> Iterator[Any]:
-        """Return the batches from optimiser step `step` on, of process `rank` out of `world`.
-
-        Each step takes `accumulate` of them. They must be a function of the seed, the step and the rank alone (draw
-        from `step_rng`), so that a resumed training sees what an uninterrupted one does. Tensors in tuples, lists,
-        dicts and dataclasses are moved to the device.
-        """
-
-    def loss(self, batch: Any) -> tuple[Tensor, Mapping[str, Any]]:
-        """Return the loss of a batch and its parts, for the log."""
-
-    def validate(self) -> Mapping[str, float]:
-        """Return held-out figures, smaller is better for `loss`; the models have the averaged weights, in eval mode."""
-
-
-class Monitor(Protocol):
-    """What watches a training, such as `rtvoice.train.monitor.Monitor`.
-
-    Where it has them, `state_dict` and `load_state_dict` keep its state in the checkpoint, and `finish(status)` is
-    called at the end.
-    """
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether the training is to end; `reason`, where there is one, says why."""
-
-    def step(
-        self,
-        *,
-        loss: Any,
-        outputs: Any,
-        targets: Any,
-        discriminator: Any,
-        validation: Any,
-        gradient: Any,
-        progress: Any,
-    ) -> None:
-        """Take in one optimiser step, after it."""
 
 
 @dataclass(frozen=True)
@@ -174,24 +55,6 @@ class Fit:
     held_out: Mapping[str, float]
     outcome: str
     weights: Path
-
-
-def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
-    """Return the generator of one step's draws: the same after a resumption."""
-    return np.random.default_rng([seed, step, rank])
-
-
-def part(items: Sequence[Any], rank: int, world: int) -> Sequence[Any]:
-    """Return one process's share of a step's items, so that all shares together are the whole batch.
-
-    Raises
-    ------
-    ValueError
-        The shares would not be equal, and so the mean of their gradients not that of the whole.
-    """
-    if len(items) % world:
-        raise ValueError(f"a batch of {len(items)} cannot be shared by {world} processes; make it a multiple")
-    return items[rank::world]
 
 
 def weights(folder: Path, name: str | None = None) -> dict[str, Tensor]:
@@ -256,34 +119,6 @@ def fit(task: Task, ctx: StageContext, training: Training | None = None, phases:
         run.board.close()
 
 
-class _Call(torch.nn.Module):
-    """A task's loss as a module's forward pass, so that DistributedDataParallel sees it begin."""
-
-    def __init__(self, models: Mapping[str, torch.nn.Module], function: Any) -> None:
-        super().__init__()
-        self.models = torch.nn.ModuleDict(dict(models))
-        self.function = function
-
-    def forward(self, batch: Any) -> Any:
-        return self.function(batch)
-
-
-@dataclass
-class _Side:
-    """What one optimiser trains: the models, or the adversary."""
-
-    models: dict[str, torch.nn.Module]
-    optimizer: torch.optim.AdamW
-    names: list[str]
-    call: torch.nn.Module
-    clip: float
-    prefix: str
-
-    @property
-    def parameters(self) -> list[torch.nn.Parameter]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
-
-
 class _Run:
     """The state of one training."""
 
@@ -298,12 +133,6 @@ class _Run:
         ):
             raise ValueError("a phase is adversarial, but the task has no model 'adversary' or no adversary_loss")
         self.main = {name: model for name, model in self.models.items() if name != ADVERSARY}
-        self.fixed = {
-            f"{key}.{name}"
-            for key, model in self.models.items()
-            for name, p in model.named_parameters()
-            if not p.requires_grad
-        }
         self.lengths = schedule.lengths(phases, ctx.budget)
         self.precision = Precision(training.precision, self.world.device, self.say)
         self.average = Average(self.main, training.average)
@@ -313,13 +142,14 @@ class _Run:
             compile_models(self.models.values())
         if training.deterministic and self.world.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        self.sides: dict[str, _Side] = {}
+        self.optimise = Optimise(task, self.models, training, self.world, self.precision)
         self.at, self.step, self.phase_start, self.spent = 0, 0, 0, 0.0
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
-        self.logged, self.validated, self.broken = -1, -1, 0
+        self.logged, self.validated = -1, -1
         self.held_out: dict[str, float] = {}
         self.best = math.inf
+        self.rate: float | None = None
         self.began: float | None = None
         self.saved_at = time.monotonic()
         self.closing = 0.0  # seconds that a validation and a checkpoint take, kept free at the end of a budget
@@ -344,9 +174,11 @@ class _Run:
         """Take up the checkpoint if there is one; return the size of the log that belongs to it."""
         found = bool(self.world.agree([float(self.path.is_file())])[0])
         if not found:
-            self._begin_phase(None)
+            self._begin_phase(moments=False)
             self._note_commit()
             self._attach(None)
+            if self.world.rank > 0:  # all had to make the same models; from here on each draws its own dropout
+                checkpoint.seed_all(self.ctx.seed + 1000003 * self.world.rank)
             return 0
         state = checkpoint.load(self.path)
         phases = [asdict(phase) for phase in self.phases]
@@ -357,15 +189,13 @@ class _Run:
         for name, tensors in state["average"].items():
             for key, tensor in tensors.items():
                 self.average.state[name][key].copy_(tensor)
-        for key in ("at", "step", "phase_start", "logged", "validated", "broken"):
+        for key in ("at", "step", "phase_start", "logged", "validated"):
             setattr(self, key, int(state[key]))
         self.spent, self.best = float(state["seconds"]), float(state["best"])
         self.sums, self.counts, self.held_out = dict(state["sums"]), dict(state["counts"]), dict(state["held_out"])
-        self.commits = list(state["commits"])
-        self._begin_phase(None)
-        for name, side in self.sides.items():
-            side.optimizer.load_state_dict(state["optimizers"][name])
-        self.precision.scaler.load_state_dict(state["scaler"])
+        self.commits, self.rate = list(state["commits"]), state["rate"]
+        self._begin_phase(moments=False)
+        self.optimise.load_state_dict(state["optimise"])
         if state["task"] is not None:
             self.task.load_state(state["task"])  # type: ignore[attr-defined]
         self._note_commit()
@@ -404,12 +234,12 @@ class _Run:
         state = {
             "models": {name: model.state_dict() for name, model in self.models.items()},
             "average": self.average.state,
-            "optimizers": {name: side.optimizer.state_dict() for name, side in self.sides.items()},
-            "scaler": self.precision.scaler.state_dict(),
+            "optimise": self.optimise.state_dict(),
             "phases": [asdict(phase) for phase in self.phases],
-            **{key: getattr(self, key) for key in ("at", "step", "phase_start", "logged", "validated", "broken")},
+            **{key: getattr(self, key) for key in ("at", "step", "phase_start", "logged", "validated")},
             "seconds": self.seconds,
             "best": self.best,
+            "rate": self.rate,
             "sums": self.sums,
             "counts": self.counts,
             "held_out": self.held_out,
@@ -438,33 +268,10 @@ class _Run:
     def seconds(self) -> float:
         return self.spent + (time.monotonic() - self.began if self.began is not None else 0.0)
 
-    def _begin_phase(self, old: dict[str, _Side] | None) -> None:
-        """Make the optimisers of the phase at hand."""
-        phase, t = self.phase, self.training
-        trained = freeze(self.models, phase.freeze, self.fixed)
-        if not any(not name.startswith(f"{ADVERSARY}.") for name in trained):
-            raise ValueError(f"phase {phase.name!r} freezes every parameter; nothing is left to train")
-        plans: list[tuple[str, dict[str, torch.nn.Module], Any, tuple[float, float], float]] = [
-            ("main", self.main, self.task.loss, t.betas, t.clip)
-        ]
-        if phase.adversarial:
-            adversary = {ADVERSARY: self.models[ADVERSARY]}
-            loss = self.task.adversary_loss  # type: ignore[attr-defined]
-            plans.append((ADVERSARY, adversary, loss, t.adversary_betas, t.adversary_clip))
-        self.sides = {}
-        for name, models, function, betas, clip in plans:
-            rates = phase.rates if name == "main" else {}
-            made, names = groups(models, rates, t.weight_decay)
-            optimizer = torch.optim.AdamW(made, lr=phase.rate, betas=betas)
-            call: torch.nn.Module = _Call(models, function)
-            if self.world.size > 1:
-                call = DistributedDataParallel(call, broadcast_buffers=False, find_unused_parameters=True)
-            prefix = "" if name == "main" else "adversary_"
-            self.sides[name] = _Side(models, optimizer, names, call, clip, prefix)
-            if old and name in old and phase.keep_moments:
-                move_moments(old[name].optimizer, old[name].names, optimizer, names)
+    def _begin_phase(self, *, moments: bool) -> None:
+        self.optimise.begin(self.phase, moments=moments)
         if hasattr(self.task, "begin"):
-            self.task.begin(phase)
+            self.task.begin(self.phase)
 
     # -- the loop
 
@@ -490,8 +297,8 @@ class _Run:
             if ended:
                 if self.at + 1 == len(self.phases):
                     return self._finish()
-                old, self.at, self.phase_start = self.sides, self.at + 1, self.step
-                self._begin_phase(old)
+                self.at, self.phase_start = self.at + 1, self.step
+                self._begin_phase(moments=True)
                 batches = None
                 self.save()
                 continue
@@ -519,22 +326,20 @@ class _Run:
 
     def _one_step(self, batches: Iterator[Any], seconds: float) -> dict[str, Any]:
         try:
-            taken = [_to(next(batches), self.world.device) for _ in range(self.training.accumulate)]
+            taken = [to_device(next(batches), self.world.device) for _ in range(self.training.accumulate)]
         except StopIteration:
             raise ValueError("the task's batches came to an end; they must go on for ever") from None
-        progress = self._progress(seconds)
-        self._set_rates(progress)
-        figures: dict[str, Any] = {}
+        self.rate = self.optimise.set_rates(self.phase, self.step - self.phase_start, self._progress(seconds))
         try:
-            self._sides_step(taken, figures)
+            figures = self.optimise.step(taken)
         except Exception as error:
             if not self.compiled:
                 raise
             lines = str(error).strip().splitlines()
             self.say(f"torch.compile failed ({lines[0] if lines else type(error).__name__}); going on without it")
             uncompile(self.models.values())
-            self.compiled, figures = False, {}
-            self._sides_step(taken, figures)
+            self.compiled = False
+            figures = self.optimise.step(taken)
         self.step += 1
         self.average.update(self.step)
         for name, value in figures.items():
@@ -543,57 +348,8 @@ class _Run:
             self.counts[name] = self.counts.get(name, 0) + 1
         return figures
 
-    def _sides_step(self, taken: list[Any], figures: dict[str, Any]) -> None:
-        if ADVERSARY in self.sides:
-            self._side_step(self.sides[ADVERSARY], taken, figures)
-        adversary = self.models.get(ADVERSARY)
-        learning = [p for p in adversary.parameters() if p.requires_grad] if adversary is not None else []
-        for p in learning:  # its gradients are not wanted in the models' step, and would cost a third of it
-            p.requires_grad_(False)
-        try:
-            self._side_step(self.sides["main"], taken, figures)
-        finally:
-            for p in learning:
-                p.requires_grad_(True)
-        self.precision.scaler.update()
-
-    def _side_step(self, side: _Side, taken: list[Any], figures: dict[str, Any]) -> None:
-        """Let one optimiser take its step."""
-        side.optimizer.zero_grad(set_to_none=True)
-        scaler = self.precision.scaler
-        for index, batch in enumerate(taken):
-            last = index + 1 == len(taken)
-            no_sync = isinstance(side.call, DistributedDataParallel) and not last
-            with side.call.no_sync() if no_sync else contextlib.nullcontext():  # type: ignore[operator]
-                with self.precision.context():
-                    loss, parts = side.call(batch)
-                scaler.scale(loss / len(taken)).backward()
-            for name, value in {f"{side.prefix}loss": loss, **parts}.items():
-                value = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
-                figures[name] = figures.get(name, 0.0) + value / len(taken)
-        scaler.unscale_(side.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(side.parameters, side.clip if side.clip > 0 else math.inf)
-        figures[f"{side.prefix}gradient_norm"] = norm.detach()
-        if bool(torch.isfinite(norm)):
-            scaler.step(side.optimizer)
-            self.broken = 0 if side.prefix == "" else self.broken
-        else:
-            self.broken += 1
-            if not scaler.is_enabled():
-                figures.pop(f"{side.prefix}gradient_norm")
-            side.optimizer.zero_grad(set_to_none=True)
-            scaler.step(side.optimizer)  # a scaled step knows that it found infinities, and must be told of each
-            figures["skipped"] = figures.get("skipped", 0.0) + 1.0
-
-    def _set_rates(self, progress: float) -> None:
-        phase, step = self.phase, self.step - self.phase_start
-        for name, side in self.sides.items():
-            peak = phase.rate if name == "main" or phase.adversary_rate is None else phase.adversary_rate
-            for group in side.optimizer.param_groups:
-                group["lr"] = schedule.rate(phase, peak, step, progress) * group["factor"]
-
     def _watch(self, figures: Mapping[str, Any], seconds: float) -> None:
-        if self.broken >= BROKEN:
+        if self.optimise.broken >= BROKEN:
             self._halt(f"{BROKEN} steps in a row had a gradient that is not a number", collapsed=True)
         if self.monitor is not None:
             heard = self.task.heard() if hasattr(self.task, "heard") else (None, None)
@@ -637,8 +393,8 @@ class _Run:
         means = dict(zip(names, values, strict=True))
         self.sums, self.counts = {}, {}
         line: dict[str, Any] = {"step": self.step, "phase": self.phase.name, "seconds": round(seconds, 1)}
-        if self.sides["main"].optimizer.param_groups and self.step > 0:
-            line["rate"] = self.sides["main"].optimizer.param_groups[0]["lr"]
+        if self.rate is not None:
+            line["rate"] = self.rate
         line.update(means)
         if (self.step % self.training.validate_every == 0 or ended) and self.step != self.validated:
             self._validate()
@@ -730,20 +486,3 @@ class _SilentBoard(Board):
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Write nothing."""
-
-
-def _to(value: Any, device: torch.device) -> Any:
-    """Move the tensors of a batch to a device."""
-    if isinstance(value, Tensor):
-        return value if value.device == device else value.to(device, non_blocking=True)
-    if isinstance(value, dict):
-        return {key: _to(inner, device) for key, inner in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_to(inner, device) for inner in value))
-    if isinstance(value, list | tuple):
-        return type(value)(_to(inner, device) for inner in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(
-            value, **{f.name: _to(getattr(value, f.name), device) for f in dataclasses.fields(value) if f.init}
-        )
-    return value
