@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import rtvoice
+from rtvoice import _core
 from small_model import RATE, build_model
 
 RATES = [8000, 16000, 22050, 44100, 48000, 96000, 192000]
@@ -466,3 +467,26 @@ def test_parameters_are_those_of_the_model_swapped_in(model: rtvoice.Model) -> N
     engine.swap(builder.model())
     with pytest.raises(ValueError, match="there is: mix"):
         engine.set("gain", 1.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["process", "latency", "latency_parts", "reset", "set", "bypass", "stats", "swap", "output", "memory"]
+)
+def test_an_engine_that_was_never_made_is_a_type_error(name: str, model: rtvoice.Model) -> None:
+    empty = _core.Engine.__new__(_core.Engine)
+    arguments = {
+        "process": (np.zeros(8, np.float32),),
+        "set": ("gain", [1.0]),
+        "swap": (model._core,),
+        "output": ("energy",),
+    }
+    with pytest.raises(TypeError):
+        getattr(empty, name)(*arguments.get(name, ()))
+
+
+def test_a_model_that_was_never_opened_is_a_type_error() -> None:
+    empty = _core.Model.__new__(_core.Model)
+    with pytest.raises(TypeError):
+        empty.info()
+    with pytest.raises(TypeError):
+        _core.Engine(empty, 48000, 480, 1, 0, 0, "auto", 10.0)

@@ -3,7 +3,10 @@
 #include <pybind11/pybind11.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <new>
 #include <string>
+#include <utility>
 
 #include "rtvoice/rtvoice.h"
 
@@ -38,7 +41,19 @@ void check(rtv_status status) {
   if (status != RTV_OK) raise(status, rtv_last_error());
 }
 
-class Model {
+// For Engine.__new__(Engine), without __init__, pybind11 makes room and hands it out as it is: here it is zeros, so that the null handle tells.
+struct Zeroed {
+  static void* operator new(size_t size) {
+    void* room = std::calloc(1, size);
+    if (room == nullptr) throw std::bad_alloc();
+    return room;
+  }
+  static void* operator new(size_t, void* place) { return place; }
+  static void operator delete(void* room) { std::free(room); }
+  static void operator delete(void*, void*) {}
+};
+
+class Model : public Zeroed {
  public:
   static Model open(const std::string& path) {
     rtv_model* handle = nullptr;
@@ -65,15 +80,19 @@ class Model {
   ~Model() { rtv_model_close(handle_); }
   std::string info() const { return rtv_model_info(handle_); }
   const rtv_model* handle() const { return handle_; }
+  Model& made() {
+    if (handle_ == nullptr) throw py::type_error("Model: made without open() or from_bytes()");
+    return *this;
+  }
 
  private:
   explicit Model(rtv_model* handle) : handle_(handle) {}
   rtv_model* handle_;
 };
 
-class Engine {
+class Engine : public Zeroed {
  public:
-  Engine(const Model& model, uint32_t sample_rate, uint32_t max_frame, uint32_t channels, uint32_t block, uint64_t seed,
+  Engine(Model& model, uint32_t sample_rate, uint32_t max_frame, uint32_t channels, uint32_t block, uint64_t seed,
          const std::string& resampler, float fade_ms)
       : channels_(channels) {
     rtv_config config;
@@ -87,16 +106,22 @@ class Engine {
     config.resampler = resampler_of(resampler);
     max_frame_ = max_frame;
     block_ = block;
+    const rtv_model* from = model.made().handle();
     rtv_status status;
     {
       py::gil_scoped_release release;
-      status = rtv_engine_create(model.handle(), &config, &handle_);
+      status = rtv_engine_create(from, &config, &handle_);
     }
     check(status);
   }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   ~Engine() { rtv_engine_destroy(handle_); }
+
+  Engine& made() {
+    if (handle_ == nullptr) throw py::type_error("Engine: __init__ was never called");
+    return *this;
+  }
 
   py::object process(const py::object& frame, const py::object& out) {
     const py::array in = check_array(frame, "frame", false);
@@ -145,11 +170,12 @@ class Engine {
     bypass_ = on;
     rtv_engine_bypass(handle_, on ? 1 : 0);
   }
-  void swap(const Model& model) {
+  void swap(Model& model) {
+    const rtv_model* next = model.made().handle();
     rtv_status status;
     {
       py::gil_scoped_release release;
-      status = rtv_engine_swap(handle_, model.handle());
+      status = rtv_engine_swap(handle_, next);
     }
     check(status);
   }
@@ -263,6 +289,16 @@ class Engine {
   bool bypass_ = false;
 };
 
+// Methods that refuse an instance whose __init__ never ran.
+template <typename R, typename C, typename... A>
+auto on_instance(R (C::*method)(A...)) {
+  return [method](C& self, A... args) -> R { return (self.made().*method)(std::forward<A>(args)...); };
+}
+template <typename R, typename C, typename... A>
+auto on_instance(R (C::*method)(A...) const) {
+  return [method](C& self, A... args) -> R { return (self.made().*method)(std::forward<A>(args)...); };
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -275,19 +311,19 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   py::class_<Model>(m, "Model")
       .def_static("open", &Model::open, py::arg("path"))
       .def_static("from_bytes", &Model::from_bytes, py::arg("data"))
-      .def("info", &Model::info);
+      .def("info", on_instance(&Model::info));
   py::class_<Engine>(m, "Engine")
-      .def(py::init<const Model&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&, float>(),
+      .def(py::init<Model&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&, float>(),
            py::arg("model"), py::arg("sample_rate"), py::arg("max_frame"), py::arg("channels"), py::arg("block"),
            py::arg("seed"), py::arg("resampler"), py::arg("fade_ms"))
-      .def("process", &Engine::process, py::arg("frame"), py::arg("out") = py::none())
-      .def_property_readonly("latency", &Engine::latency)
-      .def("latency_parts", &Engine::latency_parts)
-      .def("reset", &Engine::reset)
-      .def("set", &Engine::set, py::arg("name"), py::arg("values"))
-      .def_property("bypass", &Engine::bypass, &Engine::set_bypass)
-      .def("stats", &Engine::stats)
-      .def("swap", &Engine::swap, py::arg("model"))
-      .def("output", &Engine::output, py::arg("name"))
-      .def("memory", &Engine::memory);
+      .def("process", on_instance(&Engine::process), py::arg("frame"), py::arg("out") = py::none())
+      .def_property_readonly("latency", on_instance(&Engine::latency))
+      .def("latency_parts", on_instance(&Engine::latency_parts))
+      .def("reset", on_instance(&Engine::reset))
+      .def("set", on_instance(&Engine::set), py::arg("name"), py::arg("values"))
+      .def_property("bypass", on_instance(&Engine::bypass), on_instance(&Engine::set_bypass))
+      .def("stats", on_instance(&Engine::stats))
+      .def("swap", on_instance(&Engine::swap), py::arg("model"))
+      .def("output", on_instance(&Engine::output), py::arg("name"))
+      .def("memory", on_instance(&Engine::memory));
 }
