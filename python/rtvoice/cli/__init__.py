@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
-from rtvoice.cli import bench, check, evaluate, import_, info, models, render
+from rtvoice.cli import bench, check, evaluate, import_, info, models, monitor, render
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
@@ -15,8 +16,11 @@ _COMMANDS = {
     "check": check,
     "bench": bench,
     "evaluate": evaluate,
+    "monitor": monitor,
 }
-_NAMES = (*_COMMANDS, "train")
+#: Commands with parsers of their own, in `rtvoice.train`.
+_TRAINER = ("train", "distill")
+_NAMES = (*_COMMANDS, *_TRAINER)
 
 
 def build_parser() -> Parser:
@@ -34,14 +38,16 @@ def build_parser() -> Parser:
         module.configure(sub)
         sub.set_defaults(run=module.run)
     commands.add_parser("train", help="train a skin (needs the extra 'train'); 'rtvoice train --help' tells more")
+    commands.add_parser("distill", help="train, ladder, prune or round the small network that ships (extra 'train')")
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; return 0 done, 1 failed, 2 wrong usage."""
     parser = build_parser()
-    if argv and argv[0] == "train":
-        return guarded("rtvoice train", _train, list(argv[1:]))
+    if argv and argv[0] in _TRAINER:
+        words = argparse.Namespace(words=list(argv), debug="--debug" in argv)
+        return guarded(f"rtvoice {argv[0]}", _train, words)
     first = next((word for word in argv if not word.startswith("-")), None)
     if first is not None and first not in _COMMANDS:
         return fail("rtvoice", f"there is no command {first!r}; commands: {', '.join(_NAMES)}", 2)
@@ -59,8 +65,12 @@ def run(argv: Sequence[str]) -> int:
     return guarded(f"rtvoice {args.command}", args.run, args)
 
 
-def _train(argv: list[str]) -> int:
-    """Hand over to the trainer, whose parser needs nothing of what training does."""
+def _train(args: argparse.Namespace) -> int:
+    """Hand over to the trainer, whose parsers need nothing of what training does."""
+    if args.words[0] == "distill":
+        from rtvoice.train.distill import main as distill
+
+        return distill(args.words[1:])
     from rtvoice.train.__main__ import main
 
-    return main(argv, "rtvoice train")
+    return main(args.words[1:], "rtvoice train")

@@ -14,6 +14,10 @@ def main(arguments: list[str] | None = None, program: str = "python -m rtvoice.t
     argv = sys.argv[1:] if arguments is None else list(arguments)
     if argv and argv[0] in whisper.NAMES:
         return whisper.main(argv, program)
+    if argv and argv[0] == "distill":
+        from rtvoice.train import distill
+
+        return distill.main(argv[1:], f"{program} distill")
     if argv and argv[0] == "label":
         return command.run_label(argv[1:], program)
     return command.run_recipe(argv, program)

@@ -148,6 +148,8 @@ def run_plan(
         world.close()
     if not world.main:
         return 0
+    if getattr(options, "quiet", False):
+        return 0
     after = make_plan(graph_of(recipe), recipe, chosen)
     products = _products(after, options.out) if options.out else []
     if options.json:

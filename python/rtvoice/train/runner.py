@@ -352,7 +352,7 @@ class _Run:
         if self.optimise.broken >= BROKEN:
             self._halt(f"{BROKEN} steps in a row had a gradient that is not a number", collapsed=True)
         if self.monitor is not None:
-            heard = self.task.heard() if hasattr(self.task, "heard") else (None, None)
+            heard = (self.task.heard() if hasattr(self.task, "heard") else None) or (None, None)
             judged = self.held_out.get(self.training.measure) if self.validated == self.step - 1 else None
             self.monitor.step(
                 loss=figures["loss"],
