@@ -3,6 +3,7 @@
 from rtvoice.train.data.augment import Augment, Chances
 from rtvoice.train.data.corpus import DataError, Recording, chosen, find_recordings
 from rtvoice.train.data.prepare import Limits, prepare
+from rtvoice.train.data.report import report
 from rtvoice.train.data.store import Clip, Content, Prepared
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "chosen",
     "find_recordings",
     "prepare",
+    "report",
 ]

@@ -47,15 +47,15 @@ class Chances:
 
 
 #: Nothing happens: to be changed one by one, as tests and ablations do.
-NOTHING = Chances(**{name: 0.0 for name, value in vars(Chances()).items() if isinstance(value, float)})
+NOTHING = Chances(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Augment:
     """Speech in, the same speech as a program may get it; never moved in time.
 
     After each call `last` says what was done: ``gain_db`` of the speech, ``snr_db`` where noise came in, ``muted``
-    spans of samples, the names of room, noise and codec. What a target must follow (gain, muting) can so be told from what
-    it must not.
+    spans of samples, the names of room, noise and codec. So what a target must follow (gain, muting) can be told from
+    what it must not.
 
     Parameters
     ----------

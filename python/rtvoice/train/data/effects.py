@@ -32,7 +32,7 @@ def add_noise(speech: Floats, noise: Floats, snr_db: float, rate: int) -> Floats
     if power < 1e-14:
         return speech
     gain = np.sqrt(speech_power(speech, rate) / power) * 10 ** (-snr_db / 20)
-    return speech + noise * np.float32(gain)
+    return np.asarray(speech + noise * gain, np.float32)
 
 
 def coloured_noise(size: int, slope: float, rng: np.random.Generator) -> Floats:
@@ -46,7 +46,7 @@ def coloured_noise(size: int, slope: float, rng: np.random.Generator) -> Floats:
 def direct_first(room: Floats, rate: int, seconds: float = 1.0) -> Floats:
     """Return a room response from its direct sound on, at unit gain: speech in it stays in place and in level."""
     direct = int(np.abs(room).argmax())
-    return room[direct : direct + int(seconds * rate)] / room[direct]
+    return np.asarray(room[direct : direct + int(seconds * rate)] / room[direct], np.float32)
 
 
 def reverberate(speech: Floats, room: Floats) -> Floats:
@@ -82,8 +82,8 @@ def clip_share(speech: Floats, share: float) -> Floats:
     """Return speech cut off at the level that `share` (0 to 1) of its samples pass: an overloaded input."""
     if speech.size == 0 or share <= 0:
         return speech
-    limit = np.float32(np.quantile(np.abs(speech), 1 - share))
-    return np.clip(speech, -limit, limit)
+    limit = float(np.quantile(np.abs(speech), 1 - share))
+    return np.asarray(np.clip(speech, -limit, limit), np.float32)
 
 
 def drop_out(speech: Floats, spans: list[tuple[int, int]]) -> Floats:
@@ -103,15 +103,14 @@ def automatic_gain(speech: Floats, strength: float, rate: int) -> Floats:
     reference = smooth.mean() + 1e-12
     gain = ((reference + 1e-12) / (smooth + reference * 0.01)) ** (strength / 2)
     centres = (np.arange(frames) + 0.5) * size
-    return speech * np.interp(np.arange(speech.size), centres, gain).astype(np.float32)
+    return np.asarray(speech * np.interp(np.arange(speech.size), centres, gain), np.float32)
 
 
 def mu_law(speech: Floats) -> Floats:
-    """Return speech (within -1 to 1) rounded as ITU-T G.711's mu-law does, 8 bits a sample."""
+    """Return speech (within -1 to 1) rounded on mu-law's scale to 8 bits a sample, as ITU-T G.711 does; 0 stays 0."""
     pressed = np.sign(speech) * np.log1p(255 * np.minimum(np.abs(speech), 1)) / np.log(256)
-    rounded = np.round(pressed * 127.5 - 0.5) + 0.5
-    pressed = np.clip(rounded, -127.5, 127.5) / 127.5
-    return (np.sign(pressed) * (256 ** np.abs(pressed) - 1) / 255).astype(np.float32)
+    pressed = np.round(pressed * 127) / 127
+    return np.asarray(np.sign(pressed) * (256 ** np.abs(pressed) - 1) / 255, np.float32)
 
 
 def through_codec(speech: Floats, codec: str, quality: float, rate: int) -> Floats:

@@ -31,7 +31,7 @@ def frame_energy(audio: Floats, frames: int | None = None) -> Floats:
     first = np.clip(centre - WINDOW // 2, 0, audio.size)
     last = np.clip(centre + WINDOW // 2, 0, audio.size)
     power = (total[last] - total[first]) / WINDOW
-    return np.maximum(10 * np.log10(np.maximum(power, 1e-12)), FLOOR_DB).astype(np.float32)
+    return np.asarray(np.maximum(10 * np.log10(np.maximum(power, 1e-12)), FLOOR_DB), np.float32)
 
 
 def active_level(energy: Floats) -> float:

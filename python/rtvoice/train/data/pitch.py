@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rtvoice.train.data.measure import HOP, RATE, Floats
@@ -32,19 +34,18 @@ def _praat(audio: Floats, floor: float, ceiling: float) -> Floats:
     import parselmouth
 
     frames = audio.size // HOP
-    # Praat centres its frames in the sound and drops those whose window (3 periods of the floor) sticks out: equal
-    # padding at both ends puts them on a grid whose first time is read back, and half a frame of padding moves that
-    # grid onto ours where it has come to lie between.
-    lead = 12
-    for extra in (0, HOP):
-        padded = np.pad(audio[: frames * HOP].astype(np.float64), (lead * HOP, lead * HOP + extra + 1))
-        pitch = parselmouth.Sound(padded, RATE).to_pitch_ac(
-            time_step=HOP / RATE, pitch_floor=floor, pitch_ceiling=ceiling
-        )
-        position = pitch.x1 * RATE / HOP - lead
-        if abs(position - round(position)) < 0.02:
-            break
-    first = round(position)
+    # Praat centres its frames in the sound and drops those whose window (3 periods of the floor) sticks out. So the
+    # padding ahead is chosen such that they fall on our grid.
+    lead = 12 * HOP
+    size = frames * HOP + 2 * lead + HOP
+    if not 0.1 < ((size - 3.0 / floor * RATE) / HOP) % 1.0 < 0.9:
+        size += HOP // 2  # a count on the edge of a whole number may be rounded either way
+    inner = math.floor((size - 3.0 / floor * RATE) / HOP)
+    ahead = lead + round(0.5 * (size - inner * HOP)) % HOP
+    padded = np.zeros(size)
+    padded[ahead : ahead + frames * HOP] = audio[: frames * HOP]
+    pitch = parselmouth.Sound(padded, RATE).to_pitch_ac(time_step=HOP / RATE, pitch_floor=floor, pitch_ceiling=ceiling)
+    first = round((pitch.x1 * RATE - ahead) / HOP)
     found = pitch.selected_array["frequency"]
     out = np.zeros(frames, np.float32)
     index = np.arange(found.size) + first

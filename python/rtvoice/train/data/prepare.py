@@ -33,7 +33,9 @@ from rtvoice.train.data.pitch import track_f0
 from rtvoice.train.data.store import INDEX
 
 #: Part of every hash: raise it when the same recording gives other clips.
-VERSION = 1
+VERSION = 2
+#: A unit of work: what one process prepares at a time, and what a killed run loses.
+UNIT_FILES, UNIT_BYTES = 100, 64 << 20
 _ARRAYS = (("audio", "i16"), ("f0", "f32"), ("energy", "f32"))
 
 Progress = Callable[[int, int], None]
@@ -200,7 +202,7 @@ def _units(recordings: Sequence[Recording], limits: Limits) -> Iterator[_Unit]:
     for one in recordings:
         group.append(one)
         size += one.path.stat().st_size if one.path.exists() else 0
-        if len(group) >= 100 or size >= 64 << 20:
+        if len(group) >= UNIT_FILES or size >= UNIT_BYTES:
             yield close()
             group, size, number = [], 0, number + 1
     if group:

@@ -75,7 +75,7 @@ class Espeak:
 
     def _take(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self._parts.append(np.ctypeslib.as_array(samples, (count,)).astype(np.float32) / 32768)
+            self._parts.append(np.ctypeslib.as_array(samples, (count,)).astype(np.float32) * np.float32(1 / 32768))
         return 0
 
 
