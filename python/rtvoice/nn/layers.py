@@ -1,9 +1,6 @@
-"""The layers: causal, time-major, each able to write itself into a graph."""
+"""The layers with weights: convolutions, matrices, recurrence; causal, time-major, able to write themselves."""
 
 from __future__ import annotations
-
-from abc import abstractmethod
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,53 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# The builder and its tensor handles live in `rtvoice.graph`; nothing here needs more of them than `.node` and
-# `.channels`, so that a graph can also be written into a stand-in under test.
-Builder = Any
-Handle = Any
-
-
-def array(tensor: Tensor) -> npt.NDArray[np.float32]:
-    """Return a torch tensor as the float32 array that a `.rtv` file stores."""
-    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float32)
-
-
-class Module(torch.nn.Module):
-    """A torch module of time-major tensors `(batch, frames, channels)` that can be streamed."""
-
-    @abstractmethod
-    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Add this computation to `builder`, reading `x`, with nodes named after `name`; return the result."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Compute offline, on the whole signal at once."""
-        return cast(Tensor, super().__call__(x))
-
-
-class Sequential(Module):
-    """Modules one after the other.
-
-    Parameters
-    ----------
-    *modules : Module
-        Applied in order.
-    """
-
-    def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        self.items = torch.nn.ModuleList(modules)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the modules to `(batch, frames, channels)`."""
-        for module in self.items:
-            x = module(x)
-        return x
-
-    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Write the modules in order."""
-        for index, module in enumerate(self.items):
-            x = cast(Module, module).emit(builder, x, f"{name}.{index}")
-        return x
+from rtvoice.nn.module import Builder as Builder
+from rtvoice.nn.module import Handle as Handle
+from rtvoice.nn.module import Module as Module
+from rtvoice.nn.module import array
 
 
 class Conv1d(Module):
@@ -69,13 +23,15 @@ class Conv1d(Module):
         Sizes.
     stride, dilation, groups : int
         As in `torch.nn.Conv1d`.
+    lookahead : int
+        Frames that the newest tap is ahead of the newest frame; a stream waits for them.
     bias : bool
         Whether to add a bias.
 
     Notes
     -----
     With stride `s`, output frame `n` ends at input frame `s*n + s - 1`: it waits for its whole hop, and looks at
-    nothing beyond it.
+    nothing beyond it but `lookahead`.
     """
 
     def __init__(
@@ -87,6 +43,7 @@ class Conv1d(Module):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
+        lookahead: int = 0,
         bias: bool = True,
     ) -> None:
         super().__init__()
@@ -94,12 +51,20 @@ class Conv1d(Module):
             channels_in, channels_out, kernel, stride=stride, dilation=dilation, groups=groups, bias=bias
         )
         self.weight, self.bias = conv.weight, conv.bias
-        self.stride, self.dilation, self.groups = stride, dilation, groups
-        self.left = dilation * (kernel - 1) + 1 - stride
+        self.stride, self.dilation, self.groups, self.lookahead = stride, dilation, groups, lookahead
+        self.left = dilation * (kernel - 1) + 1 - stride - lookahead
+
+    @classmethod
+    def fixed(cls, kernels: npt.ArrayLike, *, stride: int = 1) -> Conv1d:
+        """Return a layer on one channel whose kernels `(channels_out, kernel)` are not trained."""
+        matrix = torch.as_tensor(np.asarray(kernels, dtype=np.float32))
+        layer = cls(1, matrix.shape[0], matrix.shape[1], stride=stride, bias=False)
+        layer.weight = torch.nn.Parameter(matrix[:, None, :], requires_grad=False)
+        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `(batch, frames, channels_in)` to `(batch, frames / stride, channels_out)`."""
-        padded = F.pad(x.transpose(1, 2), (self.left, 0))
+        padded = F.pad(x.transpose(1, 2), (self.left, self.lookahead))
         y = F.conv1d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
         return y.transpose(1, 2)
 
@@ -108,8 +73,42 @@ class Conv1d(Module):
         weights = {"weight": array(self.weight)}
         if self.bias is not None:
             weights["bias"] = array(self.bias)
-        attributes = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups, "pads": [self.left, 0]}
+        pads = [self.left, self.lookahead]
+        attributes = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups, "pads": pads}
         return builder.node("conv1d", x, **weights, **attributes, name=name)
+
+
+class DepthwiseConv1d(Conv1d):
+    """A causal convolution of each channel by itself.
+
+    Parameters
+    ----------
+    channels, kernel : int
+        Sizes.
+    stride, dilation, lookahead, bias
+        As in `Conv1d`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        lookahead: int = 0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            channels,
+            channels,
+            kernel,
+            stride=stride,
+            dilation=dilation,
+            groups=channels,
+            lookahead=lookahead,
+            bias=bias,
+        )
 
 
 class ConvTranspose1d(Module):
@@ -133,6 +132,14 @@ class ConvTranspose1d(Module):
         conv = torch.nn.ConvTranspose1d(channels_in, channels_out, kernel, stride=stride, bias=bias)
         self.weight, self.bias = conv.weight, conv.bias
         self.stride, self.crop = stride, crop
+
+    @classmethod
+    def fixed(cls, kernels: npt.ArrayLike, *, stride: int, crop: int = 0) -> ConvTranspose1d:
+        """Return a layer to one channel whose kernels `(channels_in, kernel)` are not trained."""
+        matrix = torch.as_tensor(np.asarray(kernels, dtype=np.float32))
+        layer = cls(matrix.shape[0], 1, matrix.shape[1], stride=stride, crop=crop, bias=False)
+        layer.weight = torch.nn.Parameter(matrix[:, None, :], requires_grad=False)
+        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         """Expand `(batch, frames, channels_in)` to `(batch, frames * stride, channels_out)`."""
@@ -185,32 +192,6 @@ class Linear(Module):
         return builder.node("linear", x, **weights, name=name)
 
 
-class LayerNorm(Module):
-    """Normalisation over the channels of one frame.
-
-    Parameters
-    ----------
-    channels : int
-        Size.
-    eps : float
-        Added to the variance.
-    """
-
-    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(channels))
-        self.bias = torch.nn.Parameter(torch.zeros(channels))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise each frame of `(batch, frames, channels)`."""
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
-
-    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Write one `layer_norm` node."""
-        return builder.node("layer_norm", x, weight=array(self.weight), bias=array(self.bias), eps=self.eps, name=name)
-
-
 class GRU(Module):
     """A gated recurrent layer, PyTorch's form, starting at 0.
 
@@ -231,108 +212,31 @@ class GRU(Module):
 
     def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
         """Write one `gru` node."""
-        roles = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        weights = {role: array(getattr(self.cell, f"{role}_l0")) for role in roles}
-        return builder.node("gru", x, **weights, linear_before_reset=True, name=name)
+        return builder.node("gru", x, **_recurrent_weights(self.cell), linear_before_reset=True, name=name)
 
 
-class Pointwise(Module):
-    """A function of each number alone, written as the op of the same meaning."""
-
-    op: str
-
-    def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Write one node."""
-        return builder.node(self.op, x, name=name)
-
-
-class ReLU(Pointwise):
-    """`max(x, 0)`."""
-
-    op = "relu"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return F.relu(x)
-
-
-class SiLU(Pointwise):
-    """`x * sigmoid(x)`."""
-
-    op = "silu"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return F.silu(x)
-
-
-class GELU(Pointwise):
-    """`x * Phi(x)`, exact."""
-
-    op = "gelu"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return F.gelu(x)
-
-
-class Tanh(Pointwise):
-    """`tanh(x)`."""
-
-    op = "tanh"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return torch.tanh(x)
-
-
-class Sigmoid(Pointwise):
-    """`1 / (1 + exp(-x))`."""
-
-    op = "sigmoid"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return torch.sigmoid(x)
-
-
-class Exp(Pointwise):
-    """`exp(x)`."""
-
-    op = "exp"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return torch.exp(x)
-
-
-class Log(Pointwise):
-    """`log(x)`, for positive x."""
-
-    op = "log"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return torch.log(x)
-
-
-class Clip(Module):
-    """Limit to a range.
+class LSTM(Module):
+    """A long short-term memory layer, PyTorch's form, starting at 0.
 
     Parameters
     ----------
-    low, high : float
-        The range.
+    channels_in, channels_out : int
+        Sizes.
     """
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.low, self.high = low, high
+        self.cell = torch.nn.LSTM(channels_in, channels_out, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply to any tensor."""
-        return x.clamp(self.low, self.high)
+        """Run over the frames of `(batch, frames, channels_in)`."""
+        y: Tensor = self.cell(x)[0]
+        return y
 
     def emit(self, builder: Builder, x: Handle, name: str = "") -> Handle:
-        """Write one node."""
-        return builder.node("clip", x, min=self.low, max=self.high, name=name)
+        """Write one `lstm` node."""
+        return builder.node("lstm", x, **_recurrent_weights(self.cell), name=name)
+
+
+def _recurrent_weights(cell: torch.nn.RNNBase) -> dict[str, npt.NDArray[np.float32]]:
+    return {role: array(getattr(cell, f"{role}_l0")) for role in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}

@@ -1,4 +1,4 @@
-"""The counter-based noise of the `.rtv` format, in numpy and as a module."""
+"""The counter-based noise of the `.rtv` format, in numpy and as modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rtvoice.nn.layers import Builder, Handle
+from rtvoice.nn.module import Builder, Handle, Module
 
 Words = npt.NDArray[np.uint32]
 
@@ -88,3 +88,38 @@ class GaussianNoise(torch.nn.Module):
     def emit(self, builder: Builder, name: str = "") -> Handle:
         """Write one `noise` node with one frame per hop."""
         return builder.node("noise", channels=self.channels, frames=1, stream=self.stream, name=name)
+
+
+class Noise(Module):
+    """Gaussian noise in step with another stream: one frame for each of its frames.
+
+    While training it is torch's own generator; in `eval` mode the stream that an engine with the same seed makes.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the noise.
+    stream : int
+        Told apart from other noise nodes of one graph by this number.
+
+    Attributes
+    ----------
+    seed : int
+        The engine's 64-bit seed, of `eval` mode.
+    """
+
+    def __init__(self, channels: int = 1, *, stream: int = 0) -> None:
+        super().__init__()
+        self.channels, self.stream, self.seed = channels, stream, 0
+
+    def forward(self, like: Tensor) -> Tensor:
+        """Return noise `(batch, frames, channels)` for a stream `(batch, frames, any)`."""
+        batch, frames = like.shape[0], like.shape[1]
+        if self.training:
+            return torch.randn(batch, frames, self.channels, device=like.device)
+        noise = torch.from_numpy(gaussian_noise(frames, self.channels, seed=self.seed, stream=self.stream))
+        return noise.to(like.device).expand(batch, -1, -1)
+
+    def emit(self, builder: Builder, like: Handle, name: str = "") -> Handle:
+        """Write one `noise` node of the stream's rate."""
+        return builder.node("noise", channels=self.channels, frames=like.frames, stream=self.stream, name=name)

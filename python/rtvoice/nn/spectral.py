@@ -11,7 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rtvoice.nn.layers import Builder, Clip, Conv1d, ConvTranspose1d, Handle, Linear, Log, Module
+from rtvoice.nn.activations import Clip, Log
+from rtvoice.nn.layers import Conv1d, ConvTranspose1d, Linear
+from rtvoice.nn.module import Builder, Handle, Module
 from rtvoice.nn.noise import GaussianNoise
 
 Array = npt.NDArray[np.float64]
