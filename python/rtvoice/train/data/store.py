@@ -167,7 +167,7 @@ class Content:
         about = json.loads((self.folder / "about.json").read_text())
         self.dimensions: int = about["dimensions"]
         self.rate: float = about["frames_per_second"]
-        rows = read_index(self.folder)
+        rows = list(read_index(self.folder))
         self.ids = [str(row["id"]) for row in rows]
         self._places = [(int(row["shard"]), int(row["offset"]), int(row["frames"])) for row in rows]
 
