@@ -54,6 +54,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     parser.add_argument("--threads", type=int, default=1, help="of torch, and processes of preparation (1)")
+    parser.add_argument("--runs", metavar="FILE", type=Path, help="the monitor's run store (CACHE/runs.db)")
+    parser.add_argument("--no-monitor", action="store_true", help="train unwatched")
+    parser.add_argument("--kill", action="store_true", help="let the monitor's learned rules end a hopeless training")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -110,11 +113,14 @@ def run_plan(
     from rtvoice.train.distributed import World
     from rtvoice.train.plan import Options, execute, make_plan
     from rtvoice.train.recipe import graph_of, load
+    from rtvoice.train.watch import watcher
 
     recipe = load(options.recipe, options.set)
     torch.set_num_threads(options.threads)
+    cache = options.cache or default_cache()
+    monitor = None if options.no_monitor else watcher(options.runs or cache / "runs.db", kill=options.kill)
     chosen = Options(
-        cache=options.cache or default_cache(),
+        cache=cache,
         data=options.data,
         stage=stage or getattr(options, "stage", None),
         tiers=tuple(options.tier) if options.tier else None,
@@ -127,6 +133,7 @@ def run_plan(
         given=given or {},
         device=options.device,
         threads=options.threads,
+        monitor=monitor,
     )
     plan = make_plan(graph_of(recipe), recipe, chosen)
     if getattr(options, "dry_run", False):

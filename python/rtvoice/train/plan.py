@@ -63,7 +63,7 @@ class Options:
     given: Mapping[str, Path] = field(default_factory=dict)
     device: str = "auto"
     threads: int = 1
-    monitor: Callable[[Step], Any] | None = None
+    monitor: Callable[[Step, str], Any] | None = None
 
 
 @dataclass
@@ -418,7 +418,7 @@ def _run_step(plan: Plan, step: Step, budget: float | None, world: Any) -> None:
             device=options.device,
             threads=options.threads,
             provenance=provenance(plan, step),
-            monitor=options.monitor(step) if options.monitor is not None and stage.training else None,
+            monitor=options.monitor(step, plan.recipe.skin.name) if options.monitor and stage.training else None,
             world=world,
             show=show,
             name=step.name,

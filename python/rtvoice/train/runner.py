@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -137,6 +138,7 @@ class _Run:
         self.precision = Precision(training.precision, self.world.device, self.say)
         self.average = Average(self.main, training.average)
         self.monitor = ctx.monitor if ctx.monitor is not None else getattr(task, "monitor", None)
+        self.watched = self.monitor is not None
         self.compiled = training.compile
         if self.compiled:
             compile_models(self.models.values())
@@ -213,10 +215,21 @@ class _Run:
         if callable(self.monitor) and not hasattr(self.monitor, "step"):
             steps = [length.steps for length in self.lengths]
             total = None if None in steps else sum(steps)  # type: ignore[arg-type]
-            self.monitor = self.monitor(self.models, self.step, total, self.ctx.folder)
+            make, self.monitor = self.monitor, None
+            with self._unharmed("start"):
+                self.monitor = make(self.models, self.step, total, self.ctx.folder)
         restore = getattr(self.monitor, "load_state_dict", None)
         if state is not None and restore is not None:
             restore(state)
+
+    @contextlib.contextmanager
+    def _unharmed(self, doing: str) -> Iterator[None]:
+        """Go on unwatched where the monitor itself fails: it must never cost a training."""
+        try:
+            yield
+        except Exception as error:
+            self.monitor = None
+            self.say(f"the monitor failed to {doing} ({type(error).__name__}: {error}); going on without it")
 
     def _note_commit(self) -> None:
         commit = source.commit()
@@ -293,6 +306,7 @@ class _Run:
             if asked:
                 self.save()
                 self._describe(ended="interrupted")
+                self._close_monitor("interrupted")
                 raise Interrupted(f"ended at step {self.step}; the checkpoint is in {self.ctx.folder}")
             if ended:
                 if self.at + 1 == len(self.phases):
@@ -352,19 +366,28 @@ class _Run:
         if self.optimise.broken >= BROKEN:
             self._halt(f"{BROKEN} steps in a row had a gradient that is not a number", collapsed=True)
         if self.monitor is not None:
-            heard = (self.task.heard() if hasattr(self.task, "heard") else None) or (None, None)
-            judged = self.held_out.get(self.training.measure) if self.validated == self.step - 1 else None
-            self.monitor.step(
-                loss=figures["loss"],
-                outputs=heard[0],
-                targets=heard[1],
-                discriminator=figures.get(f"{ADVERSARY}_loss"),
-                validation=judged,
-                gradient=figures.get("gradient_norm"),
-                progress=self._whole_progress(seconds),
-            )
-            if self.world.most([float(bool(self.monitor.should_stop))])[0]:
-                self._halt(str(getattr(self.monitor, "reason", "") or "the monitor said so"), collapsed=False)
+            stop, reason = 0.0, ""
+            with self._unharmed("watch"):
+                self._show_monitor(self.monitor, figures, seconds)
+                stop, reason = float(bool(self.monitor.should_stop)), str(getattr(self.monitor, "reason", ""))
+            # A process whose monitor failed must still take part in the question.
+            if self.world.most([stop])[0]:
+                self._halt(reason or "the monitor said so", collapsed=False)
+        elif self.watched and self.world.most([0.0])[0]:
+            self._halt("the monitor of another process said so", collapsed=False)
+
+    def _show_monitor(self, monitor: Monitor, figures: Mapping[str, Any], seconds: float) -> None:
+        heard = (self.task.heard() if hasattr(self.task, "heard") else None) or (None, None)
+        judged = self.held_out.get(self.training.measure) if self.validated == self.step - 1 else None
+        monitor.step(
+            loss=figures["loss"],
+            outputs=heard[0],
+            targets=heard[1],
+            discriminator=figures.get(f"{ADVERSARY}_loss"),
+            validation=judged,
+            gradient=figures.get("gradient_norm"),
+            progress=self._whole_progress(seconds),
+        )
 
     def _halt(self, reason: str, collapsed: bool) -> None:
         self.save()
@@ -383,7 +406,8 @@ class _Run:
 
     def _close_monitor(self, status: str) -> None:
         if self.monitor is not None and hasattr(self.monitor, "finish"):
-            self.monitor.finish(status)
+            with self._unharmed("finish"):
+                self.monitor.finish(status)
 
     # -- the log
 

@@ -1,0 +1,59 @@
+"""The monitor of a training that `rtvoice train` runs: one run store for a cache, shadow mode unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rtvoice.train import digest
+
+__all__ = ["watcher"]
+
+
+def watcher(store: Path, *, kill: bool) -> Callable[[Any, str], Any]:
+    """Return what makes the monitor of a planned step: `watcher(...)(step, skin)(models, start, total, folder)`.
+
+    Parameters
+    ----------
+    store : Path
+        The run store, an SQLite file.
+    kill : bool
+        Whether learned rules end a hopeless run; else they only note that they would have.
+    """
+
+    def of_step(step: Any, skin: str) -> Any:
+        def make(models: Mapping[str, Any], start: int, total: int | None, folder: Path) -> Any:
+            from rtvoice.train.monitor import Monitor
+
+            main = next(model for name, model in models.items() if name != "adversary")
+            return Monitor(
+                main,
+                run=folder.name,
+                store=store,
+                project=f"{skin}/{step.node.stage.name}",
+                total=total,
+                start=start,
+                adversary=models.get("adversary"),
+                kill=kill,
+                folder=folder,
+                config=_flat(digest.settings(step.params)),
+            )
+
+        return make
+
+    return of_step
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return nested settings as names with dots."""
+    if isinstance(value, Mapping):
+        pairs = list(value.items())
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        pairs = [(str(i), inner) for i, inner in enumerate(value)]
+    else:
+        return {name: value}
+    found: dict[str, Any] = {}
+    for key, inner in pairs:
+        found |= _flat(inner, f"{name}.{key}" if name else str(key))
+    return found
