@@ -16,7 +16,7 @@ import soundfile
 import rtvoice
 from commands import Done, run
 
-COMMANDS = ["render", "models", "info", "import", "check", "bench"]
+COMMANDS = ["render", "models", "info", "import", "check", "bench", "evaluate", "monitor"]
 
 
 def record(
@@ -62,7 +62,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert rtvoice.__version__ == version("rtvoice")
 
 
-@pytest.mark.parametrize("command", ["live", "log", "compare", "distill", "monitor", "evaluate", "rendr"])
+@pytest.mark.parametrize("command", ["live", "log", "compare", "rendr"])
 def test_an_unknown_command_lists_those_there_are(command: str) -> None:
     failed(run(command, "--help"), 2, command, *COMMANDS)
 
