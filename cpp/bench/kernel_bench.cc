@@ -3,7 +3,9 @@
 //   kernel_bench [--isa AVX3] [--rounds 30] [--filter tcn] [--json] [--floor 60]
 //
 // Every round runs each case once, so that all share the machine's moods; figures are medians of the rounds' ratios, in
-// thread CPU time. --floor fails the run when a case with multiply-adds stays below that share of the peak: one spilled
+// thread CPU time. A case runs once untimed before each timed run, so that its weights are where they would be in a
+// program that does nothing else. Cases that wait for weights are also shown as a share of what this core reads from as
+// many bytes in the same round. --floor fails the run when a case with multiply-adds stays below that share of the peak: one spilled
 // accumulator costs two thirds of it.
 #include <time.h>
 
@@ -53,7 +55,8 @@ struct Case {
   double weight_bytes = 0;  // of one run
   double elements = 0;      // of one run, for pointwise kernels
   size_t repeats = 1;
-  std::vector<double> us{};
+  std::vector<double> us{}, read_us{};
+  std::function<void()> read{};  // as many bytes, only read; or none
 };
 
 struct LayerShape {
@@ -62,6 +65,7 @@ struct LayerShape {
   Unary act;
   bool residual;
   size_t layers;  // distinct weights in turn: more than a cache holds, or 1
+  bool half = false;
 };
 
 Case gemm_case(const Kernels& k, const LayerShape& s) {
@@ -69,9 +73,16 @@ Case gemm_case(const Kernels& k, const LayerShape& s) {
   const size_t packed = (k.gemm_packed_floats(depth, s.out) + 15) / 16 * 16;
   auto input = floats((history + s.rows) * s.in), weights = floats(packed * s.layers), bias = floats(s.out),
        out = floats(s.rows * s.out), residual = floats(s.rows * s.out);
+  // Any bits but infinities do for speed.
+  const size_t stride = s.half ? (packed / 2 + 15) / 16 * 16 : packed;
+  if (s.half) {
+    uint16_t* bits = reinterpret_cast<uint16_t*>(weights.get());
+    for (size_t i = 0; i < 2 * packed * s.layers; ++i)
+      bits[i] = static_cast<uint16_t>(0x2000u + (i * 2654435761u >> 20 & 0x8fffu));
+  }
   auto segments = std::make_shared<std::vector<const float*>>();
   for (size_t t = 0; t < s.taps; ++t) segments->push_back(input.get() + t * s.dilation * s.in);
-  GemmArgs args{segments->data(), s.taps,    s.in,  s.in,   nullptr, bias.get(),
+  GemmArgs args{segments->data(), s.taps,    s.in,  s.in,   nullptr, nullptr, bias.get(),
                 nullptr,          out.get(), s.out, s.rows, s.out,   {}};
   args.epilogue.act = s.act;
   args.epilogue.residual = s.residual ? residual.get() : nullptr;
@@ -79,11 +90,18 @@ Case gemm_case(const Kernels& k, const LayerShape& s) {
   Case c;
   c.name = s.name;
   c.flops = 2.0 * static_cast<double>(depth * s.out * s.rows * s.layers);
-  c.weight_bytes = 4.0 * static_cast<double>(depth * s.out * s.layers);
-  c.run = [=, &k, layers = s.layers]() mutable {
+  c.weight_bytes = (s.half ? 2.0 : 4.0) * static_cast<double>(depth * s.out * s.layers);
+  if (s.rows <= 4) {
+    c.read = [=, &k] {
+      volatile float sink = k.read_loop(weights.get(), stride * s.layers / (8 * k.lanes) * (8 * k.lanes));
+      (void)sink;
+    };
+  }
+  c.run = [=, &k, layers = s.layers, half = s.half]() mutable {
     (void)input, (void)bias, (void)out, (void)residual, (void)segments;
     for (size_t l = 0; l < layers; ++l) {
-      args.weights = weights.get() + l * packed;
+      args.weights = weights.get() + l * stride;
+      if (half) args.half = reinterpret_cast<const uint16_t*>(args.weights);
       k.gemm(args);
     }
   };
@@ -165,9 +183,13 @@ std::vector<Case> make_cases(const Kernels& k) {
                               {"gemv256_k3_t1_l3", 256, 256, 3, 1, 1, none, false, 8},
                               {"gemm256_k3_t2_l3", 256, 256, 3, 1, 2, none, false, 8},
                               {"gemm256_k3_t4_l3", 256, 256, 3, 1, 4, none, false, 8},
+                              {"gemv128_k3_t1_l2_half", 128, 128, 3, 1, 1, none, false, 4, true},
+                              {"gemv256_k3_t1_l3_half", 256, 256, 3, 1, 1, none, false, 8, true},
+                              {"gemm256_k3_t2_l3_half", 256, 256, 3, 1, 2, none, false, 8, true},
+                              {"gemm256_k3_t4_l3_half", 256, 256, 3, 1, 4, none, false, 8, true},
                               {"strided_32_64_s10", 320, 64, 2, 1, 48, none, false, 1},
                               {"pointwise_256_512_t160", 256, 512, 1, 1, 160, relu, false, 1}}) {
-    cases.push_back(gemm_case(k, s));
+    if (!s.half || k.gemm_pack_half != nullptr) cases.push_back(gemm_case(k, s));
   }
   cases.push_back(depthwise_case(k, "depthwise128_k3_t160", 128, 3, 160));
   cases.push_back(depthwise_case(k, "depthwise512_k7_t1", 512, 7, 1));
@@ -188,10 +210,11 @@ std::vector<Case> make_cases(const Kernels& k) {
   return cases;
 }
 
-double sample(Case& c) {
+double sample(const std::function<void()>& work, size_t repeats) {
+  work();
   const double start = now_us();
-  for (size_t i = 0; i < c.repeats; ++i) c.run();
-  return (now_us() - start) / static_cast<double>(c.repeats);
+  for (size_t i = 0; i < repeats; ++i) work();
+  return (now_us() - start) / static_cast<double>(repeats);
 }
 
 struct Result {
@@ -207,17 +230,19 @@ Result bench(const Kernels& k, size_t rounds, const char* filter, bool json, boo
                              [&](const Case& c) { return c.name.find(filter) == std::string::npos; }),
               cases.end());
   for (Case& c : cases) {  // about 300 us a sample
-    sample(c);
-    const double us = sample(c);
+    const double us = sample(c.run, 1);
     c.repeats = std::max<size_t>(1, static_cast<size_t>(300.0 / std::max(us, 0.01)));
   }
   for (size_t r = 0; r < rounds; ++r) {
-    for (Case& c : cases) c.us.push_back(sample(c));
+    for (Case& c : cases) {
+      c.us.push_back(sample(c.run, c.repeats));
+      if (c.read) c.read_us.push_back(sample(c.read, c.repeats));
+    }
   }
   const double peak_us = median(cases[0].us), peak = cases[0].flops / peak_us * 1e-3;
   if (!json)
-    std::printf("\n%s, peak %.1f GFLOP/s\n%-26s %10s %10s %8s %8s %10s\n", k.isa, peak, "", "us", "GFLOP/s", "% peak",
-                "GB/s", "ns/element");
+    std::printf("\n%s, peak %.1f GFLOP/s\n%-26s %10s %10s %8s %8s %8s %10s\n", k.isa, peak, "", "us", "GFLOP/s",
+                "% peak", "GB/s", "% read", "ns/element");
   for (size_t i = 1; i < cases.size(); ++i) {
     const Case& c = cases[i];
     const double us = median(c.us), gflops = c.flops / us * 1e-3;
@@ -225,14 +250,17 @@ Result bench(const Kernels& k, size_t rounds, const char* filter, bool json, boo
     for (size_t r = 0; r < rounds; ++r) ratios.push_back(c.flops / c.us[r] / (cases[0].flops / cases[0].us[r]));
     const double percent = 100 * median(ratios), gbs = c.weight_bytes / us * 1e-3,
                  ns = c.elements > 0 ? us * 1e3 / c.elements : 0;
+    std::vector<double> shares;  // of what a mere read of the same bytes takes
+    for (size_t r = 0; r < c.read_us.size(); ++r) shares.push_back(100 * c.read_us[r] / c.us[r]);
+    const double read = shares.empty() ? 0.0 : median(shares);
     if (c.flops > 0) result.lowest = std::min(result.lowest, percent);
     if (json) {
       std::printf(
           "%s\n  {\"isa\": \"%s\", \"case\": \"%s\", \"us\": %.4f, \"gflops\": %.2f, \"peak_gflops\": %.2f, "
-          "\"percent_of_peak\": %.2f, \"weights_gb_s\": %.2f, \"ns_per_element\": %.4f}",
-          first && i == 1 ? "" : ",", k.isa, c.name.c_str(), us, gflops, peak, percent, gbs, ns);
+          "\"percent_of_peak\": %.2f, \"weights_gb_s\": %.2f, \"percent_of_read\": %.2f, \"ns_per_element\": %.4f}",
+          first && i == 1 ? "" : ",", k.isa, c.name.c_str(), us, gflops, peak, percent, gbs, read, ns);
     } else {
-      std::printf("%-26s %10.3f %10.1f %8.1f %8.1f %10.3f\n", c.name.c_str(), us, gflops, percent, gbs, ns);
+      std::printf("%-26s %10.3f %10.1f %8.1f %8.1f %8.1f %10.3f\n", c.name.c_str(), us, gflops, percent, gbs, read, ns);
     }
   }
   result.cases = cases.size() - 1;

@@ -77,6 +77,7 @@ struct Attributes {
 struct Tensor {  // a weight, widened to float32
   std::vector<int64_t> shape;
   std::vector<float> data;
+  bool half = false;  // the file stores 16 bits a value
   bool empty() const { return data.empty(); }
 };
 

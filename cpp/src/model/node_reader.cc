@@ -169,9 +169,10 @@ bool read_nodes(const Json& nodes, NodeContext* context, std::vector<Node>* out,
   }
   for (size_t i = 0; i < nodes.size(); ++i) {
     for (const auto& weight : weights[i]) {
-      if (!load_values(*context->container, context->container->tensors[weight.second],
-                       &((*out)[i].*weight.first->slot).data, error))
-        return false;
+      const StoredTensor& stored = context->container->tensors[weight.second];
+      Tensor& tensor = (*out)[i].*weight.first->slot;
+      tensor.half = stored.dtype != Dtype::kF32;
+      if (!load_values(*context->container, stored, &tensor.data, error)) return false;
     }
   }
   return true;

@@ -1,5 +1,6 @@
 // Graph -> plan: convolutions, products and recurrent cells, with their weights packed for the kernels.
 #include <algorithm>
+#include <cstring>
 
 #include "plan/compiler.h"
 
@@ -17,6 +18,52 @@ size_t Compiler::pack(const std::vector<float>& dense, size_t depth, size_t cols
   const size_t floats = k.gemm_packed_floats(depth, cols);
   weights_.resize(offset + (floats + 15) / 16 * 16, 0.0f);
   k.gemm_pack(dense.data(), depth, cols, weights_.data() + offset);
+  return offset;
+}
+
+namespace {
+
+// The float16 of a number that has one: sign, exponent and the upper ten bits of the mantissa.
+bool to_half(float value, uint16_t* half) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  const int exponent = static_cast<int>(magnitude >> 23) - 127;
+  if (magnitude == 0) {
+    *half = static_cast<uint16_t>(sign);
+    return true;
+  }
+  if (exponent > 15 || exponent < -24) return false;
+  const uint32_t mantissa = (magnitude & 0x7fffffu) | 0x800000u;
+  const int drop = exponent < -14 ? 13 + (-14 - exponent) : 13;  // subnormals have fewer bits
+  if ((mantissa & ((1u << drop) - 1)) != 0) return false;
+  const uint32_t kept = mantissa >> drop;
+  *half = static_cast<uint16_t>(
+      sign | (exponent < -14 ? kept : (static_cast<uint32_t>(exponent + 15) << 10) + (kept & 0x3ffu)));
+  return true;
+}
+
+// From 5 rows on the product is bound by multiply-adds even where the weights lie in L3, and widening them anew for
+// every 6 rows costs more than reading them (160 rows: 15 %).
+constexpr int64_t kMaxHalfRows = 4;
+
+}  // namespace
+
+size_t Compiler::pack(const std::vector<float>& dense, size_t depth, size_t cols, bool stored_half, int64_t rows,
+                      bool* half) {
+  const simd::Kernels& k = *plan_->kernels_;
+  std::vector<uint16_t> halves;
+  if (stored_half && rows <= kMaxHalfRows && cols >= 4 && k.gemm_pack_half != nullptr) {
+    halves.resize(dense.size());
+    size_t exact = 0;
+    while (exact < dense.size() && to_half(dense[exact], &halves[exact])) ++exact;
+    if (exact < dense.size()) halves.clear();  // a folded scale gave them more bits
+  }
+  *half = !halves.empty();
+  if (!*half) return pack(dense, depth, cols);
+  const size_t offset = weights_.size(), floats = (k.gemm_packed_floats(depth, cols) + 1) / 2;
+  weights_.resize(offset + (floats + 15) / 16 * 16, 0.0f);
+  k.gemm_pack_half(halves.data(), depth, cols, reinterpret_cast<uint16_t*>(weights_.data() + offset));
   return offset;
 }
 
@@ -76,7 +123,7 @@ void Compiler::emit_convolution(int node) {
   step.tap_rows = static_cast<size_t>(at.dilation);
   step.stride = static_cast<size_t>(at.stride);
   step.cols = cols;
-  step.weights = pack(dense, depth, cols);
+  step.weights = pack(dense, depth, cols, n.w0.half, value.frames, &step.half);
   step.bias = add_weights(bias);
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), lag}, static_cast<int64_t>(contiguous ? kernel : 1));
   if (groups > 1) {
@@ -150,7 +197,7 @@ void Compiler::emit_transposed(int node) {
   step.factor = static_cast<uint32_t>(s);
   step.cols = cols;
   step.hidden = exact;
-  step.weights = pack(dense, depth, cols);
+  step.weights = pack(dense, depth, cols, n.w0.half, value.frames / static_cast<int64_t>(s), &step.half);
   step.bias = add_weights(bias);
   if (exact != cols) step.scratch_floats = static_cast<size_t>(value.frames) / s * max_hops_ * cols;
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), static_cast<int64_t>(past) - 1},
@@ -175,7 +222,7 @@ void Compiler::emit_linear(int node) {
   StepSpec& step = add_step(node, run_gemm, out);
   step.seg_len = depth;
   step.cols = cols;
-  step.weights = pack(dense, depth, cols);
+  step.weights = pack(dense, depth, cols, n.w0.half, value.frames, &step.half);
   step.bias = add_weights(bias);
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), 0}, 1);
   apply_fusion(node, &step);
@@ -206,7 +253,7 @@ void Compiler::emit_recurrent(int node) {
   step.seg_len = ld_in;
   step.delay = value.delay;
   step.flag = split;
-  step.weights = pack(wx, ld_in, cols);
+  step.weights = pack(wx, ld_in, cols, n.w0.half, value.frames, &step.half);
   step.bias = add_weights(bx);
   if (split) {
     std::vector<float> reset_update(hidden * 2 * hidden), candidate(hidden * hidden);
@@ -216,10 +263,10 @@ void Compiler::emit_recurrent(int node) {
       std::copy_n(wh.begin() + static_cast<ptrdiff_t>(c * cols + 2 * hidden), hidden,
                   candidate.begin() + static_cast<ptrdiff_t>(c * hidden));
     }
-    step.extra = pack(reset_update, hidden, 2 * hidden);
-    step.candidate = pack(candidate, hidden, hidden);
+    step.extra = pack(reset_update, hidden, 2 * hidden, n.w1.half, 1, &step.half_extra);
+    step.candidate = pack(candidate, hidden, hidden, n.w1.half, 1, &step.half_extra);
   } else {
-    step.extra = pack(wh, hidden, cols);
+    step.extra = pack(wh, hidden, cols, n.w1.half, 1, &step.half_extra);
   }
   step.extra_bias = add_weights(bh);
   step.state = add_state(2 * hidden);

@@ -66,6 +66,8 @@ class Compiler {
   void apply_fusion(int node, StepSpec* step);
   size_t add_weights(const std::vector<float>& values);
   size_t pack(const std::vector<float>& dense, size_t depth, size_t cols);
+  // As float16 where `stored_half`, every number survives it and the product runs for `rows` rows a hop at most.
+  size_t pack(const std::vector<float>& dense, size_t depth, size_t cols, bool stored_half, int64_t rows, bool* half);
   size_t add_state(size_t floats);
   void fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols,
                    size_t channels, size_t ld);

@@ -43,9 +43,9 @@ struct StepSpec {
   std::vector<int64_t> lag;                                                // per input
   uint32_t out = 0;                                                        // slot
   size_t weights = 0, bias = 0, extra = 0, extra_bias = 0, candidate = 0;  // floats in the weight arena
-  bool has_bias = false;
-  size_t state = 0, state_floats = 0;      // floats in the state arena
-  size_t scratch = 0, scratch_floats = 0;  // floats in the scratch arena
+  bool has_bias = false, half = false, half_extra = false;                 // float16: weights; extra and candidate
+  size_t state = 0, state_floats = 0;                                      // floats in the state arena
+  size_t scratch = 0, scratch_floats = 0;                                  // floats in the scratch arena
   // Windows over the input: `taps` segments of `seg_len` floats, `tap_rows` rows apart, rows `stride` apart.
   size_t taps = 1, seg_len = 0, tap_rows = 1, stride = 1, cols = 0, hidden = 0;
   std::vector<simd::PanelRange> ranges;

@@ -16,6 +16,7 @@ simd::GemmArgs gemm_args(const StepSpec& step, const StepAccess& at) {
   args.seg_len = step.seg_len;
   args.row_step = step.stride * at.spec(step.in[0]).ld;
   args.weights = at.weights(step.weights);
+  if (step.half) args.half = at.half_weights(step.weights);
   args.bias = at.weights(step.bias);
   args.ranges = step.ranges.empty() ? nullptr : step.ranges.data();
   args.out_ld = step.cols;
@@ -83,9 +84,10 @@ void run_depthwise(const StepSpec& step, Instance& instance, size_t hops) noexce
 namespace {
 
 // hidden-state product: out[cols] = bias + h W
-void product(const StepAccess& at, const float* h, size_t depth, size_t weights, const float* bias, float* out,
-             size_t cols) {
+void product(const StepAccess& at, const float* h, size_t depth, size_t weights, bool half, const float* bias,
+             float* out, size_t cols) {
   simd::GemmArgs args{};
+  if (half) args.half = at.half_weights(weights);
   args.seg = &h;
   args.num_segments = 1;
   args.seg_len = depth;
@@ -136,13 +138,13 @@ void run_gru(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   for (size_t t = frames_to_skip(step, at, rows); t < rows; ++t) {
     cell.gates_x = gates_x + t * step.cols;
     if (step.flag) {
-      product(at, h, hidden, step.extra, bias, gates_h, 2 * hidden);
+      product(at, h, hidden, step.extra, step.half_extra, bias, gates_h, 2 * hidden);
       cell.phase = simd::GruPhase::kReset;
       at.k().gru_cell(cell);
-      product(at, rh, hidden, step.candidate, bias + 2 * hidden, gates_h + 2 * hidden, hidden);
+      product(at, rh, hidden, step.candidate, step.half_extra, bias + 2 * hidden, gates_h + 2 * hidden, hidden);
       cell.phase = simd::GruPhase::kUpdate;
     } else {
-      product(at, h, hidden, step.extra, bias, gates_h, step.cols);
+      product(at, h, hidden, step.extra, step.half_extra, bias, gates_h, step.cols);
       cell.phase = simd::GruPhase::kAll;
     }
     at.k().gru_cell(cell);
@@ -166,7 +168,7 @@ void run_lstm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   cell.c = h + hidden;
   cell.hidden = hidden;
   for (size_t t = frames_to_skip(step, at, rows); t < rows; ++t) {
-    product(at, h, hidden, step.extra, at.weights(step.extra_bias), gates_h, step.cols);
+    product(at, h, hidden, step.extra, step.half_extra, at.weights(step.extra_bias), gates_h, step.cols);
     cell.gates_x = gates_x + t * step.cols;
     at.k().lstm_cell(cell);
     std::memcpy(out + t * ld, h, ld * sizeof(float));

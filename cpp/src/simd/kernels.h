@@ -54,6 +54,7 @@ struct GemmArgs {
   size_t seg_len;            // floats of a segment
   size_t row_step;           // floats from one output row's input to the next one's
   const float* weights;      // from gemm_pack
+  const uint16_t* half;      // from gemm_pack_half, and then used instead; or null
   const float* bias;         // cols floats, or null
   const PanelRange* ranges;  // one per panel of gemm_panel_cols(cols) outputs, or null: all of every segment
   float* out;                // never an input of the product
@@ -239,6 +240,8 @@ struct Kernels {
   // w is [depth][cols], depth = num_segments*seg_len. The packed order differs between tables: pack with the table that
   // will run. [main-thread]
   void (*gemm_pack)(const float* w, size_t depth, size_t cols, float* packed) noexcept;
+  // The same for float16 weights (their bits), or null where this table has no instruction to widen them. cols >= 4.
+  void (*gemm_pack_half)(const uint16_t* w, size_t depth, size_t cols, uint16_t* packed) noexcept;
 
   void (*gemm)(const GemmArgs&) noexcept;
   void (*depthwise)(const DepthwiseArgs&) noexcept;
@@ -258,6 +261,8 @@ struct Kernels {
 
   // rounds x 12 x lanes multiply-adds in registers only: this core's peak, for benchmarks.
   float (*peak_loop)(size_t rounds) noexcept;
+  // Reads `count` floats (a multiple of 8 * lanes) in order, with no more work than adding them: what memory can give.
+  float (*read_loop)(const float* values, size_t count) noexcept;
 };
 
 // The best table for this processor and operating system, decided by cpuid at first use (main thread). The environment

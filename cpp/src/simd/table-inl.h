@@ -26,11 +26,42 @@ float peak_loop(size_t rounds) noexcept {
   return hn::GetLane(sum);
 }
 
+float read_loop(const float* values, size_t count) noexcept {
+  const D d;
+  V acc[8];
+  RTV_UNROLL for (size_t i = 0; i < 8; ++i) acc[i] = hn::Zero(d);
+  for (size_t n = 0; n + 8 * kLanes <= count; n += 8 * kLanes) {
+    RTV_UNROLL for (size_t i = 0; i < 8; ++i) acc[i] = hn::Add(acc[i], hn::LoadU(d, values + n + i * kLanes));
+  }
+  V sum = acc[0];
+  RTV_UNROLL for (size_t i = 1; i < 8; ++i) sum = hn::Add(sum, acc[i]);
+  return hn::GetLane(sum);
+}
+
 constexpr Kernels make_table(const char* isa) {
-  return {isa,       kLanes, gemm_panel_cols, gemm_packed_floats, gemm_pack, gemm,
-          depthwise, dot,    unary,           channelwise,        binary,    film,
-          norm,      glu,    gru_cell,        lstm_cell,          noise,     softmax,
-          harmonics, fir,    peak_loop};
+  return {isa,
+          kLanes,
+          gemm_panel_cols,
+          gemm_packed_floats,
+          gemm_pack,
+          kHalfWeights ? gemm_pack_half : nullptr,
+          gemm,
+          depthwise,
+          dot,
+          unary,
+          channelwise,
+          binary,
+          film,
+          norm,
+          glu,
+          gru_cell,
+          lstm_cell,
+          noise,
+          softmax,
+          harmonics,
+          fir,
+          peak_loop,
+          read_loop};
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ struct Problem {
             s.seg_len,
             s.row_step,
             packed.data(),
+            nullptr,
             s.bias ? bias.data() : nullptr,
             s.ranges ? ranges.data() : nullptr,
             nullptr,
@@ -285,6 +286,41 @@ TEST_P(GemmTest, OneSummationOrder) {
           }
           ASSERT_EQ(out[r * p.out_ld + c], sum) << "row " << r << " col " << c;
         }
+      }
+    }
+  }
+}
+
+// float16 weights are widened exactly: the bits of the same product with the widened weights as float32.
+TEST_P(GemmTest, HalfWeightsGiveTheBitsOfTheWidenedOnes) {
+  if (k().gemm_pack_half == nullptr) GTEST_SKIP() << k().isa << " keeps float32 weights";
+  uint32_t seed = 7000;
+  for (const size_t cols : kCols) {
+    if (cols == 1) continue;
+    for (const bool ranges : {false, true}) {
+      for (const size_t rows : {1u, 2u, 3u, 4u, 5u, 6u, 9u, 13u, 29u}) {
+        Problem p(k(), {3, 20, 24, 4, rows, cols, true, ranges}, seed++);
+        std::vector<uint16_t> half(p.depth * cols), packed(k().gemm_packed_floats(p.depth, cols));
+        for (size_t i = 0; i < half.size(); ++i) {
+          // Every exponent, subnormals too; no infinity.
+          half[i] = static_cast<uint16_t>(p.random.below(2) << 15 | p.random.below(20) << 10 | p.random.below(1024));
+          const int exponent = half[i] >> 10 & 31, mantissa = half[i] & 1023;
+          const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+                                                : std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
+          p.weights[i] = half[i] >> 15 ? -magnitude : magnitude;
+        }
+        k().gemm_pack(p.weights.data(), p.depth, cols, p.packed.data());
+        k().gemm_pack_half(half.data(), p.depth, cols, packed.data());
+        p.use(k(), Unary::kTanh, true, false, 0, 0);
+        std::vector<float> single(rows * p.out_ld, 0.0f), doubled(single);
+        p.args.out = single.data();
+        k().gemm(p.args);
+        p.args.half = packed.data();
+        p.args.weights = nullptr;
+        p.args.out = doubled.data();
+        k().gemm(p.args);
+        ASSERT_EQ(std::memcmp(single.data(), doubled.data(), single.size() * sizeof(float)), 0)
+            << "cols " << cols << " rows " << rows;
       }
     }
   }
