@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--speakers", metavar="N", type=console.whole(1, 100000), default=40, help="at most (default: 40)"
     )
     parser.add_argument(
+        "--seconds", metavar="S", type=console.positive, default=20.0, help="of each clip that are used (default: 20)"
+    )
+    parser.add_argument(
         "--held-out",
         metavar="FILE",
         help="use these speakers only: a text file with one a line, or the index.jsonl of prepared training data",
@@ -65,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
                 clips=args.clips,
                 speakers=args.speakers,
                 only=args.held_out,
+                longest=args.seconds,
                 tier=args.tier,
                 measure=_names(args.measures),
                 anchors=not args.no_anchors,

@@ -7,6 +7,7 @@ through Griffin and Lim's phases (1984) lose naturalness but no words, noise los
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,13 +37,13 @@ BANDS = (
     Band("target", "distillmos", 3.7, 5.0),
     Band("other_speakers", "similarity_resemblyzer", 0.35, 0.72),
     Band("other_speakers", "similarity_dvector", 0.05, 0.60),
-    Band("world", "per", 0.0, 0.08),
+    Band("world", "per", 0.0, 8.0),
     Band("world", "f0_correlation", 0.95, 1.0),
-    Band("world", "vuv_error", 0.0, 0.10),
+    Band("world", "vuv_error", 0.0, 10.0),
     Band("world", "distillmos", 3.4, 5.0),
-    Band("griffin_lim", "per", 0.0, 0.10),
+    Band("griffin_lim", "per", 0.0, 10.0),
     Band("griffin_lim", "distillmos", 2.3, 3.8),
-    Band("noise_10db", "per", 0.05, 0.60),
+    Band("noise_10db", "per", 4.0, 60.0),
     Band("noise_10db", "distillmos", 1.0, 3.6),
 )
 
@@ -51,7 +52,9 @@ def world(samples: Floats) -> Floats | None:
     """Return speech at `RATE` taken apart and put together by WORLD; None where pyworld is missing."""
     if importlib.util.find_spec("pyworld") is None:
         return None
-    import pyworld
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pkg_resources, which it still asks for
+        import pyworld
 
     speech = samples.astype(np.float64)
     rough, times = pyworld.dio(speech, RATE)
@@ -85,18 +88,18 @@ def _window(size: int) -> NDArray[np.float64]:
 
 
 def _spectrum(speech: NDArray[np.float64], size: int, hop: int) -> NDArray[np.complex128]:
-    padded = np.pad(speech, (size // 2, size // 2 + hop))
+    padded = np.pad(speech, (size, size + hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     return np.asarray(np.fft.rfft(frames * _window(size)))
 
 
 def _signal(spectrum: NDArray[np.complex128], size: int, hop: int, length: int) -> NDArray[np.float64]:
-    frames = np.fft.irfft(spectrum, size) * _window(size)
-    made, weight = (np.zeros((len(frames) - 1) * hop + size) for _ in range(2))
+    """Overlap and add; windows of four overlaps, squared, add up to 1.5."""
+    frames = np.fft.irfft(spectrum, size) * (_window(size) / 1.5)
+    made = np.zeros((len(frames) - 1) * hop + size)
     for index, frame in enumerate(frames):
         made[index * hop : index * hop + size] += frame
-        weight[index * hop : index * hop + size] += _window(size) ** 2
-    return np.asarray((made / np.maximum(weight, 1e-3))[size // 2 : size // 2 + length])
+    return made[size : size + length]
 
 
 def _mel(bands: int, bins: int, rate: int) -> NDArray[np.float64]:

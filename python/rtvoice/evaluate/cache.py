@@ -15,6 +15,9 @@ from rtvoice import audio
 from rtvoice.evaluate.signals import RATE, Floats, Signal, digest, quantised
 from rtvoice.files import write_whole
 
+#: Raised when the same recipe gives other samples than before: another converter, another rate.
+_PIPELINE = 2
+
 
 def default_folder() -> Path:
     """Return where readings are kept where nobody says otherwise."""
@@ -23,7 +26,7 @@ def default_folder() -> Path:
 
 def recipe_key(*parts: object) -> str:
     """Return a name for what a signal is made of."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((_PIPELINE, *parts)).encode()).hexdigest()[:32]
 
 
 class Cache:
@@ -64,18 +67,22 @@ class Cache:
 
     def reading(self, signal: str, probe: str) -> Any:
         """Return what a probe (its name and version) read in a signal, or None."""
-        try:
-            return json.loads(self._file("read", f"{signal}-{probe}", ".json").read_text())["value"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return self._entry(signal, probe).get("value")
 
     def known(self, signal: str, probe: str) -> bool:
         """Return whether a probe has read a signal; it may have found nothing to tell."""
-        return self._file("read", f"{signal}-{probe}", ".json").exists()
+        return "value" in self._entry(signal, probe)
 
     def keep(self, signal: str, probe: str, value: Any) -> None:
         """Store a reading, plain values."""
         self._write(self._file("read", f"{signal}-{probe}", ".json"), {"value": value})
+
+    def _entry(self, signal: str, probe: str) -> dict[str, Any]:
+        try:
+            found = json.loads(self._file("read", f"{signal}-{probe}", ".json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _file(self, kind: str, name: str, suffix: str) -> Path:
         return self.folder / kind / name[:2] / (name + suffix)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rtvoice import audio
 
@@ -150,34 +150,37 @@ def choose(clips: Sequence[Clip], count: int, speakers: int | None = None, longe
 
 
 def held_out(clips: Sequence[Clip], source: Path) -> list[Clip]:
-    """Return the clips of the speakers that training left out.
+    """Return the clips that training left out.
 
     Parameters
     ----------
     clips
         What was found.
     source
-        A text file with a speaker a line, or the ``index.jsonl`` of prepared training data (or its folder), whose lines
-        tell ``speaker`` and ``split``.
+        The ``index.jsonl`` of prepared training data (or its folder), whose lines tell each recording's ``source`` and
+        ``split``: what it calls held out is used, by the file's name. Or a text file with a speaker a line.
 
     Raises
     ------
     ValueError
-        The file names none of the speakers.
+        The file names none of the clips.
     """
     path = source / "index.jsonl" if source.is_dir() else source
-    lines = path.read_text().splitlines()
+    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     if path.suffix == ".jsonl":
-        rows = [json.loads(line) for line in lines if line.strip()]
-        names = {str(row.get("speaker")) for row in rows if row.get("split") == "held_out"}
+        try:
+            rows = [json.loads(line) for line in lines]
+            sides = {
+                side: {PurePosixPath(row["source"]).stem for row in rows if (row["split"] == "held_out") == side}
+                for side in (True, False)
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no index of prepared data: each line needs 'source' and 'split'") from error
+        kept = [clip for clip in clips if clip.path.stem in sides[True] - sides[False]]
     else:
-        names = {line.strip() for line in lines if line.strip()}
-    tails = {re.split(r"[/:]", name)[-1] for name in names}
-    kept = [clip for clip in clips if clip.speaker in names or clip.speaker.rpartition("/")[2] in tails]
+        kept = [clip for clip in clips if {clip.speaker, clip.speaker.rpartition("/")[2]} & set(lines)]
     if not kept:
-        raise ValueError(
-            f"{path} names none of the {len({c.speaker for c in clips})} speakers of the folder as held out"
-        )
+        raise ValueError(f"{path} names none of the {len(clips)} recordings as held out")
     return kept
 
 

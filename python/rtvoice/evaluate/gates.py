@@ -14,7 +14,7 @@ INAUDIBLE = 0.1
 
 @dataclass(frozen=True)
 class Gate:
-    """A threshold per tier; ``at_least`` says on which side of it a skin has to be."""
+    """A threshold per tier, error rates in percent; ``at_least`` says on which side of it a skin has to be."""
 
     measure: str
     at_least: bool
@@ -25,13 +25,13 @@ class Gate:
 GATES = (
     Gate("similarity_resemblyzer", True, 0.80, 0.84),
     Gate("similarity_dvector", True, 0.80, 0.84),
-    Gate("nearer_target_resemblyzer", True, 0.95, 0.95),
-    Gate("nearer_target_dvector", True, 0.95, 0.95),
-    Gate("wer_delta", False, 0.08, 0.05),
-    Gate("per", False, 0.25, 0.20),
+    Gate("nearer_target_resemblyzer", True, 95.0, 95.0),
+    Gate("nearer_target_dvector", True, 95.0, 95.0),
+    Gate("wer_delta", False, 8.0, 5.0),
+    Gate("per", False, 25.0, 20.0),
     Gate("distillmos", True, 3.4, 3.8),
     Gate("f0_correlation", True, 0.85, 0.90),
-    Gate("vuv_error", False, 0.12, 0.10),
+    Gate("vuv_error", False, 12.0, 10.0),
     Gate("streaming_bit_equal", True, 1.0, 1.0),
     Gate("plcmos_loss", False, INAUDIBLE, INAUDIBLE),
 )

@@ -3,7 +3,7 @@
 >>> from rtvoice.evaluate import evaluate
 >>> found = evaluate("whisper", speech="recordings")  # doctest: +SKIP
 >>> found["per"], found["intervals"]["per"]  # doctest: +SKIP
-(0.31, [0.28, 0.35])
+(8.4, [5.9, 12.4])
 """
 
 from __future__ import annotations

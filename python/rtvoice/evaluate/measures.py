@@ -38,7 +38,7 @@ MAIN = (
 )
 #: Which end of a measure is the bad one, for the list of worst clips.
 HIGH_IS_BAD = {"wer_delta", "per", "vuv_error"}
-#: What a figure of a clip is summed over -> (errors, counted in); the others are medians over speakers.
+#: Rates in percent over all words, phones or clips -> (errors, counted in); the others are medians over speakers.
 RATES = {
     "wer": ("word_errors", "words"),
     "wer_delta": ("extra_word_errors", "words"),
@@ -81,7 +81,7 @@ def roles(measures: Sequence[str]) -> list[str]:
 
 
 def row(heard: Read, source: Read, target: Target, text: str | None = None) -> Row:
-    """Return the figures of one clip.
+    """Return the figures of one clip; error rates are in percent.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def row(heard: Read, source: Read, target: Target, text: str | None = None) -> R
     phones, wanted = heard("hama"), source("hama")
     if phones is not None and wanted:
         found |= {"phone_errors": float(compare.edit_distance(wanted, phones)), "phones": float(len(wanted))}
-        found["per"] = (found["phone_errors"] or 0.0) / len(wanted)
+        found["per"] = 100.0 * (found["phone_errors"] or 0.0) / len(wanted)
     found |= {name: heard(name) for name in ("distillmos", "loudness")}
     before = source("loudness")
     if found["loudness"] is not None and before is not None:
@@ -134,7 +134,7 @@ def _words(suffix: str, heard: Any, source: Any, text: str | None) -> Row:
         f"words{suffix}": float(len(wanted)),
         f"word_errors{suffix}": float(errors),
         f"extra_word_errors{suffix}": float(errors - own),
-        f"wer_delta{suffix}": (errors - own) / len(wanted),
+        f"wer_delta{suffix}": 100.0 * (errors - own) / len(wanted),
     }
 
 
@@ -147,7 +147,7 @@ def _pitch(heard: Any, source: Any, target: float | None) -> Row:
         found["f0_semitones_from_target"] = compare.semitones(found["f0_median"], target)
     if source is not None and len(source):
         way = compare.follow(source, heard)
-        found["f0_correlation"], found["vuv_error"] = way.correlation, way.vuv_error
+        found["f0_correlation"], found["vuv_error"] = way.correlation, 100.0 * way.vuv_error
         found["delay_ms"] = 1000.0 * way.delay / compare.FRAMES
     return found
 
@@ -156,7 +156,8 @@ def figures(rows: Sequence[Row], speakers: Sequence[str]) -> dict[str, Figure]:
     """Return every figure over speakers: error rates over all words or phones, medians of the rest."""
     found = {name: intervals.median([row.get(name) for row in rows], speakers) for name in MEDIANS}
     for name, (part, whole) in RATES.items():
-        found[name] = intervals.pooled([row.get(part) for row in rows], [row.get(whole) for row in rows], speakers)
+        parts = [None if (value := row.get(part)) is None else 100.0 * value for row in rows]
+        found[name] = intervals.pooled(parts, [row.get(whole) for row in rows], speakers)
     return found
 
 

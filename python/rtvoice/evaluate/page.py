@@ -113,7 +113,7 @@ def _number(name: str, value: object) -> str:
     if not isinstance(value, int | float):
         return _text(value)
     if name in _SHARES:
-        return f"{100 * value:.1f} %"
+        return f"{value:.1f} %"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 

@@ -71,7 +71,8 @@ def hear(listen: Listen, probe: Probe, samples: Floats, rate: int) -> Reading:
 
 
 def _rounded(values: Any, digits: int = 6) -> list[float]:
-    return [round(float(value), digits) for value in values]
+    """Return plain numbers; what is no number (an embedding of silence) is 0, which resembles nobody."""
+    return [round(float(value), digits) for value in np.nan_to_num(values)]
 
 
 @contextlib.contextmanager

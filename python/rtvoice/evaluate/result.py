@@ -20,7 +20,7 @@ HIGH_VOICE = 165.0
 
 _UNITS = {
     "similarity_*": "cosine, 1 is the same voice",
-    "wer_delta, wer, per, vuv_error, nearer_target_*": "share, 0.01 is one point",
+    "wer_delta, wer, per, vuv_error, nearer_target_*": "percent",
     "distillmos, plcmos": "opinion, 1 to 5",
     "f0_median": "Hz",
     "loudness": "LUFS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ HEARD_RATE = 16000
 #: Level at which the measures hear everything, RMS of the active frames: half of them depend on level otherwise.
 HEARD_LEVEL = 0.05
 
+#: Where the band falls off in a conversion downwards, of the new Nyquist frequency; silence that keeps its ends apart.
+_BAND, _SETTLE = (0.913, 0.985), 4096
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -32,10 +36,25 @@ class Signal:
 
 
 def convert(samples: Floats, source: int, target: int) -> Floats:
-    """Return mono samples ``(n,)`` at another rate, without delay."""
+    """Return mono samples ``(n,)`` at another rate, without delay.
+
+    By Fourier transform of the whole recording. Going down, the band falls off from 0.913 to 0.985 of the new Nyquist
+    frequency, as common converters do: DistillMOS hears the difference (a target's own speech has 4.0 so, 3.7 with
+    a band that ends abruptly, 3.8 with one that reaches into its mirror image).
+    """
     if source == target or not len(samples):
         return samples
-    return np.concatenate(list(audio.convert([samples[:, None]], source, target)))[:, 0]
+    up, down = target // math.gcd(source, target), source // math.gcd(source, target)
+    blocks = -(-(len(samples) + _SETTLE) // (down * 1024)) * 1024  # a size that transforms fast
+    spectrum = np.fft.rfft(samples, blocks * down)
+    made = np.zeros(blocks * up // 2 + 1, np.complex128)
+    kept = min(len(spectrum), len(made))
+    made[:kept] = spectrum[:kept]
+    if target < source:
+        place = (np.linspace(0, 1, len(made)) - _BAND[0]) / (_BAND[1] - _BAND[0])
+        made *= 0.5 + 0.5 * np.cos(np.pi * np.clip(place, 0, 1))
+    wanted = -(-len(samples) * up // down)
+    return np.asarray(np.fft.irfft(made, blocks * up)[:wanted] * (up / down), np.float32)
 
 
 def read(path: str | os.PathLike[str], start: float = 0.0, seconds: float | None = None) -> Floats:
