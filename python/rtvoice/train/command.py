@@ -97,6 +97,7 @@ def run_recipe(argv: Sequence[str], program: str) -> int:
         from rtvoice.train.newskin import write_recipe
 
         options.recipe = write_recipe(options.target, options.name, options.consent)
+        options.data = options.data or options.target
     elif options.name or options.consent:
         parser.error("--name and --consent go with --target")
     if options.recipe is None:
@@ -113,7 +114,7 @@ def run_plan(
     from rtvoice.train.distributed import World
     from rtvoice.train.plan import Options, execute, make_plan
     from rtvoice.train.recipe import graph_of, load
-    from rtvoice.train.watch import watcher
+    from rtvoice.train.watch import tell_outcome, watcher
 
     recipe = load(options.recipe, options.set)
     torch.set_num_threads(options.threads)
@@ -155,6 +156,9 @@ def run_plan(
         world.close()
     if not world.main:
         return 0
+    for step in plan.to_run:
+        if step.node.stage.training and (step.folder / "run.json").is_file():
+            tell_outcome(options.runs or cache / "runs.db", step.folder)
     if getattr(options, "quiet", False):
         return 0
     after = make_plan(graph_of(recipe), recipe, chosen)
@@ -170,25 +174,43 @@ def run_plan(
 
 
 def run_label(argv: Sequence[str], program: str) -> int:
-    """Run `rtvoice train label RUN LABEL`; return the exit status."""
-    from rtvoice.train.outcome import LABELS, label
+    """Run `rtvoice train label RUN [LABEL]`; return the exit status."""
+    from rtvoice.train.outcome import LABELS, label, read_run, reconsider
+    from rtvoice.train.watch import tell_outcome
 
     parser = Parser(
         prog=f"{program} label",
-        description="Say what became of a run; it goes before what the rules say.",
-        epilog=f"example:\n  {program} label build/train/cache/student.default-1f2e3d4c5b6a poor_performance",
+        description="Say what became of a run, or let the rules say it anew with the figures of 'rtvoice evaluate'.",
+        epilog=f"example:\n  {program} label build/train/cache/student.default-1f2e3d4c5b6a poor_performance\n"
+        f"  {program} label build/train/cache/student.default-1f2e3d4c5b6a --figures figures.json",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a training stage")
-    parser.add_argument("label", metavar="LABEL", choices=LABELS, help=", ".join(LABELS))
+    parser.add_argument("label", metavar="LABEL", nargs="?", choices=LABELS, help=", ".join(LABELS))
+    parser.add_argument("--figures", metavar="FILE", type=Path, help="what 'rtvoice evaluate --json' printed")
     parser.add_argument("--note", default="", help="why")
+    parser.add_argument("--runs", metavar="FILE", type=Path, help="the monitor's run store (runs.db beside the run)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args(list(argv))
-    run = label(options.run, options.label, options.note)
-    print(
-        json.dumps({"run": str(options.run), "outcome": run["outcome"]})
-        if options.json
-        else f"{options.run}: {options.label}"
-    )
+    folder = options.run if options.run.is_dir() else options.run.parent
+    if options.label and options.figures:
+        parser.error("give a label, or --figures, not both")
+    if options.label:
+        run = label(folder, options.label, options.note)
+    elif options.figures:
+        try:
+            figures = json.loads(options.figures.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise ValueError(f"{options.figures} is not what 'rtvoice evaluate --json' prints") from None
+        run = reconsider(folder, figures)
+    else:
+        run = read_run(folder)
+    tell_outcome(options.runs or folder.parent / "runs.db", folder)
+    outcome = run.get("outcome") or {"label": None, "reasons": [], "by": None}
+    if options.json:
+        print(json.dumps({"run": str(folder), "outcome": outcome}))
+    else:
+        reasons = "; ".join(outcome["reasons"])
+        print(f"{folder}: {outcome['label'] or 'no label yet'}" + (f" ({reasons})" if reasons else ""))
     return 0
 
 

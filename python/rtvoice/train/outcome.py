@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rtvoice.files import write_whole
+from rtvoice.train.board import read_log
 
-__all__ = ["LABELS", "Outcome", "judge", "label", "read_run", "write_run"]
+__all__ = ["LABELS", "Outcome", "judge", "label", "read_run", "reconsider", "write_run"]
 
 LABELS = ("collapse", "poor_generalisation", "poor_performance", "good")
 
@@ -19,27 +20,6 @@ LABELS = ("collapse", "poor_generalisation", "poor_performance", "good")
 LEARNT = 0.05
 #: A held-out loss this share above its own best is worse than noise in it; over-fitting if training still went down.
 RISEN = 0.10
-#: `rtvoice evaluate` gates of a shipped skin, default and HQ: smallest or largest value.
-GATES: dict[str, dict[str, tuple[str, float]]] = {
-    "default": {
-        "similarity_resemblyzer": (">=", 0.80),
-        "similarity_dvector": (">=", 0.80),
-        "wer_delta": ("<=", 8.0),
-        "per": ("<=", 25.0),
-        "distillmos": (">=", 3.4),
-        "f0_correlation": (">=", 0.85),
-        "vuv_error": ("<=", 12.0),
-    },
-    "hq": {
-        "similarity_resemblyzer": (">=", 0.84),
-        "similarity_dvector": (">=", 0.84),
-        "wer_delta": ("<=", 5.0),
-        "per": ("<=", 20.0),
-        "distillmos": (">=", 3.8),
-        "f0_correlation": (">=", 0.90),
-        "vuv_error": ("<=", 10.0),
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -114,21 +94,46 @@ def judge(
             return Outcome("poor_generalisation", (reason,), figures=facts)
     missed = missed_gates(figures or {}, tier)
     if missed:
-        return Outcome("poor_performance", tuple(missed), figures={**facts, **(figures or {})})
+        return Outcome("poor_performance", tuple(missed), figures=facts)
     told = "every gate that was measured is met" if figures else "by its curves alone; not evaluated yet"
-    return Outcome("good", (told,), figures={**facts, **(figures or {})})
+    return Outcome("good", (told,), figures=facts)
 
 
 def missed_gates(figures: Mapping[str, Any], tier: str) -> list[str]:
-    """Return the gates that figures miss, in words."""
+    """Return the gates that the figures of `rtvoice evaluate --json` miss, in words."""
+    if not figures:
+        return []
+    held = figures.get("gates")
+    if not isinstance(held, Mapping):
+        from rtvoice.evaluate.gates import judge as against
+
+        numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+        held = against(numbers, int(figures.get("speakers", 0) or 0))
+    rows = held.get(tier, held["default"])["measures"]
     missed = []
-    for name, (sign, limit) in GATES.get(tier, GATES["default"]).items():
-        value = figures.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("median", value.get("value"))
-        if isinstance(value, int | float) and not (value >= limit if sign == ">=" else value <= limit):
-            missed.append(f"{name} {value:.3g}, wanted {sign} {limit:g}")
+    for name, row in rows.items():
+        if row["passed"] is False and row.get("judged", True):
+            wanted = f">= {row['at_least']:g}" if "at_least" in row else f"<= {row['at_most']:g}"
+            missed.append(f"{name} {row['value']:.3g}, wanted {wanted}")
     return missed
+
+
+def reconsider(run: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Label a run anew by the rules, with the figures of `rtvoice evaluate --json`; return its `run.json`.
+
+    Raises
+    ------
+    ValueError
+        The folder is no run, or the figures are of several models.
+    """
+    if "models" in figures:
+        raise ValueError("the figures are of several models; evaluate the run's own by itself")
+    folder = run if run.is_dir() else run.parent
+    told = read_run(folder)
+    tier = str(told.get("stage") or "").rpartition(".")[2] or "default"
+    measure = (told.get("training") or {}).get("measure", "loss")
+    judged = judge(read_log(folder), measure=measure, figures=figures, tier=tier)
+    return write_run(folder, outcome=asdict(judged))
 
 
 def read_run(folder: Path) -> dict[str, Any]:

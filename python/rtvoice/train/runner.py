@@ -7,10 +7,10 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from rtvoice.train.task import ADVERSARY, Monitor, Task, Training, part, step_rn
 
 __all__ = ["Fit", "Monitor", "Task", "Training", "fit", "part", "step_rng", "weights"]
 
+T = TypeVar("T")
 #: Steps in a row without a finite gradient after which a training counts as collapsed.
 BROKEN = 20
 
@@ -344,16 +345,7 @@ class _Run:
         except StopIteration:
             raise ValueError("the task's batches came to an end; they must go on for ever") from None
         self.rate = self.optimise.set_rates(self.phase, self.step - self.phase_start, self._progress(seconds))
-        try:
-            figures = self.optimise.step(taken)
-        except Exception as error:
-            if not self.compiled:
-                raise
-            lines = str(error).strip().splitlines()
-            self.say(f"torch.compile failed ({lines[0] if lines else type(error).__name__}); going on without it")
-            uncompile(self.models.values())
-            self.compiled = False
-            figures = self.optimise.step(taken)
+        figures = self._or_uncompiled(lambda: self.optimise.step(taken))
         self.step += 1
         self.average.update(self.step)
         for name, value in figures.items():
@@ -361,6 +353,19 @@ class _Run:
             self.sums[name] = self.sums.get(name, 0.0) + number
             self.counts[name] = self.counts.get(name, 0) + 1
         return figures
+
+    def _or_uncompiled(self, compute: Callable[[], T]) -> T:
+        """Compute; where compiled models cannot, say so, take the compilation back and compute again."""
+        try:
+            return compute()
+        except Exception as error:
+            if not self.compiled:
+                raise
+            lines = str(error).strip().splitlines()
+            self.say(f"torch.compile failed ({lines[0] if lines else type(error).__name__}); going on without it")
+            uncompile(self.models.values())
+            self.compiled = False
+            return compute()
 
     def _watch(self, figures: Mapping[str, Any], seconds: float) -> None:
         if self.optimise.broken >= BROKEN:
@@ -432,8 +437,8 @@ class _Run:
         began = time.monotonic()
         figures: Mapping[str, float] = {}
         if self.world.main:
-            with checkpoint.preserved_rng(self.ctx.seed), torch.no_grad(), self.average.applied():
-                figures = self.task.validate()
+            with self.average.applied():
+                figures = self._or_uncompiled(self._held_out)
         self.held_out = {name: float(value) for name, value in self.world.share(dict(figures)).items()}
         self.validated = self.step
         judged = self.held_out.get(self.training.measure, math.inf)
@@ -441,6 +446,10 @@ class _Run:
             self.best = judged
             self._write_weights("best.pt")
         self.closing = max(self.closing, time.monotonic() - began)
+
+    def _held_out(self) -> Mapping[str, float]:
+        with checkpoint.preserved_rng(self.ctx.seed), torch.no_grad():
+            return self.task.validate()
 
     def _tell(self, seconds: float, means: Mapping[str, float]) -> None:
         show = self.ctx.show

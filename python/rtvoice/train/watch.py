@@ -8,7 +8,7 @@ from typing import Any
 
 from rtvoice.train import digest
 
-__all__ = ["watcher"]
+__all__ = ["tell_outcome", "watcher"]
 
 
 def watcher(store: Path, *, kill: bool) -> Callable[[Any, str], Any]:
@@ -43,6 +43,30 @@ def watcher(store: Path, *, kill: bool) -> Callable[[Any, str], Any]:
         return make
 
     return of_step
+
+
+def tell_outcome(store: Path, folder: Path) -> None:
+    """Give the run store the outcome in a run's `run.json`, if the store knows the run.
+
+    Parameters
+    ----------
+    store : Path
+        The run store; nothing happens where there is none.
+    folder : Path
+        The run's folder.
+    """
+    from rtvoice.train.monitor import Store, StoreError
+    from rtvoice.train.outcome import read_run
+
+    said = read_run(folder).get("outcome")
+    if not store.is_file() or not said:
+        return
+    source = "person" if said["by"] == "person" else "run"
+    try:
+        with Store(store, create=False) as runs:
+            runs.label(folder.name, said["label"], source=source, detail={"reasons": said["reasons"]})
+    except StoreError:
+        return  # trained unwatched
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
