@@ -94,9 +94,12 @@ def run_recipe(argv: Sequence[str], program: str) -> int:
     if options.target is not None:
         if options.recipe is not None:
             parser.error("give a recipe or --target, not both")
-        from rtvoice.train.newskin import write_recipe
+        from rtvoice.train.newskin import UsageError, write_recipe
 
-        options.recipe = write_recipe(options.target, options.name, options.consent)
+        try:
+            options.recipe = write_recipe(options.target, options.name, options.consent)
+        except UsageError as error:
+            parser.error(str(error))
         options.data = options.data or options.target
     elif options.name or options.consent:
         parser.error("--name and --consent go with --target")

@@ -15,7 +15,7 @@ from rtvoice.files import write_whole
 from rtvoice.train.recipe import RecipeError
 from rtvoice.train.schedule import spoken
 
-__all__ = ["Recordings", "measure_recordings", "write_recipe"]
+__all__ = ["Recordings", "UsageError", "measure_recordings", "write_recipe"]
 
 #: Minutes of one voice: below the first a skin cannot be made, below the second its quality suffers, and beyond the
 #: third more changes little.
@@ -26,6 +26,10 @@ _ASK = (
     "A skin imitates a voice. Whose voice is it, and do they agree that it is imitated?\n"
     "Type the speaker's statement, such as 'I, Ann Lee, agree that a model of my voice is made and used by ...':\n> "
 )
+
+
+class UsageError(RecipeError):
+    """An option is missing or wrong, such as the consent."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,9 @@ def write_recipe(
         There is no name, no consent, too little sound, or another recipe of that name.
     """
     if not name:
-        raise RecipeError("--target needs --name NAME: small letters, digits, hyphens")
+        raise UsageError("--target needs --name NAME: small letters, digits, hyphens")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise RecipeError(f"--name {name!r}: use small letters, digits and hyphens")
+        raise UsageError(f"--name {name!r}: use small letters, digits and hyphens")
     found = measure_recordings(target)
     minutes = found.seconds / 60
     for left_out, why in found.rejected:
@@ -152,7 +156,7 @@ def _statement(consent: str | None) -> str:
         consent = sys.stdin.readline()
     statement = " ".join((consent or "").split())
     if len(statement.split()) < WORDS:
-        raise RecipeError(
+        raise UsageError(
             "a skin is made of a voice only with the speaker's consent: give their statement by --consent"
             " 'I, NAME, agree that a model of my voice is made for ...'; it is written into the model"
         )
