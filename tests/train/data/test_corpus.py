@@ -38,6 +38,13 @@ def test_hidden_files_and_other_files_are_left_alone(tmp_path: Path) -> None:
     assert [one.name for one in find_recordings(tmp_path)] == ["a"]
 
 
+def test_files_that_differ_by_extension_only_keep_it(tmp_path: Path) -> None:
+    sound(tmp_path / "a.wav")
+    sound(tmp_path / "a.flac")
+    sound(tmp_path / "b.wav")
+    assert [one.name for one in find_recordings(tmp_path)] == ["a.flac", "a.wav", "b"]
+
+
 def test_a_folder_of_collections_with_both_kinds_of_table(tmp_path: Path) -> None:
     for speaker in range(3):
         sound(tmp_path / "source_librispeech_trainclean" / "opus" / f"{speaker}-1-0000.wav")

@@ -84,7 +84,7 @@ def test_a_long_recording_is_cut_in_its_pauses(
     soundfile.write(tmp_path / "long.flac", np.concatenate(parts), 16000)
     prepare(find_recordings(tmp_path), tmp_path / "out")
     prepared = Prepared(tmp_path / "out")
-    assert len(prepared) >= 8
+    assert len(prepared) >= 6
     assert max(clip.seconds for clip in prepared.clips) <= cutting.LONGEST
     assert sum(clip.seconds for clip in prepared.clips) > 65
     assert all(clip.text is None for clip in prepared.clips)
@@ -128,6 +128,15 @@ def test_nothing_usable_is_one_clear_line(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros(32000), 16000)
     with pytest.raises(DataError, match="none of 1 recordings can be used; the first: silent.wav: silent"):
         prepare(find_recordings(tmp_path), tmp_path / "out")
+
+
+def test_two_recordings_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder / "voice").mkdir(parents=True)
+        soundfile.write(tmp_path / folder / "voice" / "take.wav", np.zeros(16000), 16000)
+    found = [*find_recordings(tmp_path / "a" / "voice"), *find_recordings(tmp_path / "b" / "voice")]
+    with pytest.raises(DataError, match="two recordings are called voice/take"):
+        prepare(found, tmp_path / "out")
 
 
 def test_an_unfinished_folder_says_so(tmp_path: Path) -> None:

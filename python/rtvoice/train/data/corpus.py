@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,7 +123,9 @@ def _collection(part: Path, name: str, root: Path, speaker: str | None) -> list[
     if (part / "metadata.csv").exists():
         return list(_from_table(part, files, name, root, speaker))
     texts = _librispeech_texts(part) if any(_LIBRISPEECH.fullmatch(path.stem) for path in files) else {}
-    return [_plain(path, part, name, root, speaker, texts) for path in files]
+    found = [_plain(path, part, name, root, speaker, texts) for path in files]
+    often = Counter(one.name for one in found)
+    return [replace(one, name=one.name + one.path.suffix) if often[one.name] > 1 else one for one in found]
 
 
 def _from_table(part: Path, files: Iterable[Path], name: str, root: Path, speaker: str | None) -> Iterable[Recording]:

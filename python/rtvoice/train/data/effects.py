@@ -75,7 +75,8 @@ def band_pass(speech: Floats, low: float, high: float, rate: int) -> Floats:
     from scipy.signal import butter, sosfiltfilt
 
     edges = (max(low, 1.0) / rate * 2, min(high / rate * 2, 0.999))
-    return np.asarray(sosfiltfilt(butter(2, edges, "bandpass", output="sos"), speech), np.float32)
+    sections = butter(2, edges, "bandpass", output="sos")
+    return np.asarray(sosfiltfilt(sections, speech, padlen=min(15, speech.size - 1)), np.float32)
 
 
 def clip_share(speech: Floats, share: float) -> Floats:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -139,9 +140,12 @@ def prepare(
     Raises
     ------
     DataError
-        Nothing usable was found, or a worker process was killed.
+        Nothing usable was found, two recordings have one name, or a worker process was killed.
     """
     limits = limits or Limits()
+    twice = [name for name, count in Counter((one.collection, one.name) for one in recordings).items() if count > 1]
+    if twice:
+        raise DataError(f"two recordings are called {'/'.join(twice[0])}; rename one of their folders")
     folder.mkdir(parents=True, exist_ok=True)
     units = list(_units(recordings, limits))
     mine = units[shard[0] :: shard[1]]
