@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     label = add("label", "say how a run ended: by hand, or from measures", "label run-7 poor_performance --score 0.4")
     _add_store(label)
-    label.add_argument("run", metavar="RUN", nargs="?", help="the run (with --evaluate: default by the model's name)")
+    label.add_argument("named", metavar="RUN", nargs="?", help="the run (with --evaluate: default by the model's name)")
     label.add_argument(
         "label", metavar="LABEL", nargs="?", help="collapse, poor_generalisation, poor_performance or good"
     )
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     spare = add("spare", "let no rule end this run again, so that it can be resumed", "spare run-7")
     _add_store(spare)
-    spare.add_argument("run", metavar="RUN", help="the run")
+    spare.add_argument("named", metavar="RUN", help="the run")
 
     sweep = add(
         "sweep",
@@ -269,12 +269,12 @@ def _label(args: argparse.Namespace) -> None:
         raise console.CommandError("give a run and a label, or one of --evaluate and --run-json", 2)
     with _open(args) as store:
         if args.evaluate:
-            told = join_evaluation(store, args.evaluate, args.run)
+            told = join_evaluation(store, args.evaluate, args.named)
         elif args.run_json:
-            told = join_run(store, args.run_json, args.run)
+            told = join_run(store, args.run_json, args.named)
         else:
-            store.label(args.run, args.label, score=args.score)
-            told = {args.run: args.label}
+            store.label(args.named, args.label, score=args.score)
+            told = {args.named: args.label}
     if args.json:
         console.print_json({"labels": told})
         return
@@ -301,11 +301,11 @@ def _votes(args: argparse.Namespace) -> None:
 
 def _spare(args: argparse.Namespace) -> None:
     with _open(args) as store:
-        store.spare(args.run)
+        store.spare(args.named)
     if args.json:
-        console.print_json({"run": args.run, "spared": True})
+        console.print_json({"run": args.named, "spared": True})
     else:
-        print(f"{args.run}: no rule ends it again; resume its training as usual")
+        print(f"{args.named}: no rule ends it again; resume its training as usual")
 
 
 def _sweep(args: argparse.Namespace) -> None:

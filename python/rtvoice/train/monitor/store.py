@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS outcomes (
   time REAL NOT NULL, PRIMARY KEY (run, source));
 CREATE TABLE IF NOT EXISTS decisions (
   run TEXT NOT NULL, step INTEGER NOT NULL, progress REAL, rule TEXT NOT NULL, value REAL, action TEXT NOT NULL,
-  reason TEXT NOT NULL, seconds REAL NOT NULL, time REAL NOT NULL, PRIMARY KEY (run, rule));
+  reason TEXT NOT NULL, seconds REAL NOT NULL, time REAL NOT NULL, PRIMARY KEY (run, rule, step));
 CREATE TABLE IF NOT EXISTS votes (
   id TEXT PRIMARY KEY, model TEXT NOT NULL, against TEXT, row TEXT NOT NULL, winner TEXT NOT NULL, rater TEXT NOT NULL,
   clip TEXT NOT NULL);
