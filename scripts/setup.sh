@@ -65,7 +65,10 @@ install_debian() {
   debian_install "the build" "install them by hand (apt-get install NAME as root), or let CMake download: -DRTVOICE_DEPS=fetch" "${packages[@]}" || true
   case $target in
     demo) debian_install "the demo" "the shipped synthetic clip is used instead" asterisk-core-sounds-en-g722 || true ;;
-    test) debian_install "the run without AVX" "that test is skipped" qemu-user || true ;;
+    test)
+      debian_install "the run without AVX" "that test is skipped" qemu-user || true
+      debian_install "the tests of alignment and rendering" "they are skipped" flite || true
+      ;;
   esac
 }
 
@@ -142,6 +145,8 @@ install_torch() {
 }
 
 training_dependencies() {
+  # shellcheck disable=SC2046
+  pip_install $("$venv/bin/python" scripts/requirements.py align) || say "pocketsphinx cannot be installed; the tests of alignment are skipped (remedy: .venv/bin/pip install '.[align]')"
   # shellcheck disable=SC2046
   pip_install $("$venv/bin/python" scripts/requirements.py train) && return 0
   say "the extra 'train' cannot be installed; the tests that need it are skipped (remedy: .venv/bin/pip install '.[train]')"

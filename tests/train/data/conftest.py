@@ -9,9 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-for package in ("scipy", "soundfile", "parselmouth", "pyloudnorm"):
-    pytest.importorskip(package, reason=f"{package} of the extra 'train' is not installed")
-
 Floats = npt.NDArray[np.float32]
 
 
@@ -38,6 +35,12 @@ def make_voice(
     voice *= gate
     voice *= level / (np.sqrt(np.mean(voice[gate > 0.5] ** 2)) + 1e-9)
     return (voice + noise * rng.standard_normal(time.size)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def extras() -> None:
+    for package in ("scipy", "parselmouth", "pyloudnorm"):
+        pytest.importorskip(package, reason=f"{package} of the extra 'train' is not installed")
 
 
 @pytest.fixture(scope="session")

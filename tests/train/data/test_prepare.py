@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyloudnorm
 import pytest
 import soundfile
 
@@ -40,6 +39,8 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_any_rate_channels_and_format_becomes_one_kind_of_clip(recordings_folder: Path, tmp_path: Path) -> None:
+    import pyloudnorm
+
     assert prepare(find_recordings(recordings_folder), tmp_path / "out")
     prepared = Prepared(tmp_path / "out")
     assert len(prepared) == 8
