@@ -1,0 +1,241 @@
+"""Trains the master: many voices first, then the target, then against an adversary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rtvoice.train.data import Content, DataError, Prepared
+from rtvoice.train.models.adversary import Adversary, Balancer, discriminator_loss, feature_distance, generator_loss
+from rtvoice.train.models.losses import Reconstruction, Weights
+from rtvoice.train.models.master import Master, MasterShape
+from rtvoice.train.runner import Training, fit, part, step_rng
+from rtvoice.train.schedule import Phase
+from rtvoice.train.skin.convert import register_of
+from rtvoice.train.skin.crops import HOP, Batch, Scale, Speech, draw, stacked
+from rtvoice.train.skin.material import PrepareParams, is_target
+from rtvoice.train.skin.voice import Voice
+from rtvoice.train.stages import StageContext
+
+EDGE = 2  # frames at both ends of a crop that no loss sees: their windows lack a neighbour
+
+
+@dataclass(frozen=True)
+class MasterParams:
+    """The table `[master]`.
+
+    Attributes
+    ----------
+    channels, blocks, kernel, widen, bottleneck, code : int
+        Sizes; see `MasterShape`.
+    noise : float
+        Noise on the bottleneck.
+    batch, frames : int
+        Crops of a step and frames of a crop.
+    judged : float
+        Share of each crop that the discriminators see.
+    shares : mapping of str to float
+        What moves the master in an adversarial phase, by the gradient: reconstruction, adversary, features.
+    phases : tuple of Phase
+        Their `settings` may hold `target`, the share of the target's own crops.
+    training : Training
+        The rest.
+    """
+
+    channels: int = 256
+    blocks: int = 8
+    kernel: int = 7
+    widen: int = 3
+    bottleneck: int = 64
+    code: int = 64
+    noise: float = 0.15
+    batch: int = 12
+    frames: int = 128
+    judged: float = 0.5
+    shares: dict[str, float] = field(default_factory=lambda: {"reconstruction": 1.0, "adversary": 0.4, "features": 0.6})
+    phases: tuple[Phase, ...] = (
+        Phase("voices", minutes=40, rate=8e-4, final=0.3, settings={"target": 0.35}),
+        Phase("target", minutes=20, rate=4e-4, final=0.3, settings={"target": 0.8}),
+        Phase(
+            "adversary",
+            minutes=60,
+            rate=4e-4,
+            adversary_rate=6e-4,
+            adversarial=True,
+            final=0.1,
+            settings={"target": 0.8},
+        ),
+    )
+    training: Training = Training(clip=2.0, adversary_clip=2.0)
+
+    def shape(self, content: int, speakers: int) -> MasterShape:
+        """Return the network's sizes."""
+        same = ("channels", "blocks", "kernel", "widen", "bottleneck", "code", "noise")
+        return MasterShape(content=content, speakers=speakers, **{name: getattr(self, name) for name in same})
+
+
+class MasterTask:
+    """Networks, batches and losses of the master.
+
+    Parameters
+    ----------
+    shape : MasterShape
+        Sizes.
+    params : MasterParams
+        How it is trained.
+    seed : int
+        Of the crops.
+    target, sources : (Speech, clips)
+        The voice to become and the voices to learn from; `sources` may have no clips.
+    held_out : Batch or None
+        What is validated on.
+    """
+
+    def __init__(
+        self,
+        shape: MasterShape,
+        params: MasterParams,
+        target: tuple[Speech, list[int]],
+        sources: tuple[Speech, list[int]],
+        held_out: Batch | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.params, self.target, self.sources, self.held_out, self.seed = params, target, sources, held_out, seed
+        self.master = Master(shape)
+        self.reconstruction = Reconstruction(shape.rate, shape.rate // 100, Weights())
+        self.adversary = Adversary()
+        self.balancer = Balancer(params.shares)
+        self.adversarial, self.share, self.size = False, 0.35, params.batch
+
+    def begin(self, phase: Phase) -> None:
+        """Take up a phase."""
+        self.adversarial, self.size = phase.adversarial, phase.batch or self.params.batch
+        self.share = phase.settings.get("target", self.share)
+
+    def models(self) -> dict[str, nn.Module]:
+        """Return the networks."""
+        return {"master": self.master, "adversary": self.adversary}
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold besides."""
+        return {"balancer": self.balancer.state_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take it up again."""
+        self.balancer.load_state_dict(state["balancer"])
+
+    def batches(self, step: int, rank: int, world: int) -> Iterator[Batch]:
+        """Yield batches; the same ones for the same step and rank."""
+        while True:
+            pools = [(*self.target, self.share)]
+            if self.sources[1] and self.share < 1:
+                pools.append((*self.sources, 1 - self.share))
+            chosen = part(draw(pools, self.size, step_rng(self.seed, step)), rank, world)
+            yield stacked([speech.crop(clip, self.params.frames, at) for speech, clip, at in chosen])
+            step += 1
+
+    def speak(self, batch: Batch) -> Tensor:
+        """Return the master's audio for a batch, `(batch, samples)`."""
+        audio: Tensor = self.master(batch.said, start=torch.rand(len(batch.audio)))
+        return audio
+
+    def terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return the reconstruction's terms away from the crop's ends."""
+        inner = slice(EDGE * HOP, -EDGE * HOP)
+        frames = slice(EDGE, -EDGE)
+        said = batch.said
+        judged = self.reconstruction(
+            output[:, inner], batch.audio[:, inner], said.f0[:, frames], said.voiced[:, frames]
+        )
+        return dict(judged)
+
+    def judged(self, audio: Tensor, at: int) -> Tensor:
+        """Return the stretch of `(batch, samples)` that the discriminators see."""
+        return audio[:, at : at + int(audio.shape[1] * self.params.judged)]
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss to differentiate and figures to log.
+
+        With an adversary the returned value is a surrogate: its gradient is the balanced one, its value means nothing.
+        """
+        output = self.speak(batch)
+        if not self.adversarial:
+            terms = self.terms(output, batch)
+            return torch.stack(list(terms.values())).sum(), figures(terms)
+        leaf = output.detach().requires_grad_()
+        terms = self.terms(leaf, batch)
+        at = int(torch.randint(0, int(leaf.shape[1] * (1 - self.params.judged)) + 1, ()))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            fake = self.adversary(self.judged(leaf, at))
+            with torch.no_grad():
+                real = self.adversary(self.judged(batch.audio, at))
+        losses = {
+            "reconstruction": torch.stack(list(terms.values())).sum(),
+            "adversary": generator_loss(fake),
+            "features": feature_distance(real, fake),
+        }
+        gradient = self.balancer.gradient(losses, leaf)
+        return (output * gradient).sum(), figures({**terms, **losses})
+
+    def adversary_loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Return the discriminators' loss on a batch."""
+        with torch.no_grad():
+            output = self.speak(batch)
+        at = int(torch.randint(0, int(output.shape[1] * (1 - self.params.judged)) + 1, ()))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = discriminator_loss(
+                self.adversary(self.judged(batch.audio, at)), self.adversary(self.judged(output, at))
+            )
+        return loss, figures({"discriminator": loss})
+
+    def validate(self) -> dict[str, float]:
+        """Return the reconstruction's terms on held-out speech of the target, through all windows."""
+        if self.held_out is None:
+            return {}
+        self.reconstruction.eval()
+        with torch.no_grad():
+            output = self.master(self.held_out.said, generator=torch.Generator().manual_seed(0))
+            terms = figures(self.terms(output, self.held_out))
+        self.reconstruction.train()
+        return {"loss": sum(terms.values()), **terms}
+
+
+def figures(terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return terms as numbers."""
+    return {name: float(value.detach()) for name, value in terms.items()}
+
+
+def speech_of(prepared: Prepared, content: Content, params: PrepareParams) -> tuple[Speech, list[int], list[int]]:
+    """Return all training speech with its scale, the target's clips and the sources' clips."""
+    train = prepared.select(split="train")
+    target = [i for i in train if is_target(prepared.clip(i).collection, prepared.clip(i).speaker, params)]
+    if not target:
+        raise DataError(f"nothing of {params.target} was fit to be trained on; see rejected.jsonl in {prepared.folder}")
+    speakers = sorted({prepared.clip(i).speaker for i in train})
+    mine = set(target)
+    sources = [i for i in train if i not in mine]
+    return Speech(prepared, content, Scale.of(content, train), speakers), target, sources
+
+
+def run(ctx: StageContext) -> None:
+    """Train the master."""
+    params: MasterParams = ctx.params
+    material = ctx.recipe.params("prepare", PrepareParams) if ctx.recipe else PrepareParams()
+    prepared, content = Prepared(ctx.inputs["prepare"]), Content(ctx.inputs["content"])
+    speech, target, sources = speech_of(prepared, content, material)
+    shape = params.shape(content.dimensions, len(speech.number))
+    number = speech.number[prepared.clip(target[0]).speaker]
+    extractor = json.loads((ctx.inputs["content"] / "about.json").read_text())["extractor"]
+    Voice(shape, tuple(speech.number), number, register_of(speech, target), speech.scale, extractor).write(ctx.folder)
+    held = [
+        i
+        for i in prepared.select(split="held_out")
+        if is_target(prepared.clip(i).collection, prepared.clip(i).speaker, material)
+    ] or target[-8:]
+    probe = stacked([speech.crop(held[k % len(held)], 200, 0.5) for k in range(12)])
+    fit(MasterTask(shape, params, (speech, target), (speech, sources), probe, ctx.seed), ctx)

@@ -1,0 +1,25 @@
+"""A trained student as a model file, with what it is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtvoice.export.torch_module import export
+from rtvoice.train.models.student import Student
+from rtvoice.train.stages import StageContext
+
+
+def write_skin(student: Student, path: Path, tier: str, ctx: StageContext) -> None:
+    """Write a student to `path` with the provenance of its training, after proving that its stream is itself."""
+    skin = ctx.recipe.skin if ctx.recipe else None
+    export(
+        student.eval(),
+        path,
+        sample_rate=student.shape.rate,
+        hop=student.shape.hop,
+        name=skin.name if skin else path.stem,
+        description=skin.description if skin else "",
+        licence=skin.licence if skin else "",
+        tier=tier,
+        provenance=dict(ctx.provenance),
+    )
