@@ -22,7 +22,9 @@ UNCONDITIONAL = {
     "dead_layer": "a whole layer passes nothing, in the probe set and in the latest training batches",
     "output_silent": "the output is silent where the target is not",
 }
-LAPSE = 0.2  # a rule says something about its time, and of up to this share of the run after it
+#: A rule says something about its time, and up to this share of the run after it: or for one sample more than patience
+#: needs, where samples are sparse.
+LAPSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Pruner:
     def __init__(self, rules: Sequence[Rule] = (), *, warm_up: float = 0.03, patience: int = 2) -> None:
         self.rules, self.warm_up, self.patience = list(rules), warm_up, max(1, patience)
         self._met: dict[str, int] = {}
+        self._asked: dict[str, int] = {}
         self._given: set[str] = set()
 
     def check(self, series: Series, step: int, progress: float | None) -> list[Decision]:
@@ -105,7 +108,10 @@ class Pruner:
         if progress is None or progress < self.warm_up:
             return found
         for rule in self.rules:
-            if not rule.fraction <= progress <= rule.fraction + LAPSE:
+            if progress < rule.fraction:
+                continue
+            self._asked[rule.name] = self._asked.get(rule.name, 0) + 1
+            if progress > rule.fraction + LAPSE and self._asked[rule.name] > self.patience + 1:
                 continue
             value = value_at(series.points(rule.heuristic), progress, diverging=rule.heuristic in DIVERGING)
             if self._patient(rule.name, rule.flags(value), self.patience):

@@ -133,16 +133,19 @@ class Speech:
     ----------
     teacher : path-like
         Folder that `rtvoice.train.whisper.data.render_teacher` filled: speech and the teacher's answers.
+    batch, crop : int
+        Examples of a training step, and their samples; held out are half as many more, twice as long.
     """
 
-    def __init__(self, teacher: str | os.PathLike[str]) -> None:
-        self.folder = Path(teacher)
+    def __init__(self, teacher: str | os.PathLike[str], batch: int = BATCH, crop: int = CROP) -> None:
+        self.folder, self.batch, self.crop = Path(teacher), batch, crop
         if not (self.folder / "index.json").is_file():
             raise ValueError(
                 f"{self.folder} has no index.json: name the whisper teacher's folder, OUT/teacher of "
                 "'rtvoice train whisper --data speech --noise noise --out OUT'"
             )
-        self.held_out = next(Crops(self.folder, True, None, np.random.default_rng(1)).batches(12, 2 * CROP))
+        held_out = Crops(self.folder, True, None, np.random.default_rng(1))
+        self.held_out = next(held_out.batches(batch * 3 // 2, 2 * crop))
 
     def batches(self, config: Config) -> Iterator[Batch]:
         """Yield training batches for ever."""
@@ -153,14 +156,15 @@ class Speech:
             crops.items = [crops.items[int(i)] for i in chosen]
             samples = np.array([item["samples"] for item in crops.items], np.float64)
             crops.weights = samples / samples.sum()
-        for batch in crops.batches(BATCH, CROP):
+        for batch in crops.batches(self.batch, self.crop):
             yield self._spoil(batch, config, rng)
 
     @staticmethod
     def _spoil(batch: Batch, config: Config, rng: np.random.Generator) -> Batch:
-        wrong = torch.from_numpy(rng.random(BATCH) < config.wrong)
+        size = len(batch.source)
+        wrong = torch.from_numpy(rng.random(size) < config.wrong)
         if wrong.any():
-            other = torch.where(wrong, torch.roll(torch.arange(BATCH), 1), torch.arange(BATCH))
+            other = torch.where(wrong, torch.roll(torch.arange(size), 1), torch.arange(size))
             batch = replace(batch, target=batch.target[other], envelope=batch.envelope[other])
         if config.noise:
             noise = torch.from_numpy(rng.normal(0, config.noise, batch.envelope.shape).astype(np.float32))
@@ -241,6 +245,10 @@ class Sweep:
         Whether the project's rules end runs; else they only note it.
     overhead : float
         The monitor's share of the time. Runs of ten seconds hold few samples at less than 2 %.
+    every : int or None
+        Sample every so many steps instead.
+    batch, crop : int
+        See `Speech`.
     """
 
     def __init__(
@@ -254,10 +262,13 @@ class Sweep:
         project: str = "sweep",
         kill: bool = False,
         overhead: float = 0.02,
+        every: int | None = None,
+        batch: int = BATCH,
+        crop: int = CROP,
     ) -> None:
-        self.speech, self.store_path = Speech(teacher), Path(store)
+        self.speech, self.store_path = Speech(teacher, batch, crop), Path(store)
         self.steps, self.minutes, self.seed, self.project = steps, minutes, seed, project
-        self.kill, self.overhead = kill, overhead
+        self.kill, self.overhead, self.every = kill, overhead, every
         self.stft = StftLoss()
         self.untrained = self._held_out_loss(build(Config()))
 
@@ -312,9 +323,10 @@ class Sweep:
             store=self.store_path,
             project=self.project,
             total=None if self.minutes else self.steps,
-            probe=self.speech.held_out.source[:4, :CROP],
+            probe=self.speech.held_out.source[:4, : self.speech.crop],
             forward=lambda net, probe: net.log_amplitude(probe),
             overhead=self.overhead,
+            every=self.every,
             kill=self.kill,
             config=asdict(config),
         )
