@@ -102,6 +102,10 @@ def test_wrong_usage_ends_with_2(recipe: Path, capsys: pytest.CaptureFixture[str
         ("--stages", "x"),
         ("--name", "x"),
         ("--target", ".", "--name", "x"),
+        ("--stage", "studnet"),
+        ("--tier", "huge"),
+        ("--set", "width=3"),
+        ("--threads", "0"),
     ):
         assert run_here(recipe, *words) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

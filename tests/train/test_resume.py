@@ -77,7 +77,7 @@ def test_ctrl_c_ends_with_a_checkpoint_and_says_how_to_go_on(
     assert "--resume" in err and "Traceback" not in err
     folder = only(cache, "master")
     assert json.loads((folder / "run.json").read_text())["ended"] == "interrupted"
-    assert run_here(*words) == 1  # neither --resume nor --restart: refused, not thrown away
+    assert run_here(*words) == 2  # neither --resume nor --restart: refused, not thrown away
     assert run_here(*words, "--resume") == 0
     assert curve(folder) == curve(whole)
 

@@ -117,6 +117,25 @@ def test_accumulated_batches_make_the_step_of_their_whole(make: Callable[..., Ma
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
+def test_batches_made_ahead_are_the_same(make: Callable[..., Made]) -> None:
+    curves = []
+    for ahead in (0, 3):
+        phases = (Phase("a", steps=4, batch=16), Phase("b", steps=4, batch=8))
+        training = replace(PLAIN.training, prefetch=ahead)
+        task, ctx = make(replace(PLAIN, dropout=0.5, phases=phases, training=training))
+        runner.fit(task, ctx)
+        curves.append([line["loss"] for line in read_log(ctx.folder)[1:]])
+    assert curves[0] == curves[1]
+
+    class Failing(Tiny):
+        def batches(self, step: int, rank: int, world: int) -> Iterator[Any]:
+            yield next(super().batches(step, rank, world))
+            raise OSError("the disk went away")
+
+    with pytest.raises(OSError, match="the disk went away"):
+        runner.fit(*make(replace(PLAIN, training=replace(PLAIN.training, prefetch=2)), Failing))
+
+
 def test_a_validation_leaves_no_trace_and_sees_the_average(make: Callable[..., Made]) -> None:
     curves = []
     for every in (2, 3):

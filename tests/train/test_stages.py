@@ -97,6 +97,25 @@ def test_results_of_other_source_count_when_asked(recipe: Path, done: Path, monk
     assert set(status(recipe, done, reuse=("all",)).values()) == {"cached"}
 
 
+def test_a_training_goes_on_under_other_source_when_asked(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    words = (recipe, "--cache", cache, "--stage", "master")
+    assert run_here(*words) == 0
+    (folder,) = cache.glob("master-*")
+    (folder / "stage.json").unlink()  # as if it had been killed at the very end
+    monkeypatch.setattr(digest, "source_digest", lambda modules: "changed")
+    loaded = recipes.load(recipe)
+    for options in ({"reuse": ("all",)}, {"resume": True}):
+        steps = make_plan(GRAPH, loaded, Options(cache, stage="master", **options)).steps
+        assert (steps[-1].status, steps[-1].folder == folder) == ("run", False)
+    steps = make_plan(GRAPH, loaded, Options(cache, stage="master", resume=True, reuse=("all",))).steps
+    assert (steps[-1].status, steps[-1].folder) == ("resume", folder)
+    assert run_here(*words, "--resume", "--reuse", "all") == 0
+    assert (folder / "stage.json").is_file() and len(list(cache.glob("master-*"))) == 1
+
+
 def test_a_master_trained_under_a_budget_serves_its_students(recipe: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert run_here(recipe, "--cache", cache, "--stage", "master", "--budget", "1s", *SHORT) == 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Board", "read_log"]
+__all__ = ["Board", "finite", "read_log"]
 
 
 class Board:
@@ -40,7 +40,7 @@ class Board:
     def write(self, line: Mapping[str, Any]) -> None:
         """Write one line: plain values, and tables of figures within it."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(dict(line)), allow_nan=False) + "\n")
+            file.write(json.dumps(finite(dict(line)), allow_nan=False) + "\n")
         if self._writer is not None:
             for name, value in _flat(line):
                 if name != "step":
@@ -81,10 +81,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]
     return found
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return plain values with null for infinity and NaN, which JSON has no word for."""
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

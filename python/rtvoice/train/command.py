@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rtvoice.train.interrupt import Halted, Interrupted
+from rtvoice.train.recipe import UsageError
 from rtvoice.train.schedule import duration, spoken
 
 __all__ = ["add_run_options", "default_cache", "run_label", "run_recipe"]
@@ -38,6 +40,15 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtvoice" / "train"
 
 
+def default_threads() -> int:
+    """Return how many threads to use: `$OMP_NUM_THREADS`, else this process's share of the cores."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    if named.isdigit() and int(named) > 0:
+        return int(named)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how a recipe is run."""
     parser.add_argument("--tier", action="append", help="only this tier (may be given again; default: the recipe's)")
@@ -53,7 +64,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch, and processes of preparation (1)")
+    parser.add_argument("--threads", type=_count, help="of torch, and processes of preparation (one for each core)")
     parser.add_argument("--runs", metavar="FILE", type=Path, help="the monitor's run store (CACHE/runs.db)")
     parser.add_argument("--no-monitor", action="store_true", help="train unwatched")
     parser.add_argument("--kill", action="store_true", help="let the monitor's learned rules end a hopeless training")
@@ -91,15 +102,26 @@ def run_recipe(argv: Sequence[str], program: str) -> int:
     """Run `rtvoice train RECIPE`; return the exit status."""
     parser = recipe_parser(program)
     options = parser.parse_args(list(argv))
+    with usage_errors(parser):
+        return _run_recipe(options, parser, program)
+
+
+@contextlib.contextmanager
+def usage_errors(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """Tell wrong usage that is found late as the parser does: one line, exit 2."""
+    try:
+        yield
+    except UsageError as error:
+        parser.error(str(error))
+
+
+def _run_recipe(options: argparse.Namespace, parser: argparse.ArgumentParser, program: str) -> int:
     if options.target is not None:
         if options.recipe is not None:
             parser.error("give a recipe or --target, not both")
-        from rtvoice.train.newskin import UsageError, write_recipe
+        from rtvoice.train.newskin import write_recipe
 
-        try:
-            options.recipe = write_recipe(options.target, options.name, options.consent)
-        except UsageError as error:
-            parser.error(str(error))
+        options.recipe = write_recipe(options.target, options.name, options.consent)
         options.data = options.data or options.target
     elif options.name or options.consent:
         parser.error("--name and --consent go with --target")
@@ -119,6 +141,7 @@ def run_plan(
     from rtvoice.train.recipe import graph_of, load
     from rtvoice.train.watch import tell_outcome, watcher
 
+    options.threads = options.threads or default_threads()
     recipe = load(options.recipe, options.set)
     torch.set_num_threads(options.threads)
     cache = options.cache or default_cache()
@@ -256,6 +279,12 @@ def _duration(text: str) -> float:
         return duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtvoice.train.command import Parser, add_run_options, default_cache, run_plan
+from rtvoice.train.command import Parser, add_run_options, default_cache, default_threads, run_plan, usage_errors
 from rtvoice.train.schedule import spoken
 
 __all__ = ["main"]
@@ -20,6 +20,12 @@ def main(argv: Sequence[str], program: str = "rtvoice distill") -> int:
     """Run the command; return its exit status."""
     parser = _parser(program)
     options = parser.parse_args(list(argv))
+    options.threads = options.threads or default_threads()
+    with usage_errors(parser):
+        return _run(options, parser, program)
+
+
+def _run(options: argparse.Namespace, parser: Parser, program: str) -> int:
     if options.source.suffix == ".rtv":
         return _round(options, parser)
     if options.weights:

@@ -12,10 +12,10 @@ from importlib import resources
 from pathlib import Path
 
 from rtvoice.files import write_whole
-from rtvoice.train.recipe import RecipeError
+from rtvoice.train.recipe import RecipeError, UsageError
 from rtvoice.train.schedule import spoken
 
-__all__ = ["Recordings", "UsageError", "measure_recordings", "write_recipe"]
+__all__ = ["Recordings", "measure_recordings", "write_recipe"]
 
 #: Minutes of one voice: below the first a skin cannot be made, below the second its quality suffers, and beyond the
 #: third more changes little.
@@ -26,10 +26,6 @@ _ASK = (
     "A skin imitates a voice. Whose voice is it, and do they agree that it is imitated?\n"
     "Type the speaker's statement, such as 'I, Ann Lee, agree that a model of my voice is made and used by ...':\n> "
 )
-
-
-class UsageError(RecipeError):
-    """An option is missing or wrong, such as the consent."""
 
 
 @dataclass(frozen=True)

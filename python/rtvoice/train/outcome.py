@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtvoice.files import write_whole
-from rtvoice.train.board import read_log
+from rtvoice.train.board import finite, read_log
 
 __all__ = ["LABELS", "Outcome", "judge", "label", "read_run", "reconsider", "write_run"]
 
@@ -165,7 +165,7 @@ def write_run(folder: Path, **values: Any) -> dict[str, Any]:
     ours = values.get("outcome")
     if before and before.get("by") == "person" and ours and ours.get("by") == "rules":
         run["outcome"] = before
-    write_whole(path, (json.dumps(run, indent=2, default=str) + "\n").encode())
+    write_whole(path, (json.dumps(finite(run), indent=2, default=str, allow_nan=False) + "\n").encode())
     return run
 
 

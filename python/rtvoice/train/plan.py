@@ -13,7 +13,8 @@ from typing import Any
 
 from rtvoice.files import write_whole
 from rtvoice.train import digest, source
-from rtvoice.train.recipe import Recipe, RecipeError
+from rtvoice.train.board import finite
+from rtvoice.train.recipe import Recipe, UsageError
 from rtvoice.train.show import Show
 from rtvoice.train.stages import Graph, Node, StageContext, locked
 
@@ -157,7 +158,9 @@ def make_plan(graph: Graph, recipe: Recipe, options: Options) -> Plan:
     Raises
     ------
     RecipeError
-        The recipe does not fit its stages, or a stage or tier is not in it.
+        The recipe does not fit its stages.
+    UsageError
+        The stage or tier asked for is not in it.
     ValueError
         `--data` is needed.
     """
@@ -165,13 +168,13 @@ def make_plan(graph: Graph, recipe: Recipe, options: Options) -> Plan:
     if options.tiers is not None:
         for tier in options.tiers:
             if tier not in recipe.skin.tiers:
-                raise RecipeError(f"{recipe.path}: there is no tier {tier!r}; tiers: {', '.join(recipe.skin.tiers)}")
+                raise UsageError(f"{recipe.path}: there is no tier {tier!r}; tiers: {', '.join(recipe.skin.tiers)}")
     nodes = graph.nodes(recipe, options.tiers)
     wanted = nodes
     if options.stage is not None:
         wanted = [node for node in nodes if options.stage in (node.stage.name, node.name)]
         if not wanted:
-            raise RecipeError(
+            raise UsageError(
                 f"{recipe.path}: there is no stage {options.stage!r}; stages: {', '.join(node.name for node in nodes)}"
             )
     nodes = graph.before(wanted, nodes)
@@ -217,6 +220,17 @@ class _Finished:
                 continue
         self.stages.sort(key=lambda pair: float(pair[1].get("ended", 0.0)))
         self.begun = [(path.parent, _work(path.parent)) for path in cache.glob("*/work.json")] if cache.is_dir() else []
+
+    def begun_like(self, parts: Mapping[str, Any]) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest training that was begun, not ended, and that only its source tells from `parts`."""
+        found = [
+            (float(told.get("began", 0.0)), folder, told)
+            for folder, told in self.begun
+            if (folder / "checkpoint.pt").is_file()
+            and not (folder / "stage.json").is_file()
+            and {**told.get("parts", {}), "source": None} == {**parts, "source": None}
+        ]
+        return max(found, key=lambda one: one[0])[1:] if found else None
 
     def shorter(self, parts: Mapping[str, Any]) -> Path | None:
         """Return the folder of the longest training, ended or not, that only its budget tells from `parts`."""
@@ -283,7 +297,12 @@ def _step(
             node, params, str(told["key"]), folder, "cached", folders, dict(told["parts"]), why, told.get("seconds")
         )
     if stage.data is not None and options.data is None:
-        raise ValueError(f"stage {stage.name!r} has to read recordings; name their folder by --data DIR")
+        raise UsageError(f"stage {stage.name!r} has to read recordings; name their folder by --data DIR")
+    begun_by_other = done.begun_like(parts) if reuse and stage.training and options.resume else None
+    if begun_by_other is not None:
+        folder, told = begun_by_other
+        why = "begun by other source, gone on with as asked"
+        return Step(node, params, str(told["key"]), folder, "resume", folders, dict(told["parts"]), why)
     key = digest.json_digest(parts)
     folder = options.cache / f"{node.name}-{key[:12]}"
     begun = (folder / "checkpoint.pt").is_file() if stage.training else folder.is_dir()
@@ -365,7 +384,7 @@ def execute(plan: Plan, world: Any = None) -> list[Step]:
     main = world is None or world.main
     for step in plan.to_run:
         if step.status == "resume" and step.node.stage.training and not (options.resume or options.restart):
-            raise ValueError(
+            raise UsageError(
                 f"{step.name} was begun before ({step.folder}); --resume goes on with it, --restart throws it away"
             )
     shares = budget_shares(plan)
@@ -430,7 +449,7 @@ def _run_step(plan: Plan, step: Step, budget: float | None, world: Any) -> None:
         finally:
             show.close()
             _spend(step.folder, part, time.monotonic() - began)
-        write_whole(step.folder / f".done-{part}", json.dumps(ctx.figures).encode())
+        write_whole(step.folder / f".done-{part}", json.dumps(finite(ctx.figures), default=str).encode())
     if stage.training and world is not None:
         world.barrier()
     if rank == 0 or stage.shards:
@@ -490,7 +509,10 @@ def _end(step: Step, ctx: StageContext, shard: tuple[int, int]) -> None:
             spent = sum(float(path.read_text()) for path in folder.glob(".seconds-*"))
             told = {**_work(folder), "seconds": round(spent, 3), "ended": time.time(), "shards": shard[1]}
             told["figures"] = ctx.figures
-            write_whole(folder / "stage.json", (json.dumps(told, indent=2, default=str) + "\n").encode())
+            write_whole(
+                folder / "stage.json",
+                (json.dumps(finite(told), indent=2, default=str, allow_nan=False) + "\n").encode(),
+            )
             step.seconds = round(spent, 3)
     except BlockingIOError:
         return  # another shard ends it

@@ -14,13 +14,17 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["Recipe", "RecipeError", "Skin", "free", "load"]
+__all__ = ["Recipe", "RecipeError", "Skin", "UsageError", "free", "graph_of", "load"]
 
 T = TypeVar("T")
 
 
 class RecipeError(ValueError):
     """A recipe that cannot be used: the message names the file, the line, the key and the remedy."""
+
+
+class UsageError(RecipeError):
+    """An option of the command is missing or wrong, not the recipe."""
 
 
 def free(default: Any) -> Any:
@@ -313,7 +317,7 @@ def _override(tables: dict[str, Any], change: str) -> None:
     path, equals, text = change.partition("=")
     words = path.strip().split(".")
     if not equals or len(words) < 2 or not all(words):
-        raise RecipeError(f"--set {change}: write it as table.key=value, such as student.default.width=96")
+        raise UsageError(f"--set {change}: write it as table.key=value, such as student.default.width=96")
     try:
         value = _toml(f"v = {text}", "--set")["v"]
     except RecipeError:
@@ -322,9 +326,9 @@ def _override(tables: dict[str, Any], change: str) -> None:
     for word in words[:-1]:
         table = table.setdefault(word, {}) if isinstance(table, dict) else table
         if isinstance(table, list):
-            raise RecipeError(f"--set {change}: {word!r} is a list of tables; change it in the recipe")
+            raise UsageError(f"--set {change}: {word!r} is a list of tables; change it in the recipe")
     if not isinstance(table, dict):
-        raise RecipeError(f"--set {change}: {'.'.join(words[:-1])!r} is not a table")
+        raise UsageError(f"--set {change}: {'.'.join(words[:-1])!r} is not a table")
     table[words[-1]] = value
 
 

@@ -19,6 +19,7 @@ from rtvoice.files import write_whole
 from rtvoice.train import checkpoint, outcome, schedule, source
 from rtvoice.train.board import Board, read_log
 from rtvoice.train.distributed import World
+from rtvoice.train.feed import Feed
 from rtvoice.train.interrupt import Halted, Interrupted, Stop
 from rtvoice.train.optimise import Optimise, to_device
 from rtvoice.train.parameters import Average
@@ -118,6 +119,7 @@ def fit(task: Task, ctx: StageContext, training: Training | None = None, phases:
         with Stop() as stop:
             return run.go(stop)
     finally:
+        run.close_feed()
         run.board.close()
 
 
@@ -152,6 +154,7 @@ class _Run:
         self.logged, self.validated = -1, -1
         self.held_out: dict[str, float] = {}
         self.best = math.inf
+        self.feed: Feed | None = None
         self.rate: float | None = None
         self.began: float | None = None
         self.saved_at = time.monotonic()
@@ -296,7 +299,6 @@ class _Run:
         if self.world.main:
             stopped.unlink(missing_ok=True)
             self._describe(ended=None)
-        batches: Iterator[Any] | None = None
         while True:
             due = time.monotonic() - self.saved_at >= 60 * self.training.checkpoint_minutes
             seconds, must_save = self.world.agree([self.seconds, float(due)])
@@ -309,20 +311,26 @@ class _Run:
                 self._describe(ended="interrupted")
                 self._close_monitor("interrupted")
                 raise Interrupted(f"ended at step {self.step}; the checkpoint is in {self.ctx.folder}")
+            if ended and self.at + 1 == len(self.phases):
+                return self._finish()
             if ended:
-                if self.at + 1 == len(self.phases):
-                    return self._finish()
-                self.at, self.phase_start = self.at + 1, self.step
-                self._begin_phase(moments=True)
-                batches = None
-                self.save()
+                self._next_phase()
                 continue
             if must_save:
                 self.save()
-            if batches is None:
-                batches = iter(self.task.batches(self.step, self.world.rank, self.world.size))
-            figures = self._one_step(batches, seconds)
-            self._watch(figures, seconds)
+            self._watch(self._one_step(seconds), seconds)
+
+    def _next_phase(self) -> None:
+        self.close_feed()
+        self.at, self.phase_start = self.at + 1, self.step
+        self._begin_phase(moments=True)
+        self.save()
+
+    def close_feed(self) -> None:
+        """Let what makes batches ahead end."""
+        if self.feed is not None:
+            self.feed.close()
+            self.feed = None
 
     def _progress(self, seconds: float) -> float:
         length = self.lengths[self.at]
@@ -339,9 +347,12 @@ class _Run:
             return min(1.0, (self.at + self._progress(seconds)) / len(self.phases))
         return min(1.0, seconds / self.lengths[-1].until)
 
-    def _one_step(self, batches: Iterator[Any], seconds: float) -> dict[str, Any]:
+    def _one_step(self, seconds: float) -> dict[str, Any]:
+        if self.feed is None:
+            batches = iter(self.task.batches(self.step, self.world.rank, self.world.size))
+            self.feed = Feed(batches, self.training.prefetch)
         try:
-            taken = [to_device(next(batches), self.world.device) for _ in range(self.training.accumulate)]
+            taken = [to_device(next(self.feed), self.world.device) for _ in range(self.training.accumulate)]
         except StopIteration:
             raise ValueError("the task's batches came to an end; they must go on for ever") from None
         self.rate = self.optimise.set_rates(self.phase, self.step - self.phase_start, self._progress(seconds))

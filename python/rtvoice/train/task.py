@@ -48,6 +48,8 @@ class Training:
         Steps between two lines of the log.
     checkpoint_minutes : float
         Between two checkpoints.
+    prefetch : int
+        Batches made ahead in a thread of their own; they must not draw from the global generators.
     deterministic : bool
         Whether a GPU is held to algorithms that give the same bits each time.
     """
@@ -66,6 +68,7 @@ class Training:
     validate_every: int = 500
     every: int = free(50)
     checkpoint_minutes: float = free(2.0)
+    prefetch: int = free(0)
     deterministic: bool = True
 
     def __post_init__(self) -> None:
