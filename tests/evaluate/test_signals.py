@@ -92,3 +92,14 @@ def test_a_lost_or_damaged_entry_is_made_again(tmp_path: Path) -> None:
     assert cache.reading(signal.digest, "probe-1") is None
     signal.path.unlink()
     assert cache.signal("one") is None
+
+
+def test_a_cut_is_moved_to_a_pause() -> None:
+    rng = np.random.default_rng(0)
+    speech = rng.standard_normal(4 * signals.RATE).astype(np.float32)
+    pause = slice(int(3.5 * signals.RATE), int(3.62 * signals.RATE))
+    speech[pause] *= 0.01
+    ended = signals.ended_at_pause(speech)
+    assert pause.start < len(ended) < pause.stop
+    assert np.array_equal(ended, speech[: len(ended)])
+    assert len(signals.ended_at_pause(speech[:2000])) == 2000

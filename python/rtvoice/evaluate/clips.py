@@ -58,6 +58,8 @@ class Clip:
         What was said, where a person wrote it down; a recogniser's transcript does not count.
     gender
         ``"female"`` or ``"male"`` where a table says.
+    cut
+        Whether the recording goes on after the stretch.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Clip:
     gender: str | None = None
     start: float = 0.0
     seconds: float = 0.0
+    cut: bool = False
 
 
 def find(root: Path, leave_out: Iterable[Path] = ()) -> list[Clip]:
@@ -193,7 +196,9 @@ def stretches(root: Path, seconds: float = 8.0) -> list[Clip]:
             pieces.append(replace(clip, seconds=length))
             continue
         for part in range(int(length // seconds)):
-            pieces.append(replace(clip, name=f"{clip.name}@{part}", text=None, start=part * seconds, seconds=seconds))
+            pieces.append(
+                replace(clip, name=f"{clip.name}@{part}", text=None, start=part * seconds, seconds=seconds, cut=True)
+            )
     return sorted((piece for piece in pieces if piece.seconds >= SHORTEST), key=lambda piece: _rank(piece.name))
 
 
@@ -210,7 +215,7 @@ def _next_fit(queue: list[Clip], longest: float) -> Clip | None:
         except audio.AudioError:
             continue
         if length > longest:
-            return replace(clip, seconds=longest, text=None)
+            return replace(clip, seconds=longest, text=None, cut=True)
         if length >= SHORTEST:
             return replace(clip, seconds=length)
     return None

@@ -137,8 +137,12 @@ def prepare(
 
 
 def _source(store: Cache, clip: Clip) -> Signal:
-    key = recipe_key("source", _file_digest(clip.path), clip.start, clip.seconds)
-    return store.signal(key) or store.put(key, signals.read(clip.path, clip.start, clip.seconds or None))
+    key = recipe_key("source", _file_digest(clip.path), clip.start, clip.seconds, clip.cut)
+    found = store.signal(key)
+    if found is None:
+        read = signals.read(clip.path, clip.start, clip.seconds or None)
+        found = store.put(key, signals.ended_at_pause(read) if clip.cut else read)
+    return found
 
 
 def _file_digest(path: Path) -> str:
@@ -241,7 +245,7 @@ def _target(store: Cache, done: Material, targets: Sequence[Clip], noises: Path 
 
 
 def _anchor(store: Cache, name: str, signal: Signal, make: Callable[[Floats], Floats | None]) -> Signal | None:
-    key = recipe_key("anchor", 1, name, signal.digest)
+    key = recipe_key("anchor", 2, name, signal.digest)
     found = store.signal(key)
     if found is not None:
         return found

@@ -35,6 +35,20 @@ class Signal:
     seconds: float
 
 
+def ended_at_pause(samples: Floats) -> Floats:
+    """Return speech at `RATE` that was cut at any place, shortened to where its last quarter is quietest for 60 ms.
+
+    Half a word at the end sets a recogniser guessing: whisper-base then said "I'm sorry" 56 times.
+    """
+    size = RATE * 6 // 100
+    count = len(samples) // 4 // size
+    if count < 2:
+        return samples
+    tail = samples[len(samples) - count * size :].reshape(count, size).astype(np.float64)
+    quietest = int(np.square(tail).mean(axis=1).argmin())
+    return samples[: len(samples) - count * size + quietest * size + size // 2]
+
+
 def convert(samples: Floats, source: int, target: int) -> Floats:
     """Return mono samples ``(n,)`` at another rate, without delay.
 
