@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,8 @@ def find(stages: str, stage: str) -> StudentKind:
     ValueError
         None is known.
     """
+    if stages.startswith("rtvoice.train.skin"):
+        importlib.import_module("rtvoice.train.skin.kinds")
     for kind in _KINDS.values():
         if (kind.stages, kind.stage) == (stages, stage):
             return kind
