@@ -18,7 +18,7 @@ from rtvoice.train.data import Prepared, features  # noqa: E402
 from rtvoice.train.models import excitation  # noqa: E402
 from rtvoice.train.models.student import SHAPES  # noqa: E402
 from rtvoice.train.schedule import Phase  # noqa: E402
-from rtvoice.train.skin import GRAPH, crops, master, material, own, pairs, render, student  # noqa: E402
+from rtvoice.train.skin import GRAPH, crops, master, material, own, pairs, render, student, vary  # noqa: E402
 from rtvoice.train.skin.voice import load_master  # noqa: E402
 from rtvoice.train.stages import StageContext  # noqa: E402
 from rtvoice.train.task import Training  # noqa: E402
@@ -68,6 +68,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "master": master.MasterParams(
                 channels=16, blocks=1, code=4, bottleneck=4, batch=2, frames=40, phases=(tiny, fight), training=training
             ),
+            "vary": vary.VaryParams(speeds=(0.8,), extractor="spectra"),
             "render": render.RenderParams(speeds=(0.8, 1.25)),
             "student": student.StudentParams(
                 channels=16, blocks=1, batch=2, frames=60, phases=(tiny,), training=training
@@ -92,6 +93,12 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
+class Speeds:
+    """As much of varied features as the drawing of crops asks for."""
+
+    speeds = (0.8,)
+
+
 class Given:
     """As much of a recipe as the stages ask for."""
 
@@ -108,7 +115,8 @@ class Given:
 def test_graph_of_own_recordings_reads_no_data_folder() -> None:
     assert GRAPH.stages["prepare"].data is not None
     assert own.GRAPH.stages["prepare"].data is None
-    assert own.GRAPH.names == GRAPH.names == ["prepare", "content", "master", "render", "student", "fine-tune"]
+    assert own.GRAPH.names == GRAPH.names
+    assert GRAPH.names == ["prepare", "content", "vary", "master", "render", "student", "fine-tune"]
 
 
 def test_changed_recordings_change_the_settings(stages: dict[str, Path], tmp_path: Path) -> None:
@@ -133,6 +141,18 @@ def test_every_clip_is_answered_at_two_speeds_in_step(stages: dict[str, Path]) -
     plain, sped = rows[0], rows[1]
     assert sped["frames"] == pytest.approx(plain["frames"] / sped["speed"], abs=1)
     assert sped["register"] - plain["register"] == pytest.approx(np.log2(sped["speed"]), abs=0.03)
+
+
+def test_varied_features_stand_in_the_clips_own_time(stages: dict[str, Path]) -> None:
+    varied, prepared = vary.Varied(stages["vary"]), Prepared(stages["prepare"])
+    clip = prepared.select(speaker=material.SKIN, split="train")[0]
+    assert varied.features(clip, 0.8).shape == ((prepared.clip(clip).frames + 1) // 2, 12)
+    features = np.arange(10, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(vary.in_own_time(features, 0.5, 5)[:, 0], [0, 2, 4, 6, 8])
+    samples = np.sin(2 * np.pi * 500 * np.arange(24000) / 24000).astype(np.float32)
+    slow = vary.played(samples, 0.8)
+    assert len(slow) == 30000
+    assert np.argmax(np.abs(np.fft.rfft(slow[:24000]))) == 400
 
 
 def test_killed_rendering_goes_on_with_what_is_missing(stages: dict[str, Path], tmp_path: Path) -> None:
@@ -187,9 +207,12 @@ def test_crops_follow_the_shares_of_their_pools(stages: dict[str, Path]) -> None
     speech = crops.Speech.__new__(crops.Speech)
     speech.ends = lambda clips: np.cumsum(np.ones(len(clips)))  # type: ignore[method-assign]
     first, second = [1, 2], [3]
-    drawn = crops.draw([(speech, first, 1.0), (speech, second, 3.0)], 4000, np.random.default_rng(0))
-    counts = np.bincount([clip for _, clip, _ in drawn])
+    speech.varied = Speeds()  # type: ignore[assignment]
+    drawn = crops.draw([(speech, first, 1.0, 0.0), (speech, second, 3.0, 0.5)], 4000, np.random.default_rng(0))
+    counts = np.bincount([clip for _, clip, _, _ in drawn])
     np.testing.assert_allclose(counts[1:] / 4000, [0.125, 0.125, 0.75], atol=0.03)
+    assert np.mean([speed == 0.8 for _, clip, _, speed in drawn if clip == 3]) == pytest.approx(0.5, abs=0.05)
+    assert all(speed == 1.0 for _, clip, _, speed in drawn if clip != 3)
 
 
 @pytest.mark.parametrize("stage", ["student", "fine-tune"])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rtvoice.train.skin import master, material, render, student
+from rtvoice.train.skin import master, material, render, student, vary
 from rtvoice.train.stages import Graph, Stage
 
 _NETWORKS = ("rtvoice.train.models",)
@@ -31,9 +31,19 @@ def stages(data: Callable[[Any, Path], str] | None) -> list[Stage]:
             shards=True,
         ),
         Stage(
+            "vary",
+            vary.run,
+            ("prepare",),
+            vary.VaryParams,
+            sources=("rtvoice.train.data.features",),
+            optional=True,
+            shards=True,
+            merge=vary.merge,
+        ),
+        Stage(
             "master",
             master.run,
-            ("prepare", "content"),
+            ("prepare", "content", "vary"),
             master.MasterParams,
             sources=("rtvoice.train.models.master", "rtvoice.train.models.losses", "rtvoice.train.models.adversary"),
             training=True,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rtvoice.train.data import Content, Prepared
 from rtvoice.train.models.master import Said, carried, to_frames
+from rtvoice.train.skin.vary import Varied
 
 HOP = 240
 
@@ -97,13 +98,22 @@ class Speech:
         Of the content features.
     speakers : sequence of str
         The voices, in the order of their numbers.
+    varied : Varied or None
+        Features of the same clips played at other speeds.
     """
 
-    def __init__(self, prepared: Prepared, content: Content, scale: Scale, speakers: Sequence[str]) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        content: Content,
+        scale: Scale,
+        speakers: Sequence[str],
+        varied: Varied | None = None,
+    ) -> None:
         content.check_matches(prepared)
-        self.prepared, self.content, self.scale = prepared, content, scale
+        self.prepared, self.content, self.scale, self.varied = prepared, content, scale, varied
         self.number = {name: index for index, name in enumerate(speakers)}
-        self._features: dict[int, Tensor] = {}
+        self._features: dict[tuple[int, float], Tensor] = {}
         self._ends: dict[int, npt.NDArray[np.float64]] = {}
 
     def ends(self, clips: Sequence[int]) -> npt.NDArray[np.float64]:
@@ -112,32 +122,38 @@ class Speech:
             self._ends[id(clips)] = np.cumsum([self.prepared.clip(clip).seconds for clip in clips])
         return self._ends[id(clips)]
 
-    def features(self, clip: int) -> Tensor:
+    def features(self, clip: int, speed: float = 1.0) -> Tensor:
         """Return the standardised features of a clip at 100 Hz `(frames, channels)`, kept in 16 bits."""
-        if clip not in self._features:
-            raw = torch.from_numpy(self.content.features(clip).astype(np.float32))
+        if (clip, speed) not in self._features:
+            told = self.content.features(clip) if speed == 1.0 or not self.varied else self.varied.features(clip, speed)
             frames = self.prepared.clip(clip).frames
-            self._features[clip] = to_frames(self.scale.apply(raw), frames).half()
-        return self._features[clip]
+            kept = to_frames(self.scale.apply(torch.from_numpy(told.astype(np.float32))), frames).half()
+            self._features[clip, speed] = kept
+        return self._features[clip, speed]
 
-    def said(self, clip: int, start: int = 0, stop: int | None = None, *, speaker: int | None = None) -> Said:
-        """Return what a clip says, a batch of one; `speaker` other than its own where given."""
+    def said(
+        self, clip: int, start: int = 0, stop: int | None = None, *, speaker: int | None = None, speed: float = 1.0
+    ) -> Said:
+        """Return what a clip says, a batch of one.
+
+        `speaker` other than its own where given; features as if it were played at another `speed`, in its own time.
+        """
         f0 = torch.from_numpy(self.prepared.f0(clip))
         height = carried(f0)[start:stop]
         number = self.number[self.prepared.clip(clip).speaker] if speaker is None else speaker
         return Said(
-            content=self.features(clip)[start:stop].float()[None],
+            content=self.features(clip, speed)[start:stop].float()[None],
             f0=height[None],
             voiced=(f0 > 0).float()[start:stop][None],
             energy=torch.from_numpy(self.prepared.energy(clip)[start:stop]).clamp(min=-90.0)[None],
             speaker=torch.tensor([number]),
         )
 
-    def crop(self, clip: int, frames: int, at: float) -> Batch:
+    def crop(self, clip: int, frames: int, at: float, speed: float = 1.0) -> Batch:
         """Return a stretch of a clip, `at` 0 (its start) to 1 (its end); a shorter clip is followed by silence."""
         length = self.prepared.clip(clip).frames
         start = int(at * max(0, length - frames))
-        said = self.said(clip, start, start + frames)
+        said = self.said(clip, start, start + frames, speed=speed)
         audio = torch.from_numpy(self.prepared.audio(clip, start * HOP, (start + frames) * HOP))[None]
         missing = frames - said.f0.shape[1]
         if missing > 0:
@@ -164,23 +180,27 @@ def stacked(crops: Sequence[Batch]) -> Batch:
 
 
 def draw(
-    pools: Sequence[tuple[Speech, Sequence[int], float]], size: int, rng: np.random.Generator
-) -> list[tuple[Speech, int, float]]:
-    """Return the speech, clip and place of `size` random crops.
+    pools: Sequence[tuple[Speech, Sequence[int], float, float]], size: int, rng: np.random.Generator
+) -> list[tuple[Speech, int, float, float]]:
+    """Return the speech, clip, place and speed of `size` random crops.
 
     Parameters
     ----------
-    pools : sequence of (Speech, clips, share)
-        Where crops come from; within a pool each second of speech is equally likely.
+    pools : sequence of (Speech, clips, share, varied)
+        Where crops come from, and which share of them is given with features of another speed; within a pool each
+        second of speech is equally likely.
     size : int
         How many.
     rng : numpy.random.Generator
         Of all choices.
     """
-    shares = np.array([share for _, _, share in pools])
+    shares = np.array([share for _, _, share, _ in pools])
     chosen = []
     for pool in rng.choice(len(pools), size=size, p=shares / shares.sum()):
-        speech, clips, _ = pools[pool]
+        speech, clips, _, varied = pools[pool]
         ends = speech.ends(clips)
-        chosen.append((speech, clips[int(np.searchsorted(ends, rng.uniform(0, ends[-1])))], float(rng.uniform())))
+        clip, at = clips[int(np.searchsorted(ends, rng.uniform(0, ends[-1])))], float(rng.uniform())
+        other = rng.uniform() < varied and speech.varied is not None
+        speed = float(rng.choice(speech.varied.speeds)) if other and speech.varied is not None else 1.0
+        chosen.append((speech, clip, at, speed))
     return chosen

@@ -19,6 +19,7 @@ from rtvoice.train.schedule import Phase
 from rtvoice.train.skin.convert import register_of
 from rtvoice.train.skin.crops import HOP, Batch, Scale, Speech, draw, stacked
 from rtvoice.train.skin.material import PrepareParams, is_target
+from rtvoice.train.skin.vary import Varied
 from rtvoice.train.skin.voice import Voice
 from rtvoice.train.stages import StageContext
 
@@ -37,6 +38,8 @@ class MasterParams:
         Noise on the bottleneck.
     batch, frames : int
         Crops of a step and frames of a crop.
+    varied : float
+        Share of the target's crops with features of another speed, where there is a table `[vary]`.
     judged : float
         Share of each crop that the discriminators see.
     shares : mapping of str to float
@@ -56,6 +59,7 @@ class MasterParams:
     noise: float = 0.15
     batch: int = 12
     frames: int = 128
+    varied: float = 0.5
     judged: float = 0.5
     shares: dict[str, float] = field(default_factory=lambda: {"reconstruction": 1.0, "adversary": 0.4, "features": 0.6})
     phases: tuple[Phase, ...] = (
@@ -132,11 +136,11 @@ class MasterTask:
     def batches(self, step: int, rank: int, world: int) -> Iterator[Batch]:
         """Yield batches; the same ones for the same step and rank."""
         while True:
-            pools = [(*self.target, self.share)]
+            pools = [(*self.target, self.share, self.params.varied)]
             if self.sources[1] and self.share < 1:
-                pools.append((*self.sources, 1 - self.share))
+                pools.append((*self.sources, 1 - self.share, 0.0))
             chosen = part(draw(pools, self.size, step_rng(self.seed, step)), rank, world)
-            yield stacked([speech.crop(clip, self.params.frames, at) for speech, clip, at in chosen])
+            yield stacked([speech.crop(clip, self.params.frames, at, speed) for speech, clip, at, speed in chosen])
             step += 1
 
     def speak(self, batch: Batch) -> Tensor:
@@ -210,7 +214,9 @@ def figures(terms: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def speech_of(prepared: Prepared, content: Content, params: PrepareParams) -> tuple[Speech, list[int], list[int]]:
+def speech_of(
+    prepared: Prepared, content: Content, params: PrepareParams, varied: Varied | None = None
+) -> tuple[Speech, list[int], list[int]]:
     """Return all training speech with its scale, the target's clips and the sources' clips."""
     train = prepared.select(split="train")
     target = [i for i in train if is_target(prepared.clip(i).collection, prepared.clip(i).speaker, params)]
@@ -219,7 +225,7 @@ def speech_of(prepared: Prepared, content: Content, params: PrepareParams) -> tu
     speakers = sorted({prepared.clip(i).speaker for i in train})
     mine = set(target)
     sources = [i for i in train if i not in mine]
-    return Speech(prepared, content, Scale.of(content, train), speakers), target, sources
+    return Speech(prepared, content, Scale.of(content, train), speakers, varied), target, sources
 
 
 def run(ctx: StageContext) -> None:
@@ -227,7 +233,8 @@ def run(ctx: StageContext) -> None:
     params: MasterParams = ctx.params
     material = ctx.recipe.params("prepare", PrepareParams) if ctx.recipe else PrepareParams()
     prepared, content = Prepared(ctx.inputs["prepare"]), Content(ctx.inputs["content"])
-    speech, target, sources = speech_of(prepared, content, material)
+    varied = Varied(ctx.inputs["vary"]) if "vary" in ctx.inputs else None
+    speech, target, sources = speech_of(prepared, content, material, varied)
     shape = params.shape(content.dimensions, len(speech.number))
     number = speech.number[prepared.clip(target[0]).speaker]
     extractor = json.loads((ctx.inputs["content"] / "about.json").read_text())["extractor"]

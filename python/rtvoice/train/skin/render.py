@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rtvoice import audio
 from rtvoice.files import write_whole
 from rtvoice.train.data import Content, Prepared
 from rtvoice.train.data.features import loaded, to_speech_rate
 from rtvoice.train.models.master import Said, carried, to_frames
 from rtvoice.train.skin.crops import HOP, Register, Speech
+from rtvoice.train.skin.vary import played
 from rtvoice.train.skin.voice import Voice, load_master
 from rtvoice.train.stages import StageContext
 
@@ -69,8 +69,7 @@ def sped(
     samples, f0 = speech.prepared.audio(item.clip), speech.prepared.f0(item.clip)
     if item.speed == 1.0:
         return samples, speech.said(item.clip, speaker=voice.target), Register.of(f0)
-    parts = list(audio.convert([samples[:, None]], round(RATE * item.speed), RATE))
-    samples = np.concatenate(parts)[:, 0]
+    samples = played(samples, item.speed)
     frames = len(samples) // HOP
     samples = samples[: frames * HOP]
     raw = torch.from_numpy(loaded(voice.extractor, weights)(to_speech_rate(samples)).astype(np.float32))
