@@ -203,6 +203,34 @@ def test_a_compiled_network_is_watched_from_outside(how: str) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+def test_mixed_precision_inside_a_network_is_replayed_as_it_was() -> None:
+    # The second network gets bfloat16 from the first: outside of autocast its own float32 weights would not fit.
+    parts = nn.ModuleDict(
+        {"a": nn.Sequential(nn.Linear(2, 4), nn.ReLU()), "b": nn.Sequential(nn.Linear(4, 4), nn.ReLU())}
+    )
+    monitor = Monitor(parts, run="a", store=None, every=1)
+    for _ in range(2):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = parts["b"](parts["a"](torch.randn(8, 2)))
+        assert y.dtype == torch.bfloat16
+        monitor.step(loss=y.float().mean())
+    assert [layer.name for layer in monitor.layers] == ["a.0/relu", "b.0/relu"]
+    assert monitor._recorder.failure is None
+
+
+def test_a_network_that_cannot_be_watched_trains_on() -> None:
+    class Odd(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not torch.is_grad_enabled():
+                raise RuntimeError("only ever trained")
+            return super().forward(x)
+
+    with pytest.warns(UserWarning, match="could not watch all of the network .RuntimeError: only ever trained"):
+        _, monitor = train(5, model=Odd())
+    assert monitor.step_count == 5
+    assert monitor.batch_layers[0].units == 8
+
+
 def test_several_networks_are_watched_as_one() -> None:
     parts = nn.ModuleDict({"encoder": nn.Sequential(nn.Linear(2, 4), nn.ReLU()), "decoder": nn.Linear(4, 1)})
     monitor = Monitor(parts, run="a", store=None, every=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,11 +49,14 @@ class Call:
         Unwrapped.
     args, kwargs : tuple, dict
         What it was called with.
+    precision : torch.dtype or None
+        Of the mixed precision it was called under; `None` without.
     """
 
     net: torch.nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    precision: torch.dtype | None = None
 
     def first(self, examples: int) -> Call:
         """Return the call with copies of the first examples of its tensors, by the batch size of the first one."""
@@ -67,11 +70,16 @@ class Call:
             return taken.detach().clone()
 
         args, kwargs = tree_map(cut, (self.args, self.kwargs))
-        return Call(self.net, args, kwargs)
+        return Call(self.net, args, kwargs, self.precision)
 
-    def run(self) -> None:
-        """Call the network again."""
-        self.net(*self.args, **self.kwargs)
+    def run(self, how: Callable[[Any, Any], Any] | None = None) -> None:
+        """Call the network again, or let `how(net, argument)` do it."""
+        device = _device(self.net)
+        with torch.autocast(device, dtype=self.precision, enabled=self.precision is not None):
+            if how is not None:
+                how(self.net, self.args[0] if len(self.args) == 1 else self.args)
+            else:
+                self.net(*self.args, **self.kwargs)
 
 
 class Inputs:
@@ -119,9 +127,17 @@ class Inputs:
     def _hook(self, name: str) -> Any:
         def hook(module: torch.nn.Module, args: Any, kwargs: Any) -> None:
             if not torch.compiler.is_compiling() and name not in self.calls:
-                self.calls[name] = Call(unwrap(self.networks[name]), args, kwargs)
+                net = unwrap(self.networks[name])
+                device = _device(net)
+                mixed = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+                self.calls[name] = Call(net, args, kwargs, mixed)
 
         return hook
+
+
+def _device(net: torch.nn.Module) -> str:
+    parameter = next(net.parameters(), None)
+    return "cpu" if parameter is None else parameter.device.type
 
 
 def check_probe(probe: Any) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from rtvoice.train.monitor.census import Count, Judge, Layer, Rolling
 from rtvoice.train.monitor.changepoint import adversary_catching
 from rtvoice.train.monitor.inputs import Call, Inputs, check_probe, is_compiled, roots, unwrap
+from rtvoice.train.monitor.means import Mean, Number, finite
 from rtvoice.train.monitor.pruning import Decision, Pruner, Series, is_survivor
 from rtvoice.train.monitor.ranks import Ranks
 from rtvoice.train.monitor.recorder import Recorder
@@ -33,8 +34,6 @@ from rtvoice.train.monitor.units import KINDS
 PROBE_EXAMPLES = 4
 PROBE_LIMIT = 1 << 19
 NONFINITE_LOSSES = 3  # in a row: one alone may be a batch that the loop skips, as under a gradient scaler
-
-Number = float | Tensor
 
 
 class Monitor:
@@ -157,7 +156,7 @@ class Monitor:
         self._probe_judge, self._batch_judge = Judge(never_is_dead), Judge(never_is_dead)
         self._series = Series()
         self._curve: list[tuple[float, float, float]] = []
-        self._means: dict[str, _Mean] = {}
+        self._means: dict[str, Mean] = {}
         self._first_loss = math.nan
         self._bad_losses = 0
         self._stop = False
@@ -236,7 +235,7 @@ class Monitor:
         for name, value in known.items():
             if value is not None:
                 self._mean(name).add(value)
-        if not _finite(loss):
+        if not finite(loss):
             self._bad_losses += 1
         else:
             self._bad_losses = 0
@@ -318,6 +317,13 @@ class Monitor:
                 "or a probe and how the network answers it",
                 stacklevel=3,
             )
+        if self._recorder.failure is not None and not self._warned:
+            self._warned = True
+            error = self._recorder.failure
+            words = (
+                f"the monitor could not watch all of the network ({type(error).__name__}: {error}); training goes on"
+            )
+            warnings.warn(words, stacklevel=3)
         (counts, probed), values = self._ranks.merge([counts, probed], values)
         self._rolling.add(counts)
         self.batch_layers = self._batch_judge(self._rolling.counts())
@@ -368,10 +374,10 @@ class Monitor:
         """Run the network as it is, watched, without any trace in it."""
         with self._recorder.replay():
             for call in calls:
-                if how is not None and call.args is self._given:
-                    how(call.net, call.args[0] if len(call.args) == 1 else call.args)
-                else:
-                    call.run()
+                try:
+                    call.run(how)
+                except Exception as error:  # a network of any kind: its training must go on
+                    self._recorder.failure = self._recorder.failure or error
         return self._recorder.collect()
 
     def _summary(self, probed: bool) -> dict[str, float]:
@@ -532,10 +538,10 @@ class Monitor:
                 mean, deviation = arrays[f"{i}"]
                 self._probe_judge.baseline[name] = (mean, deviation)
 
-    def _mean(self, name: str) -> _Mean:
+    def _mean(self, name: str) -> Mean:
         found = self._means.get(name)
         if found is None:
-            found = self._means[name] = _Mean()
+            found = self._means[name] = Mean()
         return found
 
     def _careful(self) -> _Careful:
@@ -557,36 +563,6 @@ class _Careful:
         warnings.warn(f"the run store failed ({error}): the run goes on, unrecorded", stacklevel=3)
         self._monitor._store = None
         return True
-
-
-class _Mean:
-    """The mean of what was added since it was last taken; tensors stay on their device until then."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum: Number = 0.0
-
-    def add(self, value: Number) -> None:
-        if isinstance(value, Tensor):
-            value = value.detach().float()
-            if value.device.type == "cpu":
-                value = float(value)
-        self._sum = self._sum + value
-        self.count += 1
-
-    def take(self) -> float:
-        mean = float(self._sum) / max(self.count, 1)
-        self.count, self._sum = 0, 0.0
-        return mean
-
-
-def _finite(value: Number) -> bool:
-    """Tell whether a loss is finite, without waiting for another device: there only the mean is looked at."""
-    if isinstance(value, Tensor):
-        if value.device.type != "cpu":
-            return True
-        value = float(value.detach())
-    return math.isfinite(value)
 
 
 def _share(layers: Sequence[Layer], name: str) -> float:

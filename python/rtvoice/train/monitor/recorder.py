@@ -58,6 +58,8 @@ class Recorder:
         self._producer: tuple[str, torch.nn.Module, int] | None = None
         self._within = self._depth = 0
         self._mode: _Functional | None = None
+        #: What first went wrong in watching; training is never to notice.
+        self.failure: Exception | None = None
 
     @property
     def attached(self) -> bool:
@@ -161,7 +163,9 @@ class Recorder:
             if kind.from_output or tensor is None:
                 key_of.append(None)
                 return
-            key_of.append(self.before(name, module, kind, tensor, getattr(module, "dim", -1)))
+            key_of.append(None)
+            with self._careful():
+                key_of[-1] = self.before(name, module, kind, tensor, getattr(module, "dim", -1))
 
         def after(module: torch.nn.Module, args: Any, output: Any) -> None:
             if torch.compiler.is_compiling() or not key_of:
@@ -171,16 +175,25 @@ class Recorder:
             tensor = output[0] if isinstance(output, tuple) else output
             if not isinstance(tensor, Tensor):
                 return
-            if kind.from_output:
-                first = getattr(module, "batch_first", True) or tensor.ndim < 3
-                tensor = tensor if first else tensor.transpose(0, 1)
-                place = (name, tensor.ndim - 1)
-                self._count_on(name, kind, tensor, tensor.ndim - 1)
-                self._producer = (name, module, tensor.shape[-1])
-            if place is not None:
-                self._count_moments(place[0], tensor, place[1])
+            with self._careful():
+                if kind.from_output:
+                    first = getattr(module, "batch_first", True) or tensor.ndim < 3
+                    tensor = tensor if first else tensor.transpose(0, 1)
+                    place = (name, tensor.ndim - 1)
+                    self._count_on(name, kind, tensor, tensor.ndim - 1)
+                    self._producer = (name, module, tensor.shape[-1])
+                if place is not None:
+                    self._count_moments(place[0], tensor, place[1])
 
         return before, after
+
+    @contextlib.contextmanager
+    def _careful(self) -> Iterator[None]:
+        """Let a network that is not understood train on, unwatched there."""
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
 
     def before(
         self, name: str, module: torch.nn.Module | None, kind: Kind, tensor: Tensor, dim: int = -1
@@ -283,8 +296,11 @@ class _Functional(TorchFunctionMode):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             return func(*args, **kwargs)
         dim = kwargs.get("dim", args[1] if name == "gate" and len(args) > 1 else -1)
-        place = self.recorder.before("", None, KINDS[name], tensor, dim if isinstance(dim, int) else -1)
+        place = None
+        with self.recorder._careful():
+            place = self.recorder.before("", None, KINDS[name], tensor, dim if isinstance(dim, int) else -1)
         output = func(*args, **kwargs)
-        if isinstance(output, Tensor):
-            self.recorder._count_moments(place[0], output, place[1])
+        with self.recorder._careful():
+            if place is not None and isinstance(output, Tensor):
+                self.recorder._count_moments(place[0], output, place[1])
         return output
