@@ -16,10 +16,12 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 from rtvoice.train import checkpoint, runner  # noqa: E402
 from rtvoice.train.board import read_log  # noqa: E402
 from rtvoice.train.checkpoint import load_partial  # noqa: E402
+from rtvoice.train.digest import settings  # noqa: E402
 from rtvoice.train.interrupt import Halted  # noqa: E402
 from rtvoice.train.runner import Training  # noqa: E402
 from rtvoice.train.schedule import Phase  # noqa: E402
 from rtvoice.train.stages import StageContext  # noqa: E402
+from rtvoice.train.task import Start  # noqa: E402
 from tiny_stages import FitParams, Tiny, make_data  # noqa: E402
 
 PLAIN = FitParams(dropout=0.0, phases=(Phase(steps=6, rate=1e-2, batch=16, warm_up=2),))
@@ -308,6 +310,29 @@ def test_a_partial_load_reports_on_every_tensor() -> None:
     report.require(["extra.*", "head.*", "2.*"])
     with pytest.raises(ValueError, match="makes two tensors 'x.weight'"):
         load_partial(new, state, rename=[(r"^\d\.", "x.")])
+
+
+def test_a_training_starts_from_anothers_weights(make: Callable[..., Made]) -> None:
+    task, ctx = make()
+    runner.fit(task, ctx)
+    wide = replace(PLAIN, width=24, phases=(Phase(steps=1, rate=1e-9, batch=16),))
+    start = Start(ctx.folder, only=("3.bias",))
+    other, other_ctx = make(replace(wide, training=replace(PLAIN.training, start=start)))
+    runner.fit(other, other_ctx)
+    wanted = runner.weights(ctx.folder)["3.bias"]
+    torch.testing.assert_close(other.net[3].bias.detach(), wanted, rtol=0, atol=1e-6)
+    assert any("net starts from" in line and "1 tensors loaded" in line for line in other_ctx.show.lines)
+    strict = replace(wide, training=replace(PLAIN.training, start=Start(ctx.folder)))
+    with pytest.raises(ValueError, match=r"of another shape \(0.weight: \[24, 8\] here, \[16, 8\] there"):
+        runner.fit(*make(strict))
+
+
+def test_the_key_is_of_what_a_path_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").write_text("1")
+    assert settings(tmp_path / "a") == settings(tmp_path / "b") != settings(tmp_path / "none")
+    (tmp_path / "stage.json").write_text('{"key": "abc"}')
+    assert settings(tmp_path) == "abc"
 
 
 def test_tensorboard_has_the_curve_or_its_absence_is_told(

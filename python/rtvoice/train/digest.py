@@ -31,7 +31,25 @@ def settings(params: Any) -> Any:
         return {str(key): settings(value) for key, value in params.items()}
     if isinstance(params, list | tuple):
         return [settings(value) for value in params]
-    return str(params) if isinstance(params, Path) else params
+    return _contents(params) if isinstance(params, Path) else params
+
+
+def _contents(path: Path) -> str:
+    """Return what a path leads to: the key of a stage's folder, the hash of a file, else the path itself."""
+    told = path / "stage.json"
+    if told.is_file():
+        return str(json.loads(told.read_text(encoding="utf-8"))["key"])
+    if path.is_file():
+        return _hash(path)
+    return str(path)
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def source_digest(modules: Iterable[str]) -> str:

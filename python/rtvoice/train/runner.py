@@ -180,6 +180,7 @@ class _Run:
         """Take up the checkpoint if there is one; return the size of the log that belongs to it."""
         found = bool(self.world.agree([float(self.path.is_file())])[0])
         if not found:
+            self._start_from()
             self._begin_phase(moments=False)
             self._note_commit()
             self._attach(None)
@@ -214,6 +215,18 @@ class _Run:
             checkpoint.seed_all(self.ctx.seed + 1000003 * self.step + self.world.rank)
         self.say(f"going on from step {self.step}, after {spoken(self.spent)} of training")
         return int(state["log_size"])
+
+    def _start_from(self) -> None:
+        """Take up the weights that the training is to start from."""
+        start = self.training.start
+        if start is None:
+            return
+        for name, model in self.main.items():
+            report = checkpoint.load_partial(
+                model, weights(start.path, name), rename=start.rename, only=start.only, allow=start.allow
+            )
+            self.say(f"{name} starts from {start.path}: {report}")
+        self.average = Average(self.main, self.training.average)
 
     def _attach(self, state: Any) -> None:
         if callable(self.monitor) and not hasattr(self.monitor, "step"):

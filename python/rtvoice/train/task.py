@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,10 +13,32 @@ from torch import Tensor
 
 from rtvoice.train.recipe import free
 
-__all__ = ["ADVERSARY", "Monitor", "Task", "Training", "part", "step_rng"]
+__all__ = ["ADVERSARY", "Monitor", "Start", "Task", "Training", "part", "step_rng"]
 
 #: The name in `Task.models` of what takes part in adversarial phases only, and has an optimiser of its own.
 ADVERSARY = "adversary"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights that a training starts from, instead of chance: the table `[STAGE.training.start]`.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of a finished training.
+    rename : tuple of (str, str)
+        Regular expression and replacement, applied to the names there.
+    only : tuple of str
+        Patterns of names here to load.
+    allow : tuple of str
+        Patterns of names that may be missing, left over or of another shape; anything else is refused.
+    """
+
+    path: Path
+    rename: tuple[tuple[str, str], ...] = ()
+    only: tuple[str, ...] = ("*",)
+    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +73,8 @@ class Training:
         Between two checkpoints.
     prefetch : int
         Batches made ahead in a thread of their own; they must not draw from the global generators.
+    start : Start or None
+        Weights to start from.
     deterministic : bool
         Whether a GPU is held to algorithms that give the same bits each time.
     """
@@ -69,6 +94,7 @@ class Training:
     every: int = free(50)
     checkpoint_minutes: float = free(2.0)
     prefetch: int = free(0)
+    start: Start | None = None
     deterministic: bool = True
 
     def __post_init__(self) -> None:
