@@ -125,6 +125,16 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path: Path, voice: 
     assert str(tmp_path) not in reasons["silent.wav"]
 
 
+def test_what_came_before_the_damage_is_used(tmp_path: Path, voice: Callable[..., np.ndarray]) -> None:
+    soundfile.write(tmp_path / "take.flac", voice(30.0, 16000), 16000)
+    whole = (tmp_path / "take.flac").read_bytes()
+    (tmp_path / "take.flac").write_bytes(whole[: len(whole) * 2 // 3])
+    prepare(find_recordings(tmp_path), tmp_path / "out")
+    prepared = Prepared(tmp_path / "out")
+    assert 10 < sum(clip.seconds for clip in prepared.clips) < 21
+    assert "damaged or cut short" in rejected(tmp_path / "out")["take.flac"]
+
+
 def test_nothing_usable_is_one_clear_line(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros(32000), 16000)
     with pytest.raises(DataError, match="none of 1 recordings can be used; the first: silent.wav: silent"):
@@ -152,33 +162,38 @@ from rtvoice.train.data import find_recordings
 import rtvoice.train.data.prepare
 module = sys.modules["rtvoice.train.data.prepare"]
 module.UNIT_FILES = 2
-write, left = module.write_whole, [int(sys.argv[3])]
-def dying(path, data):
-    left[0] -= 1
-    if left[0] < 0:
-        path.with_name("." + path.name + ".part").write_bytes(data[: len(data) // 2])
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(path, data)
-module.write_whole = dying
+left = [int(sys.argv[3])]
+def dying(name):
+    real = getattr(module, name) if name == "write_whole" else getattr(module.Appended, name)
+    def step(*arguments):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments)
+    setattr(module if name == "write_whole" else module.Appended, name, step)
+for name in ("write_whole", "append", "__exit__"):
+    dying(name)
 module.prepare(find_recordings(Path(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("writes", [0, 3, 6])
+# A unit of two recordings has two clips to append, its arrays to close and its list to write: four steps.
+@pytest.mark.parametrize("steps", [1, 3, 6])
 @pytest.mark.usefixtures("small_units")
-def test_a_run_killed_anywhere_goes_on_to_the_same_bytes(recordings_folder: Path, tmp_path: Path, writes: int) -> None:
+def test_a_run_killed_anywhere_goes_on_to_the_same_bytes(recordings_folder: Path, tmp_path: Path, steps: int) -> None:
     found = find_recordings(recordings_folder)
     prepare(found, tmp_path / "whole")
-    script = [sys.executable, "-c", textwrap.dedent(KILLED), recordings_folder, tmp_path / "killed", str(writes)]
+    script = [sys.executable, "-c", textwrap.dedent(KILLED), recordings_folder, tmp_path / "killed", str(steps)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run(script, env=environment, check=False).returncode == -signal.SIGKILL
     with pytest.raises(DataError):
         Prepared(tmp_path / "killed")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("unit-*.json")}
-    assert len(before) == writes // 4
+    assert len(before) == steps // 4
     assert prepare(found, tmp_path / "killed")
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     assert {path: path.stat().st_mtime_ns for path in before} == before, "finished work was done again"
+    assert not list((tmp_path / "killed").glob(".*")), "remains of the killed run"
 
 
 @pytest.mark.usefixtures("small_units")

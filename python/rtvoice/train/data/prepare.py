@@ -229,29 +229,29 @@ def _prepare_unit(unit: _Unit, folder: Path, limits: Limits) -> None:
     """Prepare one unit's recordings and write its arrays, then its list."""
     clips: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
-    arrays: dict[str, list[Any]] = {name: [] for name, _ in _ARRAYS}
     offset = 0
-    for one in unit.recordings:
-        known = {"collection": one.collection, "speaker": one.speaker, "source": one.source}
+    for left in folder.glob(f".*-{unit.number:03d}.*.part"):
+        left.unlink(missing_ok=True)  # of a run that was killed
+    with Appended([folder / f"{name}-{unit.number:03d}.{suffix}" for name, suffix in _ARRAYS]) as arrays:
+        for one in unit.recordings:
+            known = {"collection": one.collection, "speaker": one.speaker, "source": one.source}
 
-        def reject(reason: str, seconds: float = 0.0, known: dict[str, Any] = known) -> None:
-            rejected.append(known | {"reason": reason, "seconds": round(seconds, 2)})
+            def reject(reason: str, seconds: float = 0.0, known: dict[str, Any] = known) -> None:
+                rejected.append(known | {"reason": reason, "seconds": round(seconds, 2)})
 
-        try:
-            made = list(_clips(one, limits, reject))
-        except (_Rejected, audio.AudioError, OSError) as error:
-            reject(str(error))
-            continue
-        for number, (about, samples) in enumerate(made):
-            name = f"{one.collection}/{one.name}" + (f"#{number}" if len(made) > 1 else "")
-            about |= known | {"id": name, "split": one.split, "text": one.text if len(made) == 1 else None}
-            clips.append(about | {"shard": unit.number, "offset": offset})
-            offset += about["samples"]
-            for array, part in zip(arrays.values(), samples, strict=True):
-                array.append(part)
-    for name, suffix in _ARRAYS:
-        joined = np.concatenate(arrays[name]).tobytes() if arrays[name] else b""
-        write_whole(folder / f"{name}-{unit.number:03d}.{suffix}", joined)
+            first = len(clips)
+            try:
+                for about, samples in _clips(one, limits, reject):
+                    about |= known | {"split": one.split, "text": one.text, "shard": unit.number, "offset": offset}
+                    clips.append({"id": f"{one.collection}/{one.name}"} | about)
+                    offset += about["samples"]
+                    arrays.append(samples)
+            except (_Rejected, audio.AudioError, OSError) as error:
+                reject(str(error))  # clips from before the damage stay
+            if len(clips) - first > 1:
+                for number, clip in enumerate(clips[first:]):
+                    # A text is the whole take's: which words fell into which part is not known.
+                    clip |= {"id": f"{clip['id']}#{number}", "text": None}
     listing = {"key": unit.key, "clips": clips, "rejected": rejected}
     write_whole(_unit_file(folder, unit), json.dumps(listing, ensure_ascii=False).encode())
 
@@ -274,19 +274,25 @@ def _clips(
 def _blocks(path: Path, rate: int) -> Iterator[tuple[float, Floats]]:
     """Yield `(clipped share, 24 kHz mono)` blocks of a file; clipping is looked for before the rate conversion."""
     shares: list[float] = []
+    damaged: list[audio.AudioError] = []
 
     def mono() -> Iterator[Floats]:
-        for chunk in audio.read_chunks(path):
-            if not np.isfinite(chunk).all():
-                raise _Rejected("holds samples that are no numbers")
-            one = chunk.mean(axis=1, dtype=np.float32)
-            shares.append(max(clipped_share(chunk[:, channel]) for channel in range(chunk.shape[1])))
-            yield one[:, None]
+        try:
+            for chunk in audio.read_chunks(path):
+                if not np.isfinite(chunk).all():
+                    raise _Rejected("holds samples that are no numbers")
+                one = chunk.mean(axis=1, dtype=np.float32)
+                shares.append(max(clipped_share(chunk[:, channel]) for channel in range(chunk.shape[1])))
+                yield one[:, None]
+        except audio.AudioError as error:
+            damaged.append(error)  # told when what came before has been used
 
     for block in cut.blocks(chunk[:, 0] for chunk in audio.convert(mono(), rate, RATE)):
         share = float(np.mean(shares)) if shares else 0.0
         shares.clear()
         yield share, block
+    if damaged:
+        raise damaged[0]
 
 
 def _block_clips(
@@ -347,6 +353,40 @@ def _write_index(folder: Path, units: Sequence[_Unit]) -> bool:
 
 def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+class Appended:
+    """Files that grow together and appear together, as a context manager: each is there whole or not at all.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files; those that are there are replaced at the end.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._partial = [path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths]
+        self._files = [path.open("wb") for path in self._partial]
+
+    def append(self, parts: Sequence[Any]) -> None:
+        """Append one array to each file."""
+        for file, part in zip(self._files, parts, strict=True):
+            file.write(part.tobytes())
+
+    def __enter__(self) -> Appended:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        for file in self._files:
+            with file:
+                file.flush()
+                os.fsync(file.fileno())
+        for partial_file, path in zip(self._partial, self._paths, strict=True):
+            if kind is None:
+                partial_file.replace(path)
+            else:
+                partial_file.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:
