@@ -246,10 +246,16 @@ def _why_nothing(graph: Graph, offline: _Offline) -> str:
 
 
 def _reference(graph: Graph, signal: F32) -> _Offline:
-    tensors = evaluate(graph, _prewarmed(graph, signal))
+    tensors = _tensors(graph, signal)
     skip = _warm_hops(graph)
     found = {o.name: tensors[o.tensor][skip * graph.values[o.tensor].frames :] for o in graph.outputs}
     return _Offline(signal, found, {name: len(array) for name, array in found.items()})
+
+
+def _tensors(graph: Graph, signal: F32, outputs: Sequence[str] | None = None) -> dict[str, F64]:
+    """Evaluate a graph; its phases add up what they do in an engine whose outputs are these."""
+    whole = _prewarmed(graph, signal)
+    return evaluate(graph, whole, turns=parity.phase_terms(graph, whole, outputs=outputs))
 
 
 def _warm_hops(graph: Graph) -> int:
@@ -409,14 +415,18 @@ def _layers(graph: Graph, signal: F32, tolerance: float, *, finite: bool) -> lis
     Inside a graph an infinity may be right (the log of silence, clipped by the next), unless `finite` is asked for.
     """
     signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
-    tensors = evaluate(graph, _prewarmed(graph, signal))
     skip = _warm_hops(graph)
+    phases = any(node.op == "phase" for node in graph.nodes)
+    tensors = {} if phases else _tensors(graph, signal)
     layers = []
     for start in range(0, len(graph.nodes), _MOST_OUTPUTS):
         nodes = graph.nodes[start : start + _MOST_OUTPUTS]
-        model = parity.rebuilt(graph, outputs=[node.name for node in nodes]).model()
+        names = [node.name for node in nodes]
+        model = parity.rebuilt(graph, outputs=names).model()
+        if phases:
+            tensors = _tensors(graph, signal, names)
         delays = _delays(model)
-        got = parity.stream_values(model, signal, [node.name for node in nodes], graph.hop)
+        got = parity.stream_values(model, signal, names, graph.hop)
         for node in nodes:
             made = graph.values[node.name]
             expected = tensors[node.name][skip * made.frames :]

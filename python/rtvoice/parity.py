@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rtvoice.graph import Graph, GraphBuilder
 from rtvoice.model import Model
+from rtvoice.ops import MAX_CHANNELS
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -18,6 +19,7 @@ RATE = 48_000  # a network knows no rate; at this one no resampler comes between
 LONGEST_FRAME = 8192
 _PRIMES = (7, 61, 127, 509)
 _LONGEST_BY_SAMPLE = 6_000
+_WHOLE = "whole "  # begins the names of outputs that hold a whole hop
 _NOISE_ATTRS = {"gaussian": ("low", "high"), "uniform": ("mean", "std")}
 
 
@@ -56,9 +58,25 @@ def probe_signal(count: int, rng: np.random.Generator) -> F32:
 
 
 def rebuilt(
-    graph: Graph, *, defaults: Mapping[str, ArrayLike] | None = None, outputs: Sequence[str] | None = None
+    graph: Graph,
+    *,
+    defaults: Mapping[str, ArrayLike] | None = None,
+    outputs: Sequence[str] | None = None,
+    whole: Sequence[str] = (),
 ) -> GraphBuilder:
-    """Return a copy of a graph at `RATE`, with other parameter values, or with the nodes `outputs` as its outputs."""
+    """Return a copy of a graph at `RATE`.
+
+    Parameters
+    ----------
+    graph
+        What to copy.
+    defaults
+        Other values of parameters, by name.
+    outputs
+        Nodes to be value outputs, in place of the graph's own outputs.
+    whole
+        Values of which one more value output, of that name, has all frames of a hop side by side.
+    """
     start = str(graph.metadata.get("start", "zero"))
     builder = GraphBuilder(name="copy", sample_rate=RATE, hop=graph.hop, start=start)
     tensors = {graph.input_name: builder.input(graph.input_name)}
@@ -76,7 +94,39 @@ def rebuilt(
     else:
         for name in outputs:
             builder.output(tensors[name], name=name, kind="value")
+    for name in whole:
+        folded = builder.node("time_to_depth", tensors[name], factor=graph.values[name].frames, order="time")
+        builder.output(folded, name=f"{_WHOLE}{name}"[:128], kind="value")
     return builder
+
+
+def phase_terms(
+    graph: Graph,
+    signal: F32,
+    parameters: Mapping[str, ArrayLike] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Return what the engine's `phase` nodes add up over a signal, by node, ``(frames, channels)``, delays taken away.
+
+    A sum without end keeps the rounding of its terms for ever, so that a comparison must feed both sums with the same.
+    What is an output decides what is fused, and with it the last bits: `outputs` are as in `rebuilt`.
+    """
+    phases = [node for node in graph.nodes if node.op == "phase"]
+    folds = [n for n in phases if graph.values[n.name].channels * graph.values[n.name].frames <= MAX_CHANNELS]
+    if not folds:
+        return {}
+    sources = list(dict.fromkeys(node.inputs[0] for node in folds))
+    builder = rebuilt(graph, defaults=parameters, outputs=outputs, whole=sources)
+    model = builder.model()
+    delays = {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
+    made = {output.name: output.tensor for output in builder.graph().outputs}
+    names = [f"{_WHOLE}{name}"[:128] for name in sources]
+    rows = stream_values(model, signal, names, graph.hop)
+    late = {source: rows[name][delays[made[name]] :] for source, name in zip(sources, names, strict=True)}
+    return {
+        node.name: np.ascontiguousarray(late[node.inputs[0]].reshape(-1, graph.values[node.name].channels), np.float32)
+        for node in folds
+    }
 
 
 def cuttings(hop: int, count: int, rng: np.random.Generator) -> Iterator[tuple[str, list[int], bool]]:

@@ -28,13 +28,13 @@ def test_a_native_module_streams_what_it_computes(tmp_path: Path) -> None:
 def test_a_layer_that_writes_something_else_is_refused(tmp_path: Path) -> None:
     from rtvoice import nn
 
-    class Wrong(nn.Sequential):
+    class Wrong(nn.Conv1d):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 1.01 * super().forward(x)
 
     torch.manual_seed(0)
     with pytest.raises(rtvoice.ModelError, match="Wrong: its stream differs"):
-        rtvoice.export(Wrong(nn.Conv1d(1, 1, 5)), tmp_path / "wrong.rtv", sample_rate=16000)
+        rtvoice.export(Wrong(1, 1, 5), tmp_path / "wrong.rtv", sample_rate=16000)
     assert not (tmp_path / "wrong.rtv").exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rtvoice.cli import bench, check, evaluate, import_, info, models, monitor, render
+from rtvoice.cli import bench, check, check_model, evaluate, import_, info, models, monitor, render
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
@@ -14,6 +14,7 @@ _COMMANDS = {
     "info": info,
     "import": import_,
     "check": check,
+    "check-model": check_model,
     "bench": bench,
     "evaluate": evaluate,
     "monitor": monitor,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rtvoice.errors import ModelError
+from rtvoice.export import native
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from rtvoice.model import Model
 
 __all__ = ["export"]
-
-TOLERANCE = 1e-5  # of the output's peak, as everywhere
 
 
 def export(
@@ -42,8 +41,9 @@ def export(
     Parameters
     ----------
     module
-        A module of `rtvoice.nn` (anything with ``emit``), over ``(1, samples, 1)``; or any other module that is causal
-        or has a finite lookahead, over what `example` shows.
+        A module of `rtvoice.nn` (anything with ``emit``), over ``(1, samples, 1)``, whose result is the audio, or a
+        dictionary of outputs of which ``audio`` is the audio and the others are values that a host reads; or any other
+        module that is causal or has a finite lookahead, over what `example` shows.
     path
         The file to write.
     example
@@ -85,6 +85,10 @@ def export(
                 "loudness": loudness,
             },
         )
+    elif any(hasattr(layer, "emit") for layer in module.modules()):
+        raise ModelError(
+            f"{type(module).__name__} has layers of rtvoice.nn but is none itself; derive it from rtvoice.nn.Module"
+        )
     else:
         if provenance is not None or loudness is not None:
             raise ValueError("provenance and loudness are written for modules of rtvoice.nn only; leave them out")
@@ -96,42 +100,12 @@ def export(
 def _export_native(
     module: Any, example: torch.Tensor | None, sample_rate: int, hop: int, name: str, metadata: Mapping[str, Any]
 ) -> Model:
-    import torch
-
-    from rtvoice.engine import Engine
-    from rtvoice.graph import GraphBuilder
-
-    builder = GraphBuilder(name=name, sample_rate=sample_rate, hop=hop, **metadata)
     try:
-        builder.output(module.emit(builder, builder.input(), name="net"))
-    except ValueError as error:
+        builder = native.write(module, sample_rate=sample_rate, hop=hop, name=name, metadata=metadata)
+    except (ModelError, ValueError) as error:
         raise ModelError(f"{type(module).__name__} cannot be written: {error}") from None
     model = builder.model()
-    if any(node.op == "noise" for node in builder.graph().nodes):
-        return model  # draws differ; the graph itself is what was trained
-    if example is None:
-        example = 0.3 * torch.randn(1, 20 * hop, 1, generator=torch.Generator().manual_seed(0))
-    if example.ndim != 3 or example.shape[0] != 1 or example.shape[2] != 1:
-        raise ValueError(f"example has shape {tuple(example.shape)}; for rtvoice.nn it must be (1, samples, 1)")
-    signal = np.ascontiguousarray(
-        example[:, : example.shape[1] // hop * hop].detach().cpu().numpy().reshape(-1), np.float32
-    )
-    was_training = module.training
-    module.eval()
-    with torch.no_grad():
-        offline = module(torch.from_numpy(signal).reshape(1, -1, 1)).cpu().numpy().reshape(-1)
-    module.train(was_training)
-    engine = Engine(model, sample_rate=sample_rate, max_frame=hop, block=hop)
-    streamed = np.concatenate([engine.process(signal[at : at + hop]) for at in range(0, len(signal), hop)])
-    late = engine.latency
-    common = min(len(offline), len(signal)) - late
-    peak = max(float(np.abs(offline).max(initial=0.0)), 1e-9)
-    apart = float(np.abs(streamed[late : late + common] - offline[:common]).max(initial=0.0)) / peak
-    if not apart <= TOLERANCE:
-        raise ModelError(
-            f"{type(module).__name__}: its stream differs from its offline output by {apart:.1e} of the peak, more "
-            f"than {TOLERANCE:.0e}; a layer's emit() does not write what its forward() computes"
-        )
+    native.prove(module, builder.graph(), example)
     return model
 
 

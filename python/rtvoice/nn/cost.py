@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from rtvoice.errors import ModelError
+from rtvoice.export import native
 from rtvoice.graph import Graph, GraphBuilder
 from rtvoice.model import Model
 from rtvoice.nn import trace
@@ -102,9 +103,9 @@ class Cost:
             f"{self.sample_rate} Hz, hop {self.hop}, latency {self.latency} samples ({self.latency_ms:.1f} ms, "
             f"{self.buffered_ms:.1f} ms with the gathering of a hop), sees {field_of_view}",
             f"{self.macs_per_second / 1e6:.1f} MMAC/s, {self.parameters} parameters, "
-            f"{self.weight_bytes['fp32'] / 1e6:.2f} MB in fp32, {self.weight_bytes['fp16'] / 1e6:.2f} MB in fp16; "
-            f"in the engine {self.engine_bytes['weights'] / 1e6:.2f} MB of weights and "
-            f"{(self.engine_bytes['state'] + self.engine_bytes['scratch']) / 1e3:.0f} kB a stream",
+            f"{_size(self.weight_bytes['fp32'])} in fp32, {_size(self.weight_bytes['fp16'])} in fp16; "
+            f"in the engine {_size(self.engine_bytes['weights'])} of weights and "
+            f"{_size(self.engine_bytes['state'] + self.engine_bytes['scratch'])} a stream",
             "",
         ]
         head = ("layer", "op", "channels", "Hz", "ms late", "kMAC/s", "parameters")
@@ -126,6 +127,10 @@ class Cost:
             cells = (c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
             lines.append("  ".join(cells).rstrip())
         return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e3:.1f} kB" if count < 1_000_000 else f"{count / 1e6:.2f} MB"
 
 
 def written(module: torch.nn.Module, *, sample_rate: int, hop: int | None = None, name: str = "net") -> GraphBuilder:
@@ -152,27 +157,22 @@ def written(module: torch.nn.Module, *, sample_rate: int, hop: int | None = None
     CannotStream
         Something in it has no streaming form; the message begins with its path.
     """
-    builder = GraphBuilder(name=name, sample_rate=sample_rate, hop=hop or sample_rate // 100)
-    was_training = module.training
-    module.eval()
+
+    def emit(builder: GraphBuilder, audio: Any, name: str) -> Any:
+        return trace.write(module, builder, (audio,), "")  # a plain torch module around modules of ours
+
     try:
-        audio = builder.input()
-        emit: Any = getattr(module, "emit", None)
-        result = trace.write(module, builder, (audio,), "") if emit is None else emit(builder, audio, name="")
-        for key, handle in (result if isinstance(result, dict) else {"audio": result}).items():
-            if isinstance(handle, tuple):
-                raise ModelError(
-                    f"{type(module).__name__}.forward returns several values; name them: return a dictionary, with the "
-                    "audio as 'audio'"
-                )
-            builder.output(handle, name=key, kind="audio" if key == "audio" else "value")
+        return native.write(
+            module,
+            sample_rate=sample_rate,
+            hop=hop or sample_rate // 100,
+            name=name,
+            emit=None if hasattr(module, "emit") else emit,
+        )
     except ModelError:
         raise
     except ValueError as error:
         raise trace.CannotStream("", str(error)) from None
-    finally:
-        module.train(was_training)
-    return builder
 
 
 def cost(module: torch.nn.Module, *, sample_rate: int, hop: int | None = None) -> Cost:

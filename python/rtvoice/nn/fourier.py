@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from rtvoice.nn.layers import Conv1d, ConvTranspose1d, Linear
-from rtvoice.nn.module import Module
+from rtvoice.nn.module import Module, full, precise
 from rtvoice.nn.spectral import mel_centres, mel_triangles
 from rtvoice.nn.trace import concat
 
@@ -65,7 +65,8 @@ class STFT(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform `(batch, samples, 1)` to `(batch, samples / hop, 2 * bins)`."""
-        return self.transform(x)
+        with precise(x):
+            return self.transform(full(x))
 
 
 class ISTFT(Module):
@@ -105,7 +106,8 @@ class ISTFT(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn `(batch, frames, 2 * bins)` into audio `(batch, frames * hop, 1)`."""
-        return self.inverse(x)
+        with precise(x):
+            return self.inverse(full(x))
 
 
 def complex_product(x: Tensor, y: Tensor) -> Tensor:
@@ -141,8 +143,9 @@ class TimeVaryingFilter(Module):
     fade : int
         Samples of each cross-fade; a frame is `hop + fade` long, and a stream is late by `fade`.
     points : int, optional
-        Size of the transform, even: what a filter rings beyond the frame is kept for `points - hop - fade` samples,
-        the rest comes back at the frame's start. `hop + fade` where left out.
+        Size of the transform, even. `hop + fade` where left out: frames are then windowed before and after, which hides
+        what a filter rings beyond its frame (it comes back at the frame's start). With more there is room for it: the
+        first half of the room is exact, the second fades out.
 
     Attributes
     ----------
@@ -154,10 +157,13 @@ class TimeVaryingFilter(Module):
         super().__init__()
         window = overlap_window(hop, fade)
         size = len(window) if points is None else points
+        room = size - len(window)
+        after = window
+        if room > 0:  # all of the cross-fade before the filter: what rings on is then faded with its frame
+            faded = np.cos(0.5 * np.pi * (np.arange(room - room // 2) + 0.5) / (room - room // 2)) ** 2
+            window, after = window**2, np.concatenate([np.ones(len(window) + room // 2), faded])
         self.analysis = STFT(hop, window, points=size)
-        tail = np.ones(size - len(window))
-        # The rise and fall of overlap-add are both in the product of the windows; what rings on stays as it is.
-        self.synthesis = ISTFT(hop, np.concatenate([window, tail]), latency=fade)
+        self.synthesis = ISTFT(hop, after, latency=fade)
         self.bins = self.analysis.bins
 
     def forward(self, excitation: Tensor, response: Tensor) -> Tensor:

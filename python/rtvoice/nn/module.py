@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -21,6 +22,19 @@ Handle = Any
 def array(tensor: Tensor) -> npt.NDArray[np.float32]:
     """Return a torch tensor as the float32 array that a `.rtv` file stores."""
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float32)
+
+
+def precise(x: Tensor) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which mixed precision does not touch what `x` goes through.
+
+    16 bits are enough for weights, not for Fourier sums and frequencies: an F0 of 8 bits is off by 7 cents.
+    """
+    return torch.autocast(x.device.type, enabled=False) if isinstance(x, Tensor) else contextlib.nullcontext()
+
+
+def full(x: Tensor) -> Tensor:
+    """Return a tensor of at least 32 bits."""
+    return x.float() if isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _emit(self: Module, builder: Builder, *inputs: Any, name: str = "") -> Any:

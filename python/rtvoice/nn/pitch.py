@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rtvoice.nn.layers import Conv1d, Linear
-from rtvoice.nn.module import Module
+from rtvoice.nn.module import Module, full, precise
 from rtvoice.nn.trace import concat
 
 
@@ -102,8 +102,9 @@ class AutocorrelationFeatures(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Listen to `(batch, samples, 1)`; return `(batch, samples / hop, lags)`, about -1 to 1."""
-        squares = self.transform(self.decimate(x)).square()
-        return self.correlate(squares) / (self.power(squares) + self.floor)
+        with precise(x):
+            squares = self.transform(self.decimate(full(x))).square()
+            return self.correlate(squares) / (self.power(squares) + self.floor)
 
 
 class F0Readout(Module):
@@ -143,9 +144,10 @@ class F0Readout(Module):
         torch.Tensor
             `(batch, frames, 2)`: F0 in Hz, within the range whether voiced or not, and the probability of voicing.
         """
-        logits = logits.float()
-        spread = torch.softmax(logits[..., : self.bins], dim=-1)
-        return concat(torch.exp(self.mean(spread)) * self.centre, torch.sigmoid(logits[..., self.bins :]))
+        with precise(logits):
+            logits = full(logits)
+            spread = torch.softmax(logits[..., : self.bins], dim=-1)
+            return concat(torch.exp(self.mean(spread)) * self.centre, torch.sigmoid(logits[..., self.bins :]))
 
     def labels(self, f0: Tensor, width: float = 0.02) -> Tensor:
         """Return what the softmax should be for F0 in Hz `(batch, frames, 1)`: a bell of `width` in log frequency."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rtvoice.nn.module import Builder, Handle, Module
+from rtvoice.nn.module import Builder, Handle, Module, full
 from rtvoice.nn.timing import Upsample
 
 
@@ -149,7 +149,7 @@ class HarmonicSource(Module):
 
     def forward(self, f0: Tensor) -> Tensor:
         """Turn F0 in Hz `(batch, frames, 1)` into pulses `(batch, frames * hop, 1)`; silence where it is 0 or less."""
-        turns = self.upsample(f0.float() * (1.0 / self.rate))
+        turns = self.upsample(full(f0) * (1.0 / self.rate))
         return self.harmonics(self.phase(turns), turns)
 
 
@@ -169,6 +169,7 @@ class FIR(Module):
 
     def forward(self, x: Tensor, taps: Tensor) -> Tensor:
         """Filter `(batch, samples, 1)` by `(batch, frames, taps)`; samples are a multiple of frames."""
+        x, taps = full(x), full(taps)  # transforms of 16 bits are few, and coarse
         samples, frames, count = x.shape[1], taps.shape[1], taps.shape[2]
         if x.shape[2] != 1 or samples % frames:
             raise ValueError(

@@ -25,11 +25,13 @@ class CannotStream(ModelError):
     ----------
     path : str
         Where it stands in the model, as in `body.3.norm`; empty for the model itself.
+    told : str
+        The message without the path.
     """
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}" if path else message)
-        self.path = path
+        self.path, self.told = path, message
 
 
 def paths(root: torch.nn.Module) -> dict[int, str]:
@@ -55,9 +57,8 @@ class Trace:
 
     def __init__(self, root: torch.nn.Module, builder: Any, prefix: str) -> None:
         self.builder = builder
-        self.paths = paths(root)
-        self.prefix = prefix
-        self.scope: list[tuple[torch.nn.Module, str]] = [(root, "")]
+        self.paths = {key: ".".join(filter(None, (prefix, path))) for key, path in paths(root).items()}
+        self.scope: list[tuple[torch.nn.Module, str]] = [(root, prefix)]
         self.taken: dict[str, int] = {}
 
     @property
@@ -72,9 +73,8 @@ class Trace:
 
     def name(self, path: str) -> str:
         """Return a name of its own for a module's or a node's nodes."""
-        whole = ".".join(filter(None, (self.prefix, path)))
-        self.taken[whole] = self.taken.get(whole, 0) + 1
-        return whole if self.taken[whole] == 1 else f"{whole}~{self.taken[whole]}"
+        self.taken[path] = self.taken.get(path, 0) + 1
+        return path if self.taken[path] == 1 else f"{path}~{self.taken[path]}"
 
     def node(self, op: str, *inputs: Any, **options: Any) -> Symbol:
         """Write a node of the running `forward` itself."""
@@ -151,8 +151,9 @@ class Symbol:
 
     def __getitem__(self, key: Any) -> Symbol:
         """Take channels: `x[..., a:b]`."""
-        last = key[-1] if isinstance(key, tuple) and len(key) > 1 else None
-        whole = isinstance(key, tuple) and all(k is Ellipsis or k == slice(None) for k in key[:-1])
+        parts = list(key) if isinstance(key, tuple) else [key]
+        last = parts[-1]
+        whole = parts[:-1] in ([Ellipsis], [slice(None), slice(None)])
         if not whole or not isinstance(last, slice) or last.step not in (None, 1):
             raise self.trace.refuse("an index other than x[..., start:stop], which takes channels")
         start, stop, _ = last.indices(self.channels)
@@ -161,6 +162,11 @@ class Symbol:
     def __bool__(self) -> bool:
         """Refuse: a stream's values are not known when its graph is written."""
         raise self.trace.refuse("a value of the signal in a condition, which a graph cannot; use arithmetic (clamp)")
+
+    def _compared(self, other: Any) -> bool:
+        return bool(self)
+
+    __lt__ = __le__ = __gt__ = __ge__ = _compared
 
     def __getattr__(self, name: str) -> Any:
         """Return a tensor's method: what `torch` has under that name."""
@@ -321,18 +327,26 @@ def _clamp(x: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def _plain(op: str) -> Callable[..., Any]:
-    return lambda x, *args, **options: x.trace.node(op, x)
+    return lambda x, inplace=False: x.trace.node(op, x)
 
 
-def _with(op: str, argument: str, default: float) -> Callable[..., Any]:
-    return lambda x, value=default, *args, **options: x.trace.node(op, x, **{argument: float(value)})
+def _leaky_relu(x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    return x.trace.node("leaky_relu", x, alpha=float(negative_slope))
+
+
+def _elu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    return x.trace.node("elu", x, alpha=float(alpha))
+
+
+def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    return x.trace.node("softplus", x, beta=float(beta))
 
 
 def _same(x: Any, *args: Any, **options: Any) -> Any:
     return x
 
 
-def _softmax(x: Any, dim: Any = None, *args: Any, **options: Any) -> Any:
+def _softmax(x: Any, dim: Any = None, dtype: Any = None, **options: Any) -> Any:
     _channels_only(x, dim, "softmax")
     return x.trace.node("softmax", x)
 
@@ -357,9 +371,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "rsub": lambda a, b: a.__rsub__(b) if isinstance(a, Symbol) else _arithmetic("sub", b, a),
     "pow": _power,
     "gelu": _gelu,
-    "leaky_relu": _with("leaky_relu", "alpha", 0.01),
-    "elu": _with("elu", "alpha", 1.0),
-    "softplus": _with("softplus", "beta", 1.0),
+    "leaky_relu": _leaky_relu,
+    "elu": _elu,
+    "softplus": _softplus,
     "softmax": _softmax,
     "linear": _linear,
     "matmul": lambda a, b: a @ b,
@@ -420,9 +434,8 @@ def _wrapped(result: Any, trace: Trace) -> Any:
 def write(module: torch.nn.Module, builder: Any, inputs: Sequence[Any], name: str) -> Any:
     """Run a module's `forward` over symbols; return the handle or handles that it makes."""
     trace = Trace(module, builder, name)
-    with _watching(trace):
-        result = module.forward(*(Symbol(trace, handle) for handle in inputs))
-    return _unwrapped(result, trace)
+    with _watching(trace), _named(module, name):
+        return _unwrapped(module.forward(*(Symbol(trace, handle) for handle in inputs)), trace)
 
 
 def called(module: Module, inputs: Sequence[Any], options: Mapping[str, Any]) -> Any:
@@ -431,16 +444,27 @@ def called(module: Module, inputs: Sequence[Any], options: Mapping[str, Any]) ->
     path = trace.path_of(module)
     trace.scope.append((module, path))
     try:
-        if not module.written_by_hand:
-            return module.forward(*inputs, **options)
-        handles = [item.handle if isinstance(item, Symbol) else item for item in inputs]
-        return _wrapped(module.emit(trace.builder, *handles, name=trace.name(path), **options), trace)
+        with _named(module, path):
+            if not module.written_by_hand:
+                return module.forward(*inputs, **options)
+            handles = [item.handle if isinstance(item, Symbol) else item for item in inputs]
+            return _wrapped(module.emit(trace.builder, *handles, name=trace.name(path), **options), trace)
+    finally:
+        trace.scope.pop()
+
+
+@contextlib.contextmanager
+def _named(module: torch.nn.Module, path: str) -> Iterator[None]:
+    """Name the module at whose `forward` or `emit` something fails."""
+    try:
+        yield
     except CannotStream:
         raise
     except ValueError as error:
         raise CannotStream(path, str(error)) from None
-    finally:
-        trace.scope.pop()
+    except Exception as error:
+        what = f"{type(module).__name__} fails when its graph is written: {type(error).__name__}: {error}"
+        raise CannotStream(path, what) from error
 
 
 def concat(*parts: Any) -> torch.Tensor:
