@@ -15,7 +15,15 @@ from rtvoice.train.data.pitch import track_f0
 from rtvoice.train.data.synth import RenderCache, Voice
 from rtvoice.train.data.synth import collection as collections
 from rtvoice.train.data.synth import kokoro as kokoro_voice
-from rtvoice.train.data.synth.collection import Line, parallel_lines, render_collection, synthesizer
+from rtvoice.train.data.synth.collection import (
+    Line,
+    chosen_voices,
+    name_of,
+    reading_list,
+    render_collection,
+    shared_out,
+    synthesizer,
+)
 from rtvoice.train.data.synth.sentences import sentences
 
 
@@ -83,12 +91,43 @@ def test_a_collection_is_read_as_parallel_speech(tmp_path: Path, hummer: Hummer)
     assert len(hummer.rendered) == 80, "the cache had them all"
 
 
-def test_prompts_are_shared_out_for_as_long_as_asked_for() -> None:
-    prompts = {f"p{number}": "x" * 42 for number in range(100)}
-    lines = parallel_lines(prompts, [("flite", "slt"), ("espeak", "en-us+f2")], seconds=60)
-    assert len(lines) == 20
-    assert [line.voice for line in lines[:3]] == ["slt", "en-us+f2", "slt"]
-    assert len({line.utterance for line in lines}) == 20
+def test_a_reading_list_mixes_prompts_with_our_own_and_goes_on_without() -> None:
+    made = reading_list({f"p{number}": f"Prompt {number}." for number in range(5)}, 12)
+    assert [name[:3] for name, _ in made] == ["p0", "p1", "p2", "own", "p3", "p4", *["own"] * 6]
+    assert len({name for name, _ in made}) == 12
+    assert [name for name, _ in reading_list({"a": "A.", "b": "B."}, 1, skip=1)] == ["b"]
+    assert [text for _, text in reading_list({}, 20, seed=3)] == sentences(20, seed=3)
+
+
+def test_texts_are_read_by_all_or_shared_out() -> None:
+    texts, voices = [("p0", "x"), ("p1", "y"), ("p2", "z")], [("flite", "slt"), ("espeak", "en-us+f2")]
+    assert [(line.utterance, line.voice) for line in shared_out(texts, voices, share=True)] == [
+        ("p0", "slt"),
+        ("p1", "en-us+f2"),
+        ("p2", "slt"),
+    ]
+    everyone = shared_out(texts, voices, share=False, speed=1.2)
+    assert len(everyone) == 6 and len({name_of(line) for line in everyone}) == 6 and everyone[0].speed == 1.2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "without", "found"),
+    [
+        (["hummer:low"], [], [("hummer", "low")]),
+        (["hummer:*", "hummer:low"], [], [("hummer", "low"), ("hummer", "high")]),
+        (["hummer:*"], ["hummer:low"], [("hummer", "high")]),
+    ],
+)
+def test_voices_are_chosen(hummer: Hummer, wanted: list[str], without: list[str], found: list[tuple[str, str]]) -> None:
+    assert chosen_voices(wanted, without) == found
+
+
+def test_voices_that_are_not_there_are_named(hummer: Hummer) -> None:
+    for wanted, words in ((["hummer"], "write ENGINE:NAME"), (["hummer:mid"], "it has low, high")):
+        with pytest.raises(DataError, match=words):
+            chosen_voices(wanted)
+    with pytest.raises(DataError, match="no voice is left"):
+        chosen_voices(["hummer:low"], ["hummer:low"])
 
 
 def test_sentences_are_ours_different_and_of_all_kinds() -> None:

@@ -16,6 +16,7 @@ from rtvoice.train.data.synth.engine import Synthesizer
 from rtvoice.train.data.synth.espeak import Espeak
 from rtvoice.train.data.synth.flite import Flite
 from rtvoice.train.data.synth.kokoro import Kokoro
+from rtvoice.train.data.synth.sentences import sentences
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,19 @@ def synthesizer(name: str, kokoro: Path | None = None) -> Synthesizer:
     return _loaded(name, kokoro)
 
 
+#: The engines by name; each is given the folder of Kokoro's weights.
+ENGINES: dict[str, Callable[[Path | None], Synthesizer]] = {
+    "kokoro": Kokoro,
+    "flite": lambda folder: Flite(),
+    "espeak": lambda folder: Espeak(),
+}
+
+
 @lru_cache(maxsize=4)
 def _loaded(name: str, kokoro: Path | None) -> Synthesizer:
-    engines: dict[str, Callable[[], Synthesizer]] = {
-        "kokoro": partial(Kokoro, kokoro),
-        "flite": Flite,
-        "espeak": Espeak,
-    }
-    if name not in engines:
-        raise DataError(f"there is no synthesiser {name!r}; there are {', '.join(sorted(engines))}")
-    return engines[name]()
+    if name not in ENGINES:
+        raise DataError(f"there is no synthesiser {name!r}; there are {', '.join(sorted(ENGINES))}")
+    return ENGINES[name](kokoro)
 
 
 def render_collection(
@@ -145,28 +149,64 @@ def _render(line: Line, folder: Path, cache: Path | None, kokoro: Path | None) -
     partial_file.replace(target)
 
 
-def parallel_lines(
-    prompts: Mapping[str, str], voices: Sequence[tuple[str, str]], seconds: float, speed: float = 1.0
-) -> list[Line]:
-    """Share prompts out among voices so that together they speak for some `seconds`, each prompt read once.
+def reading_list(prompts: Mapping[str, str], count: int, *, skip: int = 0, seed: int = 1) -> list[tuple[str, str]]:
+    """Return names and texts to be read: three prompts, then one sentence of our own, and so on; then our own alone.
+
+    Prompts are mostly statements; the sentences bring questions and exclamations.
 
     Parameters
     ----------
     prompts : mapping
-        Utterance name to text.
-    voices : sequence of (engine, voice)
-        In turn they take one prompt each.
-    seconds : float
-        Estimated at 14 letters a second.
-    speed : float
-        See `Line`.
+        Utterance name to text; read in the order of their names. May be empty.
+    count : int
+        How many texts.
+    skip : int
+        Prompts to leave out at the start, so that another list does not read the same.
+    seed : int
+        Of the sentences.
     """
-    lines: list[Line] = []
-    spoken = 0.0
-    for number, (utterance, text) in enumerate(prompts.items()):
-        if spoken >= seconds:
-            break
-        engine, voice = voices[number % len(voices)]
-        lines.append(Line(utterance, text, engine, voice, speed))
-        spoken += len(text) / 14 / speed
-    return lines
+    given = iter(sorted(prompts.items())[skip:])
+    own = iter(enumerate(sentences(count, seed)))
+    out: list[tuple[str, str]] = []
+    while len(out) < count:
+        prompt = next(given, None) if len(out) % 4 < 3 else None
+        if prompt is None:
+            number, text = next(own)
+            prompt = (f"own_{number:04d}", text)
+        out.append(prompt)
+    return out
+
+
+def chosen_voices(
+    wanted: Sequence[str], without: Sequence[str] = (), kokoro: Path | None = None
+) -> list[tuple[str, str]]:
+    """Return `(engine, voice)` pairs of what is written as ``ENGINE:NAME`` or ``ENGINE:*``, in order, each once.
+
+    Raises
+    ------
+    DataError
+        Something is written otherwise, there is no such voice, or none is left.
+    """
+    out: dict[tuple[str, str], None] = {}
+    for text in wanted:
+        engine, colon, name = text.partition(":")
+        if not colon or not name:
+            raise DataError(f"{text!r} is no voice; write ENGINE:NAME, as kokoro:am_onyx, or ENGINE:*")
+        there = [voice.name for voice in synthesizer(engine, kokoro).voices()]
+        unknown = [part for part in name.split("+") if engine == "kokoro" and part not in there]
+        if name != "*" and (unknown or (engine != "kokoro" and name not in there)):
+            raise DataError(f"{engine} has no voice {name}; it has {', '.join(there)}")
+        out |= dict.fromkeys((engine, one) for one in (there if name == "*" else [name]))
+    left = [pair for pair in out if ":".join(pair) not in without]
+    if not left:
+        raise DataError("no voice is left to read")
+    return left
+
+
+def shared_out(
+    texts: Sequence[tuple[str, str]], voices: Sequence[tuple[str, str]], *, share: bool, speed: float = 1.0
+) -> list[Line]:
+    """Return who reads what: every text by every voice or, with `share`, by one of them in turn."""
+    if share:
+        return [Line(*text, *voices[number % len(voices)], speed) for number, text in enumerate(texts)]
+    return [Line(*text, *voice, speed) for voice in voices for text in texts]
