@@ -116,7 +116,7 @@ def prepare(
     steps = len(voices) + 2
     done.sources[CLEAN] = [_source(store, clip) for clip in clips]
     if noises is not None:
-        files = [clip.path for clip in find(noises) if "rir" not in str(clip.path.relative_to(noises))]
+        files = _noises(noises)
         for name, snr in NOISES.items():
             pairs = zip(clips[:NOISY_CLIPS], done.sources[CLEAN], strict=False)
             done.sources[name] = [_noisy(store, signal, _pick(files, clip), snr) for clip, signal in pairs]
@@ -155,6 +155,15 @@ def _file_digest(path: Path) -> str:
 def _noisy(store: Cache, source: Signal, noise: Path, snr: float) -> Signal:
     key = recipe_key("noise", source.digest, _file_digest(noise), snr)
     return store.signal(key) or store.put(key, signals.with_noise(load(source), signals.read(noise), snr))
+
+
+def _noises(folder: Path) -> list[Path]:
+    """Return the noises below a folder; folders and files called ``rir...`` hold room responses."""
+    found = [clip.path for clip in find(folder)]
+    kept = [path for path in found if not any(part.startswith("rir") for part in path.relative_to(folder).parts)]
+    if not kept:
+        raise audio.AudioError(f"{folder} holds room responses alone; name a folder of noises")
+    return kept
 
 
 def _pick(files: Sequence[Path], clip: Clip) -> Path:
@@ -237,7 +246,7 @@ def _target(store: Cache, done: Material, targets: Sequence[Clip], noises: Path 
         if all(signal is not None for signal in made):
             done.anchors[name] = [signal for signal in made if signal is not None]
     if noises is not None:
-        files = [clip.path for clip in find(noises) if "rir" not in str(clip.path.relative_to(noises))]
+        files = _noises(noises)
         for name, snr in NOISES.items():
             pairs = zip(done.held_out_clips, done.held_out, strict=True)
             kind = f"noise_{name.replace(' ', '').lower()}"

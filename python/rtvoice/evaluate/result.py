@@ -213,13 +213,19 @@ def _streaming(table: _Table, material: Material, index: int) -> dict[str, Any] 
 def _own(table: _Table, material: Material) -> dict[str, float | None]:
     """Return the source's own scores: what a voice that changes nothing would get."""
     sources = material.sources[CLEAN]
-    return measures.values(_figures(table.rows(sources, sources, material.clips), material.clips))
+    return _against_itself(_figures(table.rows(sources, sources, material.clips), material.clips))
+
+
+def _against_itself(found: Mapping[str, Figure]) -> dict[str, float | None]:
+    """Return figures of what was compared with itself: that it resembles itself says nothing."""
+    told = measures.values(found)
+    return {name: None if name.startswith(("nearer_", "similarity_source_")) else told[name] for name in told}
 
 
 def _held_out(table: _Table, material: Material) -> dict[str, float | None]:
     """Return the target's own scores, on utterances that are not in the centroid; each stands for itself."""
     clips = [_alone(clip) for clip in material.held_out_clips]
-    return measures.values(_figures(table.rows(material.held_out, material.held_out, clips), clips))
+    return _against_itself(_figures(table.rows(material.held_out, material.held_out, clips), clips))
 
 
 def _alone(clip: Clip) -> Clip:
