@@ -70,7 +70,7 @@ class StudentShape:
 
 SHAPES = {
     "default": StudentShape(),
-    "hq": StudentShape(rate=24000, window=720, channels=288, blocks=10, fade=120, latency=240),
+    "hq": StudentShape(rate=24000, window=720, channels=320, blocks=10, fade=120, latency=240),
 }
 
 
