@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_store(report)
     _add_precision(report)
     report.add_argument("--html", metavar="FILE", type=Path, help="write one HTML file that needs no network")
+    report.add_argument("--picture", metavar="FILE", type=Path, help="draw table and strips (.png, .svg; needs 'plot')")
     report.add_argument("--pictures", metavar="N", type=console.whole(0, 1000), default=24, help="runs drawn (24)")
 
     rules = add("rules", "show the kill rules that past runs support", "rules --learn --precision 0.9")
@@ -140,12 +141,19 @@ def _report(args: argparse.Namespace) -> None:
         report = analyse(store, _project(store, args), args.precision, args.confidence)
         if args.html:
             write_whole(args.html, page(store, report, pictures=args.pictures).encode())
+        if args.picture:
+            from rtvoice.bench.plot import check_plot
+            from rtvoice.train.monitor.picture import draw_report
+
+            check_plot(args.picture)
+            draw_report(store, report, args.picture)
     if args.json:
         console.print_json(console.finite(report))
         return
     _print_report(report)
-    if args.html:
-        print(f"\n{args.html}")
+    for made in (args.html, args.picture):
+        if made:
+            print(f"\n{made}")
 
 
 def _print_report(report: dict[str, Any]) -> None:
@@ -193,9 +201,9 @@ def _print_rules(learned: dict[str, Any]) -> None:
     for finding in learned["findings"]:
         if finding["accepted"]:
             t = finding["leave_one_out"]
-            rows.append([finding["verdict"], *_trial_row(t)])
-    rows.append(["all together", *_trial_row(learned["together"])])
-    print(console.table(["rule", "bad / flagged", "recall", "hours saved", "good lost", "net hours"], rows))
+            rows.append([finding["verdict"], "yes" if finding["used"] else "no", *_trial_row(t)])
+    rows.append(["those in use, together", "", *_trial_row(learned["together"])])
+    print(console.table(["rule", "in use", "bad / flagged", "recall", "hours saved", "good lost", "net hours"], rows))
 
 
 def _trial_row(t: dict[str, Any]) -> list[str]:

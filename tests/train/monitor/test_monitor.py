@@ -268,10 +268,20 @@ def test_a_monitor_that_sees_nothing_says_so_once() -> None:
 def test_dead_units_are_seen() -> None:
     _, monitor = train(4, model=Net(bias=-9.0))
     assert monitor.values["never"] == 1.0
-    assert monitor.values["dead_layer"] == 1.0
+    assert (monitor.values["dead_layers"], monitor.values["blocked"]) == (1.0, 1.0)
     _, monitor = train(4)
     assert monitor.values["never"] < 0.5
-    assert monitor.values["dead_layer"] == 0.0
+    assert (monitor.values["dead_layers"], monitor.values["blocked"]) == (0.0, 0.0)
+
+
+def test_a_dead_layer_that_the_signal_gets_around_ends_nothing() -> None:
+    class Residual(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + super().forward(x)
+
+    _, monitor = train(30, model=Residual(bias=-9.0), kill=True, survivors=0.0)
+    assert not monitor.should_stop
+    assert (monitor.values["dead_layers"], monitor.values["blocked"]) == (1.0, 0.0)
 
 
 def test_shadow_mode_only_notes_what_it_would_have_done(tmp_path: Path) -> None:
@@ -280,7 +290,7 @@ def test_shadow_mode_only_notes_what_it_would_have_done(tmp_path: Path) -> None:
     assert monitor.step_count == 30
     with Store(tmp_path / "runs.db") as store:
         (decision,) = store.decisions()
-        assert (decision["rule"], decision["action"]) == ("dead_layer", "shadow")
+        assert (decision["rule"], decision["action"]) == ("blocked", "shadow")
         assert store.run("a").status == "finished"
 
 
@@ -292,7 +302,7 @@ def test_kill_ends_the_run_after_a_checkpoint_and_says_why(tmp_path: Path) -> No
     assert monitor.step_count < 30
     assert saved == [True]
     told = json.loads((tmp_path / "killed.json").read_text())
-    assert told["rule"] == "dead_layer" and "spare a" in told["resume"]
+    assert told["rule"] == "blocked" and "spare a" in told["resume"]
     with Store(tmp_path / "runs.db") as store:
         assert store.run("a").status == "killed"
         store.spare("a")
@@ -317,7 +327,7 @@ def test_chance_spares_a_tenth_of_the_runs() -> None:
 def test_survivors_live_on() -> None:
     _, monitor = train(30, model=Net(bias=-9.0), survivors=1.0, kill=True)
     assert not monitor.should_stop
-    assert [d.rule for d in monitor.decisions] == ["dead_layer"]
+    assert [d.rule for d in monitor.decisions] == ["blocked"]
 
 
 def test_numbers_that_are_not_finite_end_any_run() -> None:

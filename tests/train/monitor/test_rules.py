@@ -198,6 +198,20 @@ def test_the_run_that_is_judged_taught_nothing() -> None:
         assert flagged == (not math.isnan(ended[0, i]))
 
 
+def test_rules_in_use_keep_to_the_target_together() -> None:
+    # Three heuristics, each right on the same 80 bad runs; each is wrong on two good runs of its own.
+    bad = np.arange(160) < 80
+    values = {}
+    for k, name in enumerate(("power_gap", "spread", "never")):
+        x = bad * 1.0
+        x[80 + 2 * k : 82 + 2 * k] = 1.0
+        values[name] = x
+    learned = learn_rules(history(values, bad), 0.9)
+    assert [f.accepted for f in learned.findings] == [True] * 3
+    assert len(learned.rules) == 1  # the others would add false alarms, and no bad run
+    assert learned.together.precision == pytest.approx(80 / 82)
+
+
 def test_hours_saved_and_lost_are_counted() -> None:
     bad = np.array([True, True, False, False])
     past = history({"loss": np.zeros(4)}, bad)

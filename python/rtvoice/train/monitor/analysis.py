@@ -139,6 +139,7 @@ def rules_json(learned: Learned) -> dict[str, Any]:
                 "heuristic": finding.heuristic,
                 "verdict": finding.verdict,
                 "accepted": finding.accepted,
+                "used": finding.used,
                 "reached": finding.reached,
                 "rule": to_json([finding.rule])[0] if finding.rule else None,
                 "leave_one_out": trial_json(finding.trial),
@@ -170,7 +171,7 @@ def unconditional(store: Store, history: History) -> list[dict[str, Any]]:
             points = store.series(run.id, name).get(name)
             if points is None:
                 continue
-            needed = 1 if name == "nonfinite" else 3
+            needed = 1 if name == "nonfinite" else 3  # as `pruning.Pruner` has it
             met = 0
             for _, progress, value in points:
                 met = met + 1 if value > 0 else 0

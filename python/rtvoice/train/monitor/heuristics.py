@@ -26,6 +26,7 @@ HEURISTICS: dict[str, str] = {
     "never": "share of units never on, probe set",
     "never_worst": "the same in the worst layer",
     "never_batches": "share of units never on in the latest training batches",
+    "dead_layers": "layers that pass nothing, in the probe set and in the latest training batches",
     "always": "share of units always on, probe set",
     "varies": "share of units that vary, probe set",
     "example_varies": "share of units on in some examples only",

@@ -72,14 +72,13 @@ class Call:
         args, kwargs = tree_map(cut, (self.args, self.kwargs))
         return Call(self.net, args, kwargs, self.precision)
 
-    def run(self, how: Callable[[Any, Any], Any] | None = None) -> None:
-        """Call the network again, or let `how(net, argument)` do it."""
+    def run(self, how: Callable[[Any, Any], Any] | None = None) -> Any:
+        """Call the network again, or let `how(net, argument)` do it; return its output."""
         device = _device(self.net)
         with torch.autocast(device, dtype=self.precision, enabled=self.precision is not None):
             if how is not None:
-                how(self.net, self.args[0] if len(self.args) == 1 else self.args)
-            else:
-                self.net(*self.args, **self.kwargs)
+                return how(self.net, self.args[0] if len(self.args) == 1 else self.args)
+            return self.net(*self.args, **self.kwargs)
 
 
 class Inputs:
@@ -138,6 +137,15 @@ class Inputs:
 def _device(net: torch.nn.Module) -> str:
     parameter = next(net.parameters(), None)
     return "cpu" if parameter is None else parameter.device.type
+
+
+def is_constant(output: Any) -> bool:
+    """Tell whether a network's answers to different examples are all the same: its first tensor, `(batch, ...)`."""
+    tensors = [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    if not tensors or tensors[0].ndim < 2 or tensors[0].shape[0] < 2:
+        return False
+    y = tensors[0].detach().float()
+    return float((y - y[:1]).abs().max()) <= 1e-5 * float(y.abs().max())
 
 
 def check_probe(probe: Any) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rtvoice.train.monitor.census import Count, Judge, Layer, Rolling
 from rtvoice.train.monitor.changepoint import adversary_catching
-from rtvoice.train.monitor.inputs import Call, Inputs, check_probe, is_compiled, roots, unwrap
+from rtvoice.train.monitor.inputs import Call, Inputs, check_probe, is_compiled, is_constant, roots, unwrap
 from rtvoice.train.monitor.means import Mean, Number, finite
 from rtvoice.train.monitor.pruning import Decision, Pruner, Series, is_survivor
 from rtvoice.train.monitor.ranks import Ranks
@@ -163,7 +163,7 @@ class Monitor:
         self._survivor = is_survivor(run, survivors)
         self._spared = False
         self._sampling = False
-        self._probe_next = True
+        self._probe_next, self._constant = True, False
         self._warned = False
         self._store: Store | None = None
         self._seconds = self._cpu_seconds = 0.0
@@ -303,7 +303,7 @@ class Monitor:
         counts = self._recorder.collect()
         heard, self._inputs.calls = self._inputs.calls, {}
         if self._compiled and heard:
-            counts = self._replay([call.first(PROBE_EXAMPLES) for call in heard.values()])
+            counts, _ = self._replay([call.first(PROBE_EXAMPLES) for call in heard.values()])
         if not self._probe and heard:
             self._probe = [call.first(PROBE_EXAMPLES) for call in heard.values()]
         values = self._measure(outputs, targets, gradient)
@@ -324,12 +324,17 @@ class Monitor:
                 f"the monitor could not watch all of the network ({type(error).__name__}: {error}); training goes on"
             )
             warnings.warn(words, stacklevel=3)
+        if probed:
+            values["constant"] = float(self._constant)
         (counts, probed), values = self._ranks.merge([counts, probed], values)
         self._rolling.add(counts)
         self.batch_layers = self._batch_judge(self._rolling.counts())
         if probed:
             self.layers = self._probe_judge(probed)
         values |= self._summary(bool(probed))
+        if probed:
+            # Of any rank: a mean above 0. Past a dead layer within a residual block the signal still gets through.
+            values["blocked"] = float(values["dead_layers"] > 0 and values.pop("constant") > 0)
         values |= self._adversary_signals(values, progress)
         values["nonfinite"] = float(
             self._bad_losses >= NONFINITE_LOSSES or values.get("weights_finite", 1.0) < 1.0  # of any rank
@@ -366,19 +371,24 @@ class Monitor:
     def _run_probe(self) -> dict[str, Count]:
         limit, self._recorder.limit = self._recorder.limit, PROBE_LIMIT
         try:
-            return self._replay(self._probe, self._forward)
+            found, outputs = self._replay(self._probe, self._forward)
+            self._constant = bool(outputs) and is_constant(outputs[-1])
+            return found
         finally:
             self._recorder.limit = limit
 
-    def _replay(self, calls: Sequence[Call], how: Callable[[Any, Any], Any] | None = None) -> dict[str, Count]:
-        """Run the network as it is, watched, without any trace in it."""
+    def _replay(
+        self, calls: Sequence[Call], how: Callable[[Any, Any], Any] | None = None
+    ) -> tuple[dict[str, Count], list[Any]]:
+        """Run the network as it is, watched, without any trace in it; return what was counted, and its outputs."""
+        outputs = []
         with self._recorder.replay():
             for call in calls:
                 try:
-                    call.run(how)
+                    outputs.append(call.run(how))
                 except Exception as error:  # a network of any kind: its training must go on
                     self._recorder.failure = self._recorder.failure or error
-        return self._recorder.collect()
+        return self._recorder.collect(), outputs
 
     def _summary(self, probed: bool) -> dict[str, float]:
         """Sum the layers up into the heuristics; the training batches stand in where there is no probe set."""
@@ -406,11 +416,9 @@ class Monitor:
                     found[name] = float(np.median(finite))
                     if name != "deviation_change":
                         found[f"{name}_worst"] = max(finite)
-        dead = {layer.name for layer in self.batch_layers if layer.dead}
-        if self._probe:
-            dead &= {layer.name for layer in self.layers if layer.dead}
-        if self.batch_layers:
-            found["dead_layer"] = float(len(dead))
+        seen = [layers for layers in (self.batch_layers, self.layers if self._probe else []) if layers]
+        dead = [{layer.name for layer in layers if layer.dead} for layers in seen]
+        found["dead_layers"] = float(len(set.intersection(*dead))) if dead else 0.0
         return found
 
     def _adversary_signals(self, values: Mapping[str, float], progress: float | None) -> dict[str, float]:

@@ -178,9 +178,9 @@ def _rules(report: dict[str, Any]) -> str:
         for f in sorted(some, key=lambda f: -f["leave_one_out"]["net_hours"]):
             beyond = f"{f['beyond_loss']['bad']} bad, {f['beyond_loss']['good']} good"
             mark = "good" if f["accepted"] else "bad"
-            verdict = f"<span class={mark}>{escape(f['verdict'])}</span>"
+            verdict = f"<span class={mark}>{escape(f['verdict'])}{', in use' if f['used'] else ''}</span>"
             lines.append(_cells([escape(f["heuristic"]), *_trial(f["leave_one_out"]), beyond, verdict]))
-        lines.append(_cells(["all together", *_trial(learned["together"]), "", ""]))
+        lines.append(_cells(["those in use, together", *_trial(learned["together"]), "", ""]))
         parts.append(f"<table>{''.join(lines)}</table>")
     parts.append("<h3>Without learning</h3>")
     lines = [_cells(head, "th")]

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 #: What ends a run whatever the past says: nothing can come of it any more.
 UNCONDITIONAL = {
     "nonfinite": "the loss or the weights are not finite",
-    "dead_layer": "a whole layer passes nothing, in the probe set and in the latest training batches",
+    "blocked": "a whole layer passes nothing, and the output is the same whatever the input",
     "output_silent": "the output is silent where the target is not",
 }
 #: A rule says something about its time, and up to this share of the run after it: or for one sample more than patience

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -255,7 +255,10 @@ class Finding:
     trial : Trial
         Leave-one-run-out.
     accepted : bool
-        Whether the rule may end runs: its bound reaches the target, and so does its precision on runs left out.
+        Whether the rule reaches the target: its bound does, and its precision on runs left out.
+    used : bool
+        Whether it is among the rules that may end runs: together they must reach the target too, since each adds its
+        own false alarms.
     beyond_loss : tuple of int
         Bad and good runs that it flags, left out, and the rule on the loss does not.
     reached : float
@@ -268,6 +271,7 @@ class Finding:
     rule: Rule | None
     trial: Trial
     accepted: bool
+    used: bool
     beyond_loss: tuple[int, int]
     reached: float
     verdict: str
@@ -284,7 +288,7 @@ class Learned:
     findings : list of Finding
         One for each heuristic.
     together : Trial
-        All rules as one, leave-one-run-out.
+        The rules in use as one, leave-one-run-out.
     """
 
     target: float
@@ -295,7 +299,7 @@ class Learned:
     @property
     def rules(self) -> list[Rule]:
         """The rules that may end runs."""
-        return [finding.rule for finding in self.findings if finding.accepted and finding.rule]
+        return [finding.rule for finding in self.findings if finding.used and finding.rule]
 
 
 def learn_rules(history: History, target: float = TARGET, confidence: float = CONFIDENCE) -> Learned:
@@ -334,8 +338,23 @@ def learn_rules(history: History, target: float = TARGET, confidence: float = CO
             accepted = False
         else:
             verdict, accepted = rule.name, True
-        findings.append(Finding(name, rule, outside, accepted, beyond, reached, verdict))
-    return Learned(target, confidence, findings, trial(history, first_of(ended), confidence))
+        findings.append(Finding(name, rule, outside, accepted, False, beyond, reached, verdict))
+    used = _together(history, ended, findings, target)
+    findings = [replace(finding, used=j in used) for j, finding in enumerate(findings)]
+    return Learned(target, confidence, findings, trial(history, first_of(ended[used]), confidence))
+
+
+def _together(history: History, ended: Floats, findings: Sequence[Finding], target: float) -> list[int]:
+    """Choose rules one by one, the most useful first, as long as together they keep to the target and save more."""
+    used: list[int] = []
+    saved = 0.0
+    accepted = [j for j, finding in enumerate(findings) if finding.accepted]
+    for j in sorted(accepted, key=lambda j: -findings[j].trial.net_seconds):
+        with_it = trial(history, first_of(ended[[*used, j]]))
+        if with_it.precision >= target and with_it.net_seconds > saved:
+            used.append(j)
+            saved = with_it.net_seconds
+    return used
 
 
 def to_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
