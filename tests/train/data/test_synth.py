@@ -96,6 +96,7 @@ def test_a_reading_list_mixes_prompts_with_our_own_and_goes_on_without() -> None
     assert [name[:3] for name, _ in made] == ["p0", "p1", "p2", "own", "p3", "p4", *["own"] * 6]
     assert len({name for name, _ in made}) == 12
     assert [name for name, _ in reading_list({"a": "A.", "b": "B."}, 1, skip=1)] == ["b"]
+    assert [name for name, _ in reading_list({"a": "A.", "b": "B."}, 9, own=False)] == ["a", "b"]
     assert [text for _, text in reading_list({}, 20, seed=3)] == sentences(20, seed=3)
 
 

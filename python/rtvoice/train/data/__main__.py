@@ -29,13 +29,8 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and whose help ends with an example."""
 
     def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:
-        super().__init__(
-            *arguments,
-            epilog=f"example:\n  {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-            **options,
-        )
+        options |= {"epilog": f"example:\n  {example}", "allow_abbrev": False}
+        super().__init__(*arguments, **options, formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the help is; exit 2."""
@@ -91,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--voice", action="append", required=True, metavar="ENGINE:NAME", help="who reads; * for all")
     one.add_argument("--without", action="append", default=[], metavar="ENGINE:NAME", help="but not this one")
     one.add_argument("--prompts", type=Path, metavar="TABLE", help="metadata.csv of name|text; three to one of our own")
+    one.add_argument("--only-prompts", action="store_true", help="none of our own sentences between the prompts")
     one.add_argument("--skip", type=int, default=0, metavar="N", help="prompts to leave out at the start")
     one.add_argument("--count", type=_positive, default=600, metavar="N", help="sentences (default 600: 40 minutes)")
     one.add_argument("--share", action="store_true", help="each sentence is read once, by the voices in turn")
@@ -150,7 +146,7 @@ def _render(options: argparse.Namespace) -> dict[str, Any]:
     prompts = (
         {name: row.get("text", "") for name, row in read_table(options.prompts).items()} if options.prompts else {}
     )
-    texts = reading_list(prompts, options.count, skip=options.skip)
+    texts = reading_list(prompts, options.count, skip=options.skip, own=not options.only_prompts)
     lines = shared_out(texts, voices, share=options.share, speed=options.speed)
     with _bar("rendering") as progress:
         whole = render_collection(

@@ -149,7 +149,9 @@ def _render(line: Line, folder: Path, cache: Path | None, kokoro: Path | None) -
     partial_file.replace(target)
 
 
-def reading_list(prompts: Mapping[str, str], count: int, *, skip: int = 0, seed: int = 1) -> list[tuple[str, str]]:
+def reading_list(
+    prompts: Mapping[str, str], count: int, *, skip: int = 0, own: bool = True, seed: int = 1
+) -> list[tuple[str, str]]:
     """Return names and texts to be read: three prompts, then one sentence of our own, and so on; then our own alone.
 
     Prompts are mostly statements; the sentences bring questions and exclamations.
@@ -162,16 +164,20 @@ def reading_list(prompts: Mapping[str, str], count: int, *, skip: int = 0, seed:
         How many texts.
     skip : int
         Prompts to leave out at the start, so that another list does not read the same.
+    own : bool
+        Whether our own sentences are read; without them the list ends with the prompts.
     seed : int
         Of the sentences.
     """
     given = iter(sorted(prompts.items())[skip:])
-    own = iter(enumerate(sentences(count, seed)))
+    if not own:
+        return list(given)[:count]
+    ours = iter(enumerate(sentences(count, seed)))
     out: list[tuple[str, str]] = []
     while len(out) < count:
         prompt = next(given, None) if len(out) % 4 < 3 else None
         if prompt is None:
-            number, text = next(own)
+            number, text = next(ours)
             prompt = (f"own_{number:04d}", text)
         out.append(prompt)
     return out
