@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +104,17 @@ def test_what_has_no_streaming_form_is_refused_by_name(name: str) -> None:
     assert caught.value.path == "part.1"
     assert told in str(caught.value)
     assert str(caught.value).startswith("part.1: Formula.forward uses ")
+
+
+def test_the_sample_of_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "nn.md").read_text()
+    found: dict[str, object] = {}
+    exec(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0], found)
+    assert "latency 80 samples" in capsys.readouterr().out
+    assert rtvoice.Model.load(tmp_path / "voice.rtv").outputs == ["f0"]
 
 
 def names(module: torch.nn.Module, prefix: str = "") -> list[str]:
