@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:
         options |= {"epilog": f"example:\n  {example}", "allow_abbrev": False}
-        super().__init__(*arguments, **options, formatter_class=argparse.RawDescriptionHelpFormatter)
+        super().__init__(*arguments, **(options | {"formatter_class": argparse.RawDescriptionHelpFormatter}))
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the help is; exit 2."""
