@@ -29,6 +29,7 @@ name = "spectral"
 steps = 20
 rate = 1e-2
 batch = 16
+warm_up = 5
 
 [[master.phases]]
 name = "adversarial"

@@ -47,6 +47,18 @@ def test_a_phase_is_compared_with_itself_only() -> None:
     assert judge(both).label == "good"
 
 
+def test_a_training_that_goes_on_with_trained_weights_need_not_fall() -> None:
+    lines = log([1.0, 0.99, 1.02], FALLING)
+    assert judge(lines).label == "collapse"
+    assert judge(lines, begun=True).label == "good"
+    assert judge(log([1.0, 0.99, 1.3], FALLING), begun=True).label == "collapse"
+
+
+def test_a_training_within_its_warm_up_is_not_judged() -> None:
+    outcome = judge(log([1.0, 1.0], FALLING), shortest=100)
+    assert outcome.label is None and outcome.reasons == ("too short to say: 6 steps",)
+
+
 def test_missed_gates_are_a_poor_performance() -> None:
     lines = log([1.0, 0.5, 0.4], FALLING)
     figures = {"distillmos": 3.5, "similarity_resemblyzer": 0.86, "wer_delta": 3.0}
@@ -109,6 +121,8 @@ def test_a_budget_is_shared_by_the_phases_in_proportion() -> None:
 def test_rates_rise_then_fall_to_their_end(shape: Any) -> None:
     phase = Phase(steps=100, warm_up=10, shape=shape, final=0.1)
     curve = [rate(phase, 2.0, step, step / 100) for step in range(101)]
+    # A warm-up longer than a tenth of the phase is cut to that.
+    assert rate(Phase(steps=100, warm_up=500, shape="constant"), 2.0, 10, 0.1) == 2.0
     assert curve[0] < 0.25 and 1.8 < max(curve) <= 2.0
     assert curve[-1] == pytest.approx(2.0 if shape == "constant" else 0.2)
     fallen = curve[10:]

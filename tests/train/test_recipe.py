@@ -51,7 +51,7 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, old: str, new: str
 
 def test_a_table_of_no_stage_is_named_with_the_nearest(tmp_path: Path) -> None:
     path = write(tmp_path, RECIPE + "\n[studnet]\nwidth = 3\n")
-    with pytest.raises(RecipeError, match=r"line 31: there is no stage \[studnet\]; the nearest is 'student'"):
+    with pytest.raises(RecipeError, match=r"line 32: there is no stage \[studnet\]; the nearest is 'student'"):
         graph_of(load(path))
 
 

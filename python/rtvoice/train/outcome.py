@@ -18,6 +18,8 @@ LABELS = ("collapse", "poor_generalisation", "poor_performance", "good")
 
 #: The held-out loss must fall by this share of its start, or nothing was learnt.
 LEARNT = 0.05
+#: A training that goes on with trained weights may not end this share above where it began.
+WORSE = 0.25
 #: A held-out loss this share above its own best is worse than noise in it; over-fitting if training still went down.
 RISEN = 0.10
 
@@ -28,15 +30,15 @@ class Outcome:
 
     Attributes
     ----------
-    label : str
-        One of `LABELS`.
+    label : str or None
+        One of `LABELS`; `None` where the training was too short to say.
     reasons : tuple of str
         What decided.
     by : str
         `rules`, or `person` where someone overrode them.
     """
 
-    label: str
+    label: str | None
     reasons: tuple[str, ...] = ()
     by: str = "rules"
     note: str = ""
@@ -50,13 +52,15 @@ def judge(
     halted: str | None = None,
     figures: Mapping[str, Any] | None = None,
     tier: str = "default",
+    begun: bool = False,
+    shortest: int = 0,
 ) -> Outcome:
     """Label a run by its log and, where there are any, by the figures of `rtvoice evaluate`.
 
-    In this order: *collapse* if its loss stopped being a number or the held-out loss did not fall by 5 % of its
-    start; *poor generalisation* if the held-out loss ends more than 10 % above its own best while the training loss
-    still fell; *poor performance* if a gate is missed; else *good*. A phase's losses are compared only with their
-    own phase, since a later one may add terms; a phase that continues what another learnt need not fall by 5 %.
+    In this order: *collapse* if its loss stopped being a number or the held-out loss did not fall by 5 % of its start
+    (of a training that began with trained weights: ended 25 % above it); *poor generalisation* if the held-out loss
+    ends more than 10 % above its own best while the training loss still fell; *poor performance* if a gate is missed;
+    else *good*. A phase's losses are compared only with their own phase, since a later one may add terms.
 
     Parameters
     ----------
@@ -70,6 +74,10 @@ def judge(
         Of `rtvoice evaluate --json`, by key.
     tier : str
         Whose gates count.
+    begun : bool
+        Whether the training went on with weights that were trained before.
+    shortest : int
+        Steps up to which nothing is said: the learning rate's rise.
     """
     if halted:
         return Outcome("collapse", (halted,))
@@ -78,8 +86,13 @@ def judge(
         return Outcome("collapse", (f"the held-out {measure} is not a number",))
     values = [float(value) for _, value in held if value is not None]
     facts = {"start": values[0], "best": min(values), "end": values[-1]} if values else {}
+    if log and int(log[-1].get("step", 0)) <= shortest:
+        return Outcome(None, (f"too short to say: {log[-1]['step']} steps",), figures=facts)
     first = [value for (phase, _), value in zip(held, values, strict=True) if phase == held[0][0]] if held else []
-    if len(first) > 1 and min(first[1:]) > first[0] - LEARNT * abs(first[0]):
+    if begun and values and values[-1] > values[0] + WORSE * abs(values[0]):
+        reason = f"the held-out {measure} rose from {values[0]:.4g}, trained before, to {values[-1]:.4g}"
+        return Outcome("collapse", (reason,), figures=facts)
+    if not begun and len(first) > 1 and min(first[1:]) > first[0] - LEARNT * abs(first[0]):
         reason = f"the held-out {measure} began at {first[0]:.4g} and never fell below {min(first[1:]):.4g}"
         return Outcome("collapse", (reason,), figures=facts)
     if held:
@@ -132,7 +145,7 @@ def reconsider(run: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
     told = read_run(folder)
     tier = str(told.get("stage") or "").rpartition(".")[2] or "default"
     measure = (told.get("training") or {}).get("measure", "loss")
-    judged = judge(read_log(folder), measure=measure, figures=figures, tier=tier)
+    judged = judge(read_log(folder), measure=measure, figures=figures, tier=tier, begun=bool(told.get("begun_trained")))
     return write_run(folder, outcome=asdict(judged))
 
 

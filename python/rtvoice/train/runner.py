@@ -153,10 +153,14 @@ class _Run:
         self.counts: dict[str, int] = {}
         self.logged, self.validated = -1, -1
         self.held_out: dict[str, float] = {}
+        # An adversarial phase never comes first but for what has learnt to speak before.
+        trained = bool(getattr(task, "trained", False)) or training.start is not None
+        self.begun_trained = trained or bool(phases and phases[0].adversarial)
         self.best = math.inf
         self.feed: Feed | None = None
         self.rate: float | None = None
         self.began: float | None = None
+        self.told_at = time.monotonic()
         self.saved_at = time.monotonic()
         self.closing = 0.0  # seconds that a validation and a checkpoint take, kept free at the end of a budget
         self.commits: list[str] = []
@@ -234,7 +238,9 @@ class _Run:
             total = None if None in steps else sum(steps)  # type: ignore[arg-type]
             make, self.monitor = self.monitor, None
             with self._unharmed("start"):
-                self.monitor = make(self.models, self.step, total, self.ctx.folder)
+                watched = dict(self.task.watched()) if hasattr(self.task, "watched") else self.main
+                adversary = {name: model for name, model in self.models.items() if name == ADVERSARY}
+                self.monitor = make({**watched, **adversary}, self.step, total, self.ctx.folder)
         restore = getattr(self.monitor, "load_state_dict", None)
         if state is not None and restore is not None:
             restore(state)
@@ -371,6 +377,8 @@ class _Run:
         self.rate = self.optimise.set_rates(self.phase, self.step - self.phase_start, self._progress(seconds))
         figures = self._or_uncompiled(lambda: self.optimise.step(taken))
         self.step += 1
+        if time.monotonic() - self.told_at > 1.0:
+            self._tell(seconds, {name: self.sums[name] / self.counts[name] for name in self.sums})
         self.average.update(self.step)
         for name, value in figures.items():
             number = float(value.detach() if isinstance(value, Tensor) else value)
@@ -476,8 +484,8 @@ class _Run:
             return self.task.validate()
 
     def _tell(self, seconds: float, means: Mapping[str, float]) -> None:
-        show = self.ctx.show
-        if show is None:
+        show, self.told_at = self.ctx.show, time.monotonic()
+        if show is None or not self.world.main:
             return
         words = [f"step {self.step}", *([self.phase.name] if len(self.phases) > 1 else [])]
         words += [f"loss {means['loss']:.4g}"] if "loss" in means else []
@@ -497,9 +505,13 @@ class _Run:
         label = ""
         if self.world.main:
             judged = outcome.judge(
-                read_log(self.ctx.folder), measure=self.training.measure, tier=self.ctx.tier or "default"
+                read_log(self.ctx.folder),
+                measure=self.training.measure,
+                tier=self.ctx.tier or "default",
+                begun=self.begun_trained,
+                shortest=min(self.phases[0].warm_up, 100),
             )
-            label = judged.label
+            label = judged.label or ""
             self._describe(ended="done", label=judged)
         self._close_monitor("finished")
         self.world.barrier()
@@ -520,6 +532,7 @@ class _Run:
             "training": asdict(self.training),
             "seed": self.ctx.seed,
             "budget": self.ctx.budget,
+            "begun_trained": self.begun_trained,
             "processes": self.world.size,
             "device": self.world.device.type,
             "precision": self.precision.name,

@@ -30,7 +30,7 @@ class Phase:
     adversarial : bool
         Whether the task's adversary takes part.
     warm_up : int
-        Steps of linear rise at the phase's start.
+        Steps of linear rise at the phase's start, at most a tenth of the phase.
     shape : str
         How the rate falls: half a `cosine`, `linear`, not at all (`constant`), or `trapezoid`: constant for 70 %,
         then linear.
@@ -136,7 +136,8 @@ def rate(phase: Phase, peak: float, step: int, progress: float) -> float:
         "constant": 1.0,
         "trapezoid": min(1.0, (1 - progress) / 0.3),
     }[phase.shape]
-    rise = min(1.0, (step + 1) / phase.warm_up) if phase.warm_up else 1.0
+    # Under a short budget the rise must not eat the phase.
+    rise = min(1.0, max((step + 1) / phase.warm_up, progress / 0.1)) if phase.warm_up else 1.0
     return peak * rise * (phase.final + (1 - phase.final) * fall)
 
 

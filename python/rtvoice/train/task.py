@@ -115,6 +115,9 @@ class Task(Protocol):
     - `adversary_loss(batch) -> (loss, figures)`: in an adversarial phase, before `loss` of the same batch.
     - `state() -> dict`, `load_state(dict)`: what else a checkpoint must hold: tensors and plain values.
     - `heard() -> (outputs, targets)`: what the last `loss` compared, for the monitor's sampled steps.
+    - `watched() -> models`: what the monitor watches instead of the models: the parts that `loss` calls, by name, where
+      it never calls a whole model.
+    - `trained`: an attribute: whether the models come from a training before, which their outcome is judged by.
     - `monitor`: an attribute, see `Monitor`; `ctx.monitor` goes before it: a monitor, or a function
       `monitor(models, step, total, folder)` that makes one.
     """

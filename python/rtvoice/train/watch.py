@@ -24,11 +24,13 @@ def watcher(store: Path, *, kill: bool) -> Callable[[Any, str], Any]:
 
     def of_step(step: Any, skin: str) -> Any:
         def make(models: Mapping[str, Any], start: int, total: int | None, folder: Path) -> Any:
+            import torch
+
             from rtvoice.train.monitor import Monitor
 
-            main = next(model for name, model in models.items() if name != "adversary")
+            mine = {name: model for name, model in models.items() if name != "adversary"}
             return Monitor(
-                main,
+                next(iter(mine.values())) if len(mine) == 1 else torch.nn.ModuleDict(mine),
                 run=folder.name,
                 store=store,
                 project=f"{skin}/{step.node.stage.name}",
@@ -59,7 +61,7 @@ def tell_outcome(store: Path, folder: Path) -> None:
     from rtvoice.train.outcome import read_run
 
     said = read_run(folder).get("outcome")
-    if not store.is_file() or not said:
+    if not store.is_file() or not said or said["label"] is None:
         return
     source = "person" if said["by"] == "person" else "run"
     try:
