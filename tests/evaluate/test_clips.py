@@ -57,6 +57,19 @@ def test_librispeech_is_known_by_its_names_and_transcripts(tmp_path: Path) -> No
     assert (clip.speaker, clip.text) == ("1688", "THERE'S IRON THEY SAY")
 
 
+def test_librispeech_tells_gender_in_a_table_of_its_own(tmp_path: Path) -> None:
+    sound(tmp_path / "LibriSpeech" / "dev" / "1688-142285-0000.flac")
+    (tmp_path / "LibriSpeech" / "SPEAKERS.TXT").write_text("; ID | SEX\n1688  | F | dev | 8.1 | Jane\n")
+    assert clips.find(tmp_path / "LibriSpeech")[0].gender == "female"
+    assert clips.find(tmp_path / "LibriSpeech" / "dev")[0].gender == "female"
+
+
+def test_a_text_may_lie_beside_its_recording(tmp_path: Path) -> None:
+    sound(tmp_path / "p225" / "p225_001.wav")
+    (tmp_path / "p225" / "p225_001.txt").write_text("Please call Stella.\n")
+    assert clips.find(tmp_path)[0].text == "Please call Stella."
+
+
 def test_folders_and_names_tell_speakers_where_no_table_does(tmp_path: Path) -> None:
     sound(tmp_path / "wav48" / "p225" / "p225_001.wav")
     sound(tmp_path / "p226_001.wav")

@@ -227,6 +227,21 @@ def test_gender_is_told_by_pitch_where_no_table_tells(run: Any, tmp_path: Path) 
     assert "by median F0 (165 Hz) for 2" in found["by_gender"]["basis"]
 
 
+def test_a_damaged_recording_is_left_out_and_named(run: Any, tmp_path: Path) -> None:
+    speech = write_speakers(tmp_path / "some", speakers=3, clips=1)
+    soundfile.write(speech / "s01" / "cut.flac", voice_like(2.0, 120), 16000)
+    whole = (speech / "s01" / "cut.flac").read_bytes()
+    (speech / "s01" / "cut.flac").write_bytes(whole[:2000] + bytes(3000) + whole[5000:])
+    found = run(unchanged, speech=speech)
+    assert found["clips"] == len(found["each"]) == 3
+    assert any("cut.flac" in note for note in found["notes"])
+
+
+def test_a_function_that_gives_no_numbers_is_named(run: Any) -> None:
+    with pytest.raises(ValueError, match="returned values that are not finite"):
+        run(lambda audio, rate: (audio * np.float32(np.nan), rate))
+
+
 def test_a_wrong_result_of_a_function_is_named(run: Any) -> None:
     with pytest.raises(ValueError, match=r"shouting returned audio of shape \(2, 36000\)"):
 

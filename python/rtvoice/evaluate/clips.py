@@ -77,8 +77,8 @@ def find(root: Path, leave_out: Iterable[Path] = ()) -> list[Clip]:
 
     Speakers come from the next ``metadata.csv`` above a file (separator ``|``, tab, ``;`` or ``,``; a header, or LJ
     Speech's ``name|text``), from LibriSpeech's file names, from the folder a file lies in, or from the first part of
-    the file's name.
-    Texts come from that table or from LibriSpeech's ``*.trans.txt``.
+    the file's name. Texts come from that table, from LibriSpeech's ``*.trans.txt`` or from a ``.txt`` beside the file;
+    gender from the table or LibriSpeech's ``SPEAKERS.TXT``.
 
     Parameters
     ----------
@@ -228,7 +228,8 @@ def _clip(root: Path, path: Path) -> Clip:
     name = path.relative_to(root).with_suffix("").as_posix()
     speaker = _first(row, _SPEAKER) or _speaker_of(root, path)
     gender = (_first(row, _GENDER) or "").lower()[:1]
-    text = _first(row, _TEXT) or _libri_texts(path.parent).get(path.stem)
+    gender = gender or _libri_genders(root).get(speaker, "").lower()
+    text = _first(row, _TEXT) or _libri_texts(path.parent).get(path.stem) or _text_beside(path)
     return Clip(
         name,
         f"{collection}/{speaker}" if collection else speaker,
@@ -259,6 +260,21 @@ def _libri_texts(folder: Path) -> dict[str, str]:
             name, _, text = line.partition(" ")
             texts[name] = text
     return texts
+
+
+@cache
+def _libri_genders(root: Path) -> dict[str, str]:
+    table = next((path for path in (root / "SPEAKERS.TXT", root.parent / "SPEAKERS.TXT") if path.is_file()), None)
+    lines = table.read_text(errors="replace").splitlines() if table else []
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines if not line.startswith(";")]
+    return {row[0]: row[1] for row in cells if len(row) > 1}
+
+
+def _text_beside(path: Path) -> str | None:
+    beside = path.with_suffix(".txt")
+    if not beside.is_file() or beside.stat().st_size > 10_000:  # a page at most: longer is about something else
+        return None
+    return " ".join(beside.read_text(errors="replace").split()) or None
 
 
 def _nearest_table(root: Path, folder: Path) -> tuple[dict[str, dict[str, str]], Path]:

@@ -31,7 +31,9 @@ class Material:
     Attributes
     ----------
     clips
-        What was chosen.
+        What was chosen and could be read.
+    damaged
+        Files that could not.
     sources
         By noise level, then by clip; only the first `NOISY_CLIPS` have noisy versions.
     converted
@@ -48,7 +50,8 @@ class Material:
         By voice: what `streaming.compare` found.
     """
 
-    clips: list[Clip]
+    clips: list[Clip] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     sources: dict[str, list[Signal]] = field(default_factory=dict)
     converted: list[dict[str, list[Signal | None]]] = field(default_factory=list)
     enrolment: list[Signal] = field(default_factory=list)
@@ -112,13 +115,23 @@ def prepare(
     progress
         Is told the part done, 0 to 1.
     """
-    done = Material(list(clips))
+    done = Material()
     steps = len(voices) + 2
-    done.sources[CLEAN] = [_source(store, clip) for clip in clips]
+    done.sources[CLEAN] = []
+    for clip in clips:
+        try:
+            signal = _source(store, clip)
+        except audio.AudioError as error:
+            done.damaged.append(str(error))
+            continue
+        done.clips.append(clip)
+        done.sources[CLEAN].append(signal)
+    if not done.clips:
+        raise audio.AudioError(f"no recording can be read: {done.damaged[0]}")
     if noises is not None:
         files = _noises(noises)
         for name, snr in NOISES.items():
-            pairs = zip(clips[:NOISY_CLIPS], done.sources[CLEAN], strict=False)
+            pairs = zip(done.clips[:NOISY_CLIPS], done.sources[CLEAN], strict=False)
             done.sources[name] = [_noisy(store, signal, _pick(files, clip), snr) for clip, signal in pairs]
     progress(1 / steps)
     for index, voice in enumerate(voices):

@@ -250,7 +250,7 @@ def _text_basis(clips: Sequence[Clip]) -> str:
 
 
 def _notes(material: Material) -> list[str]:
-    notes = []
+    notes = [f"a recording was left out: {damage}" for damage in material.damaged]
     speakers = len({clip.speaker for clip in material.clips})
     if speakers < LEAST_SPEAKERS:
         notes.append(f"{speakers} speakers are too few to pass a gate; {LEAST_SPEAKERS} are needed")

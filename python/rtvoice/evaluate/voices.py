@@ -101,6 +101,8 @@ class CallableVoice(Voice):
         samples = np.asarray(made, np.float32)
         if samples.ndim != 1:
             raise ValueError(f"{self.name} returned audio of shape {samples.shape}; return (samples,) and its rate")
+        if not np.isfinite(samples).all():
+            raise ValueError(f"{self.name} returned values that are not finite for {clip.path}")
         return signals.fitted(signals.convert(samples, int(rate), RATE), len(speech))
 
 
