@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,6 +115,7 @@ class MasterTask:
         self.adversary = Adversary()
         self.balancer = Balancer(params.shares)
         self.adversarial, self.share, self.size = False, 0.35, params.batch
+        self.spoken = Once()
 
     def begin(self, phase: Phase) -> None:
         """Take up a phase."""
@@ -167,7 +168,7 @@ class MasterTask:
 
         With an adversary the returned value is a surrogate: its gradient is the balanced one, its value means nothing.
         """
-        output = self.speak(batch)
+        output = self.spoken.take(batch, lambda: self.speak(batch))
         if not self.adversarial:
             terms = self.terms(output, batch)
             return torch.stack(list(terms.values())).sum(), figures(terms)
@@ -188,8 +189,7 @@ class MasterTask:
 
     def adversary_loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Return the discriminators' loss on a batch."""
-        with torch.no_grad():
-            output = self.speak(batch)
+        output = self.spoken.keep(batch, lambda: self.speak(batch)).detach()
         at = int(torch.randint(0, int(output.shape[1] * (1 - self.params.judged)) + 1, ()))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = discriminator_loss(
@@ -207,6 +207,29 @@ class MasterTask:
             terms = figures(self.terms(output, self.held_out))
         self.reconstruction.train()
         return {"loss": sum(terms.values()), **terms}
+
+
+class Once:
+    """What a network made of a batch for its adversary, kept for its own step on the same batch: a forward pass saved.
+
+    With several processes nothing is kept: DistributedDataParallel has to see each half's forward pass.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[Any, Any] | None = None
+
+    def keep(self, batch: Any, make: Callable[[], Any]) -> Any:
+        """Make it for the adversary, and keep it."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            with torch.no_grad():
+                return make()
+        self._kept = (batch, make())
+        return self._kept[1]
+
+    def take(self, batch: Any, make: Callable[[], Any]) -> Any:
+        """Return what was kept of this batch, or make it; nothing stays."""
+        kept, self._kept = self._kept, None
+        return kept[1] if kept is not None and kept[0] is batch else make()
 
 
 def figures(terms: Mapping[str, Tensor]) -> dict[str, float]:

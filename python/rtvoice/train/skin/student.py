@@ -18,10 +18,10 @@ from rtvoice.train.data.augment import Chances
 from rtvoice.train.models.adversary import Adversary, Balancer, discriminator_loss, feature_distance, generator_loss
 from rtvoice.train.models.losses import Reconstruction, Weights
 from rtvoice.train.models.pitch import CENTRE
-from rtvoice.train.models.student import SHAPES, Student, StudentShape
+from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape
 from rtvoice.train.runner import Training, fit, part, step_rng
 from rtvoice.train.schedule import Phase
-from rtvoice.train.skin.master import figures
+from rtvoice.train.skin.master import Once, figures
 from rtvoice.train.skin.pairs import LEAD, TAIL, Lesson, Pairs, stacked
 from rtvoice.train.skin.write import write_skin
 from rtvoice.train.stages import StageContext
@@ -115,6 +115,7 @@ class StudentTask:
         self.probe = stacked([pairs.lesson(number, 0.3, 200, None) for number in chosen])
         self.augment = Augment(params.noise or None, np.random.default_rng(0), Chances())
         self.last: tuple[Tensor, Tensor] | None = None
+        self.spoken = Once()
 
     def begin(self, phase: Phase) -> None:
         """Take up a phase."""
@@ -147,6 +148,11 @@ class StudentTask:
         self.augment.rng = rng
         return self.pairs.lesson(number, at, self.params.frames, self.augment)
 
+    def speak(self, lesson: Lesson) -> tuple[Heard, Tensor]:
+        """Return what the student hears of a lesson, and its answer at the teacher's pitch, `(batch, samples)`."""
+        heard = self.student.hear(lesson.source[..., None])
+        return heard, self.student.speak(heard, lesson.heights[..., None])[..., 0]
+
     def terms(self, output: Tensor, lesson: Lesson) -> dict[str, Tensor]:
         """Return the reconstruction's terms inside the lesson."""
         hop = self.student.shape.hop
@@ -159,8 +165,7 @@ class StudentTask:
     def loss(self, lesson: Lesson) -> tuple[Tensor, dict[str, Any]]:
         """Return the loss to differentiate and figures to log; adversarial: a surrogate with the balanced gradient."""
         student, params = self.student, self.params
-        heard = student.hear(lesson.source[..., None])
-        output = student.speak(heard, lesson.heights[..., None])[..., 0]
+        heard, output = self.spoken.take(lesson, lambda: self.speak(lesson))
         frames = slice(LEAD, -TAIL)
         ear = student.ear.losses(
             heard.pitch[:, frames], lesson.f0[:, frames], lesson.voiced[:, frames], lesson.register
@@ -206,9 +211,7 @@ class StudentTask:
 
     def adversary_loss(self, lesson: Lesson) -> tuple[Tensor, dict[str, Any]]:
         """Return the discriminators' loss on a batch."""
-        student = self.student
-        with torch.no_grad():
-            output = student.speak(student.hear(lesson.source[..., None]), lesson.heights[..., None])[..., 0]
+        output = self.spoken.keep(lesson, lambda: self.speak(lesson))[1].detach()
         at = self.place()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             real, fake = (self.adversary(self.judged(audio, at)) for audio in (lesson.answer, output))

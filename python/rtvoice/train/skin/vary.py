@@ -68,7 +68,8 @@ class Varied:
 
 def played(samples: npt.NDArray[np.float32], speed: float) -> npt.NDArray[np.float32]:
     """Return 24 kHz audio played at a speed: higher and shorter above 1."""
-    return np.concatenate(list(audio.convert([samples[:, None]], round(RATE * speed), RATE)))[:, 0]
+    parts = list(audio.convert([samples[:, None]], round(RATE * speed), RATE))
+    return np.asarray(np.concatenate(parts)[:, 0], np.float32)
 
 
 def in_own_time(features: npt.NDArray[np.float32], speed: float, frames: int) -> npt.NDArray[np.float32]:
