@@ -77,7 +77,8 @@ def in_own_time(features: npt.NDArray[np.float32], speed: float, frames: int) ->
     at = np.clip(np.arange(frames) / speed, 0, len(features) - 1)
     low = np.floor(at).astype(int)
     weight = (at - low)[:, None].astype(np.float32)
-    return (1 - weight) * features[low] + weight * features[np.minimum(low + 1, len(features) - 1)]
+    high = np.minimum(low + 1, len(features) - 1)
+    return np.asarray((1 - weight) * features[low] + weight * features[high], np.float32)
 
 
 def run(ctx: StageContext) -> None:
