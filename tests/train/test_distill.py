@@ -64,7 +64,7 @@ def test_a_ladder_ranks_students_by_measured_cost(
 
 def test_the_front_holds_what_nothing_beats() -> None:
     def rung(label: str, quality: float, cold: float) -> Rung:
-        return Rung(label, 1, "", quality, 1.0, 1.0, cold, 0.1, 1.0, 1)
+        return Rung(label, 1, "", quality, cold_us=cold)
 
     rungs = [rung("a", 3.0, 10), rung("b", 2.0, 20), rung("c", 2.5, 30), rung("d", 1.0, 40)]
     assert front(rungs) == ["a", "b", "d"]

@@ -117,7 +117,7 @@ def _finished(options: argparse.Namespace, changes: list[str], given: dict[str, 
 
 def _ladder(options: argparse.Namespace, program: str, given: dict[str, Path]) -> int:
     from rtvoice.train import students
-    from rtvoice.train.ladder import measure_rung, write_ladder
+    from rtvoice.train.ladder import Rung, measure_rungs, write_ladder
     from rtvoice.train.recipe import graph_of, load
 
     recipe = load(options.recipe, options.set)
@@ -143,19 +143,10 @@ def _ladder(options: argparse.Namespace, program: str, given: dict[str, Path]) -
         files = sorted(step.folder.glob("*.rtv"))
         if not files:
             raise ValueError(f"{step.folder} has no .rtv file to measure")
-        rungs.append(
-            measure_rung(
-                str(width),
-                width,
-                files[0],
-                float(quality),
-                seconds=options.bench_seconds,
-                steps=int(told.get("steps", 0)),
-                trained=float(told.get("train_seconds", 0.0)),
-            )
-        )
-        rung = rungs[-1]
-        print(f"width {width}: {options.quality} {rung.quality:.4g}, {rung.cold_us:.0f} us cold", file=sys.stderr)
+        steps, trained = int(told.get("steps", 0)), float(told.get("train_seconds", 0.0))
+        rungs.append(Rung(str(width), width, str(files[0]), float(quality), steps=steps, seconds=trained))
+        print(f"width {width}: {options.quality} {rungs[-1].quality:.4g}, {steps} steps", file=sys.stderr)
+    rungs = measure_rungs(rungs, seconds=options.bench_seconds)
     folder = options.out or Path("ladder")
     name = f"{recipe.skin.name}, {tier}: width against {options.quality}"
     told = write_ladder(folder, rungs, title=name, measure_name=options.quality)

@@ -6,7 +6,7 @@ import base64
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rtvoice.bench.measure import machine, measure
 from rtvoice.files import write_whole
 from rtvoice.model import Model
 
-__all__ = ["Rung", "front", "measure_rung", "write_ladder"]
+__all__ = ["Rung", "front", "measure_rungs", "write_ladder"]
 
 
 @dataclass(frozen=True)
@@ -49,45 +49,45 @@ class Rung:
     width: int
     model: str
     quality: float
-    frame_us: float
-    p99_us: float
-    cold_us: float
-    load: float
-    mac_per_second: float
-    weight_bytes: int
+    frame_us: float = 0.0
+    p99_us: float = 0.0
+    cold_us: float = 0.0
+    load: float = 0.0
+    mac_per_second: float = 0.0
+    weight_bytes: int = 0
     steps: int = 0
     seconds: float = 0.0
 
 
-def measure_rung(
-    label: str, width: int, path: Path, quality: float, *, seconds: float = 5.0, steps: int = 0, trained: float = 0.0
-) -> Rung:
-    """Measure a student's cost in the engine, as `rtvoice bench --cold` does.
+def measure_rungs(rungs: Sequence[Rung], *, seconds: float = 5.0, rounds: int = 3) -> list[Rung]:
+    """Measure students' cost in the engine, as `rtvoice bench --cold` does; return them with their figures.
+
+    All are measured in turn, several times, and each keeps its fastest figures: other work on the machine only ever
+    adds time, and not to one student alone.
 
     Parameters
     ----------
-    label, width, quality, steps, trained
-        What else is told of it.
-    path : Path
-        Its `.rtv` file.
+    rungs : sequence of Rung
+        With their `.rtv` files.
     seconds : float
-        Of audio to time.
+        Of audio to time, in each round.
+    rounds : int
+        Times that each is measured.
     """
-    result = measure(Model.load(path), seconds=seconds, cold=True).result
-    return Rung(
-        label,
-        width,
-        str(path),
-        quality,
-        frame_us=result["frame_us"]["p50"],
-        p99_us=result["frame_us"]["p99"],
-        cold_us=result["cold_us"]["p50"],
-        load=result["load"],
-        mac_per_second=result["mac_per_second"],
-        weight_bytes=result["memory_bytes"]["weights"],
-        steps=steps,
-        seconds=trained,
-    )
+    models = [Model.load(rung.model) for rung in rungs]
+    results = [[measure(model, seconds=seconds, cold=True).result for model in models] for _ in range(rounds)]
+    return [
+        replace(
+            rung,
+            frame_us=min(result["frame_us"]["p50"] for result in ours),
+            p99_us=min(result["frame_us"]["p99"] for result in ours),
+            cold_us=min(result["cold_us"]["p50"] for result in ours),
+            load=min(result["load"] for result in ours),
+            mac_per_second=ours[0]["mac_per_second"],
+            weight_bytes=ours[0]["memory_bytes"]["weights"],
+        )
+        for rung, ours in zip(rungs, zip(*results, strict=True), strict=True)
+    ]
 
 
 def front(rungs: Sequence[Rung]) -> list[str]:

@@ -125,6 +125,10 @@ class StudentTask:
         """Return the networks."""
         return {"student": self.student, "adversary": self.adversary}
 
+    def watched(self) -> dict[str, nn.Module]:
+        """Return what the monitor watches: the parts that `loss` calls, which never calls the whole student."""
+        return {"body": self.student.body, "ear": self.student.ear}
+
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must hold besides."""
         return {"balancer": self.balancer.state_dict()}
