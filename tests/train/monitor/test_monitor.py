@@ -139,10 +139,11 @@ def test_the_share_of_the_time_stays_within_the_budget(
         sampled.append(step)
         schedule.note_sample(cost / 1000, probe_ms / 1000 if probe else 0.0)
         schedule.next, probe = step + schedule.wait(step), schedule.probe_due(step)
-    assert spent / (2000 * step_ms) < 0.01
+    assert spent / (2000 * step_ms) < 0.0085
     affordable = 0.008 * 2000 * step_ms / (sample_ms + probe_ms)
     assert len(sampled) > 0.3 * min(affordable, 60)
-    assert probed >= 2
+    assert probed >= (2 if 0.008 * 2000 * step_ms > 2 * first_ms else 1)
+    assert max(np.diff(sampled)) <= 250 + 1 or total is None
     if total:
         assert sum(step <= 400 for step in sampled) > 0.2 * len(sampled)  # the first fifth is watched more closely
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rtvoice.train.monitor.heuristics import HEURISTICS
 from rtvoice.train.monitor.store import RunRow, Store
-from rtvoice.train.monitor.strips import data_uri, strip
+from rtvoice.train.monitor.strips import WIDTH, data_uri, strip
 
 _STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;color:#1c1c22;margin:2em auto;max-width:1180px;padding:0 1em}
@@ -265,7 +265,8 @@ def _strips(store: Store, runs: list[RunRow], pictures: int) -> str:
     key = (
         "<p class=key><span style='background:#f0ac3c'></span>always on<span style='background:#26928c'></span>varies"
         "<span style='background:#181820'></span>never on. Each row is a unit, each block a layer (from the input "
-        "down), each column a sampled step; left the probe set, right the latest training batches.</p>"
+        "down), each column a sampled step; left the probe set, right the latest training batches. Below: units newly "
+        "dead (dark, upwards) and revived (amber, downwards) since the sample before.</p>"
     )
     figures = []
     for run in chosen[:pictures]:
@@ -277,15 +278,39 @@ def _strips(store: Store, runs: list[RunRow], pictures: int) -> str:
                 images.append(f"<img src='{data_uri(strip(layers))}' alt='{words}' title='{words}: {escape(names)}'>")
         if not images:
             continue
+        flow = _flow(store.layers(run.id, "probe"))
         config = ", ".join(f"{k} {_short(v)}" for k, v in run.config.items())
         score = "" if run.score is None else f", score {run.score:.2f}"
         label = f"<b style='color:{_INK[run.label]}'>{(run.label or 'no outcome').replace('_', ' ')}</b>{score}"
         words = f"{escape(run.id)}: {label}<br><small>{escape(config)}</small>"
         row = f"<div style='display:flex;gap:8px;align-items:flex-start'>{''.join(images)}</div>"
-        figures.append(f"<figure>{row}<figcaption>{words}</figcaption></figure>")
+        figures.append(f"<figure>{row}{flow}<figcaption>{words}</figcaption></figure>")
     if not figures:
         return "<p>No run has a census yet.</p>"
     return f"{key}<div class=strips>{''.join(figures)}</div>"
+
+
+def _flow(layers: list[dict[str, Any]]) -> str:
+    """Draw the units newly dead and revived at each sample of the probe set, in the strip's own columns."""
+    steps = sorted({layer["step"] for layer in layers})
+    if not layers:
+        return ""
+    bars = []
+    for column, step in enumerate(steps):
+        ours = [layer for layer in layers if layer["step"] == step]
+        units = sum(layer["units"] for layer in ours)
+        for name, ink, sign in (("newly_dead", "#181820", -1), ("revived", "#f0ac3c", 1)):
+            share = sum((layer["measures"][name] or 0.0) * layer["units"] for layer in ours) / units
+            size = 12 * share**0.5  # the square root, so that a unit in a hundred is seen
+            y = 13 - size if sign < 0 else 13
+            words = f"step {step}: {share:.1%} {name.replace('_', ' ')}"
+            bars.append(
+                f"<rect x={column * WIDTH} y={y:.1f} width={WIDTH - 1} height={size:.1f} fill='{ink}'>"
+                f"<title>{words}</title></rect>"
+            )
+    width = len(steps) * WIDTH
+    line = f"<line x1=0 y1=13 x2={width} y2=13 stroke='#bbb' stroke-width=.5 />"
+    return f"<svg width={width} height=26 viewBox='0 0 {width} 26'>{line}{''.join(bars)}</svg>"
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,9 @@ import math
 from collections import deque
 from statistics import fmean, median
 
+#: Samples of a run of known length whatever they cost: under ten seconds a budget of 0.8 % pays for fewer.
+LEAST = 8
+
 
 class Schedule:
     """Measures what sampling costs and what a step takes, and spaces the samples accordingly.
@@ -32,6 +35,7 @@ class Schedule:
         self._probe_spent = 0.0
         self._durations: deque[float] = deque(maxlen=33)
         self._steps = 0
+        self._samples = 0
         self._sample_cost = self._probe_cost = 0.0
 
     def note_step(self, seconds: float) -> None:
@@ -42,8 +46,9 @@ class Schedule:
         """Take in what a sample cost: all of it, and the probe's part."""
         self.spent += seconds
         cost = seconds - probe_seconds
-        # The first sample pays for what is set up once; later costs are smoothed.
-        self._sample_cost = cost if not self._sample_cost else 0.5 * (self._sample_cost + cost)
+        self._samples += 1
+        # The first sample pays for what is set up once and is forgotten; later costs are smoothed.
+        self._sample_cost = cost if self._samples <= 2 else 0.5 * (self._sample_cost + cost)
         if probe_seconds:
             self._probe_spent += probe_seconds
             self._probe_cost = probe_seconds if not self._probe_cost else 0.5 * (self._probe_cost + probe_seconds)
@@ -60,22 +65,26 @@ class Schedule:
             return 4
         duration = max(self._duration(), 1e-7)
         if not self.total or step >= self.total:
-            owed = self.spent + self._sample_cost - self.budget * self._elapsed(step)
+            owed = self.spent + self._sample_cost + self._probe_cost - self.budget * self._elapsed(step)
             return max(1, step // 50, math.ceil(min(owed / (self.budget * duration), 1e9)))
         # What the budget of the whole run still pays for is spread over what is left, denser while it is early: most
         # is decided then. What is taken early is saved later, as this is worked out anew each time.
-        paid = (self.budget * duration * self.total - self.spent) / max(self._sample_cost, 1e-9)
+        whole = self.budget * duration * self.total
+        left = whole - self.spent
+        for_probe = max(0.0, min(0.5 * whole - self._probe_spent, 0.5 * left))
+        paid = (left - for_probe) / max(self._sample_cost, 1e-9)
         spacing = (self.total - step) / paid if paid >= 1 else math.inf
         early = min(1.0, 0.3 + 2.0 * step / self.total)
-        return max(1, self.total // 200, math.ceil(min(spacing * early, 1e9)))
+        return max(1, self.total // 200, min(math.ceil(min(spacing * early, 1e9)), self.total // LEAST))
 
     def probe_due(self, step: int) -> bool:
         """Tell whether the next sample can afford the probe set: it may take half of the budget."""
         if self.every is not None:
             return True
-        whole = self._elapsed(self.total if self.total else step)
+        whole = self.budget * self._elapsed(self.total if self.total else step)
         left = 1.0 if not self.total else min(1.0, 0.2 + step / self.total)
-        return self._probe_spent + self._probe_cost <= 0.5 * self.budget * whole * left
+        affordable = self.spent + self._sample_cost + self._probe_cost <= whole
+        return affordable and self._probe_spent + self._probe_cost <= 0.5 * whole * left
 
     def _elapsed(self, steps: int) -> float:
         """Return the time of training without what compiling or the first batch took."""

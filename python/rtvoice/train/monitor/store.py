@@ -68,7 +68,7 @@ class RunRow:
     progress : float or None
         Share of the planned run at that step, 0 to 1.
     seconds, cpu_seconds : float
-        Time of training so far, by the clock and of this process' CPU.
+        Time of training so far: by the clock; and of all its processes' CPUs, or that their GPUs were taken.
     planned : int or None
         Planned steps.
     survivor : bool
