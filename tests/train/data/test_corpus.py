@@ -26,6 +26,22 @@ def test_a_plain_nested_folder_is_read_with_the_text_beside(recordings_folder: P
     assert len({(one.collection, one.name) for one in found}) == 8
 
 
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("transcripts.csv", 'file,sentence\na.wav,"Well, yes."\nsub/b.wav,No.\n'),
+        ("transcripts.tsv", "filename\tseconds\ttext\na.wav\t1\tWell, yes.\nsub/b.wav\t2\tNo.\n"),
+        ("texts.csv", "a|Well, yes.\nb|No.\n"),
+    ],
+)
+def test_one_table_brings_the_texts_of_a_plain_folder(tmp_path: Path, name: str, table: str) -> None:
+    for path in ("a.wav", "sub/b.wav", "c.wav"):
+        sound(tmp_path / path)
+    (tmp_path / name).write_text(table)
+    texts = {one.name: one.text for one in find_recordings(tmp_path, speaker="me")}
+    assert texts == {"a": "Well, yes.", "sub/b": "No.", "c": None}
+
+
 def test_a_target_folder_is_one_speaker(recordings_folder: Path) -> None:
     assert {one.speaker for one in find_recordings(recordings_folder, speaker="me")} == {"me"}
 

@@ -16,6 +16,8 @@ SOUNDS = frozenset({".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".
 HELD_OUT_SPEAKERS = 0.1
 HELD_OUT_UTTERANCES = 0.05
 _COLLECTION = re.compile(r"(?:source|target)\d*_([A-Za-z0-9]+)")
+#: Tables that may lie in a plain folder: they bring texts, and leave no file out.
+_TRANSCRIPTS = frozenset({"transcripts.csv", "transcripts.tsv", "transcript.csv", "transcript.tsv", "texts.csv"})
 _LIBRISPEECH = re.compile(r"(\d+)-(\d+)-(\d+)")
 
 
@@ -77,7 +79,8 @@ def find_recordings(
           ``pseudo_speaker``, ``text`` or ``machine_transcript``; or without one: name, text) and sound files anywhere
           below, found by their path without extension or by their stem;
         - LibriSpeech's own layout (``103-1240-0000.flac``, transcripts in ``*.trans.txt``);
-        - any other folder of sound files, nested as it likes, with `NAME.txt` beside `NAME.wav` where there is a text.
+        - any other folder of sound files, nested as it likes, with `NAME.txt` beside `NAME.wav`, or one
+          `transcripts.csv`, where there are texts.
     collections : sequence of str or None
         Take only these; `None`: all.
     speaker : str or None
@@ -123,6 +126,8 @@ def _collection(part: Path, name: str, root: Path, speaker: str | None) -> list[
     if (part / "metadata.csv").exists():
         return list(_from_table(part, files, name, root, speaker))
     texts = _librispeech_texts(part) if any(_LIBRISPEECH.fullmatch(path.stem) for path in files) else {}
+    for table in sorted(path for path in part.iterdir() if path.name.lower() in _TRANSCRIPTS):
+        texts |= {name: row.get("text", "").strip() for name, row in read_table(table).items()}
     found = [_plain(path, part, name, root, speaker, texts) for path in files]
     often = Counter(one.name for one in found)
     return [replace(one, name=one.name + one.path.suffix) if often[one.name] > 1 else one for one in found]
@@ -144,17 +149,30 @@ def _from_table(part: Path, files: Iterable[Path], name: str, root: Path, speake
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
-    """Read a `metadata.csv` as rows by utterance name; see `find_recordings` for its two forms."""
+    """Read a table as rows by utterance name, the file's extension taken off.
+
+    Fields are parted by ``|``, tabs, or commas with quotes, as the first line has it. A first line is a head if it
+    begins with `utt`, `file`, `filename`, `path`, `name` or `id`; without one the fields are name and text.
+    `transcript` and `sentence` are taken for `text`.
+
+    Raises
+    ------
+    DataError
+        It is no UTF-8 table.
+    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE) if line]
+        content = path.read_text(encoding="utf-8-sig").splitlines()
+        first = content[0] if content else ""
+        mark = next((mark for mark in "|\t" if mark in first), ",")
+        quoting = csv.QUOTE_MINIMAL if mark == "," else csv.QUOTE_NONE
+        lines = [line for line in csv.reader(content, delimiter=mark, quoting=quoting) if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table ({error}); it needs UTF-8 lines of name|text") from None
-    if lines and lines[0][0].strip().lower() in {"utt", "file", "name", "id"}:
-        head = ["utt", *(field.strip().lower() for field in lines[0][1:])]
-        lines = lines[1:]
-    else:
-        head = ["utt", "text"]
+    head = ["utt", "text"]
+    if lines and lines[0][0].strip().lower() in {"utt", "file", "filename", "path", "name", "id"}:
+        named = {"transcript": "text", "sentence": "text"}
+        fields = [field.strip().lower() for field in lines[0][1:]]
+        head, lines = ["utt", *(named.get(field, field) for field in fields)], lines[1:]
     rows = (dict(zip(head, line, strict=False)) for line in lines)
     return {row["utt"].rpartition(".")[0] if _is_sound(row["utt"]) else row["utt"]: row for row in rows}
 
@@ -168,11 +186,11 @@ def _plain(path: Path, part: Path, name: str, root: Path, speaker: str | None, t
     match = _LIBRISPEECH.fullmatch(path.stem)
     if speaker:
         who = speaker
-    elif match and texts:
+    elif match and (path.stem in texts or path.parent.name == match[2]):
         who = f"{name}-{match[1]}"
     else:
         who = f"{name}-{inside.parts[0]}" if len(inside.parts) > 1 else name
-    text = texts.get(path.stem) or _text_beside(path)
+    text = texts.get(inside.with_suffix("").as_posix()) or texts.get(path.stem) or _text_beside(path)
     return Recording(inside.with_suffix("").as_posix(), name, who, path, _relative(path, root), text)
 
 
