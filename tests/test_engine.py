@@ -153,7 +153,6 @@ def test_a_read_only_frame_is_fine(model: rtvoice.Model) -> None:
         {"resampler": "linear"},
         {"fade_ms": -1.0},
         {"fade_ms": float("nan")},
-        {"schedule": "sliced"},
         {"schedule": "later"},
         {"tier": "hq"},
     ],
@@ -163,11 +162,6 @@ def test_an_unfit_option_is_a_value_error(model: rtvoice.Model, options: dict[st
     with pytest.raises(ValueError) as caught:
         rtvoice.Engine(model, **options)  # type: ignore[arg-type]
     assert next(iter(options)).replace("fade_ms", "fade").split("_")[0] in str(caught.value)
-
-
-def test_sliced_says_it_is_not_in_this_release(model: rtvoice.Model) -> None:
-    with pytest.raises(ValueError, match="not in this release"):
-        rtvoice.Engine(model, schedule="sliced")
 
 
 # ---- the stream

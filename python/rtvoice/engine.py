@@ -86,7 +86,9 @@ class Engine:
         ``None`` for frames of any size. ``N`` promises frames of exactly ``N`` samples: less latency where ``N`` is a
         multiple of the model's hop.
     schedule
-        ``"inline"``: the network runs in the call that completes its hop.
+        ``"inline"``: the network runs in the call that completes its hop. ``"sliced"``: a hop's work is spread evenly
+        over the calls that follow, for hosts whose blocks are much shorter than the hop; one hop more latency, the
+        same bits.
     seed
         Of the model's noise, if it has any.
     resampler
@@ -118,10 +120,8 @@ class Engine:
         resampler: str = "auto",
         fade_ms: float = 20.0,
     ) -> None:
-        if schedule == "sliced":
-            raise ValueError("schedule='sliced' is not in this release; use 'inline'")
-        if schedule != "inline":
-            raise ValueError(f"schedule must be 'inline', not {schedule!r}")
+        if schedule not in ("inline", "sliced"):
+            raise ValueError(f"schedule must be 'inline' or 'sliced', not {schedule!r}")
         if resampler not in _RESAMPLERS:
             raise ValueError(f"resampler must be one of {', '.join(_RESAMPLERS)}, not {resampler!r}")
         rate = _whole("sample_rate", sample_rate, 8000, 192000)
@@ -142,6 +142,7 @@ class Engine:
             seed=_whole("seed", seed, 0, 2**64 - 1),
             resampler=resampler,
             fade_ms=fade,
+            sliced=schedule == "sliced",
         )
 
     def process(self, frame: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

@@ -97,6 +97,13 @@ typedef enum rtv_resampler {
   RTV_RESAMPLER_FIR_SHORT = 5 /* the same ratios; 1 ms each way, a softer pass band */
 } rtv_resampler;
 
+typedef enum rtv_schedule {
+  RTV_SCHEDULE_INLINE = 0, /* the network runs in the call that completes its hop */
+  RTV_SCHEDULE_SLICED =
+      1 /* a hop's work is spread evenly over the calls that follow: a flat load for blocks much shorter than the hop; one
+                              hop more latency, the same bits */
+} rtv_schedule;
+
 typedef struct rtv_config {
   uint32_t struct_size; /* set by rtv_config_init */
   uint32_t sample_rate; /* Hz, 8000 to 192000; 48000 */
@@ -106,6 +113,7 @@ typedef struct rtv_config {
   uint32_t resampler;   /* an rtv_resampler; RTV_RESAMPLER_AUTO */
   uint64_t seed;        /* of the model's noise; 0 */
   float fade_ms;        /* of bypass, mix and swap, 0 to 1000; 20 */
+  uint32_t schedule;    /* an rtv_schedule; RTV_SCHEDULE_INLINE */
 } rtv_config;
 
 /* Fills in struct_size and the defaults. [any-thread] */

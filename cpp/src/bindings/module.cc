@@ -93,7 +93,7 @@ class Model : public Zeroed {
 class Engine : public Zeroed {
  public:
   Engine(Model& model, uint32_t sample_rate, uint32_t max_frame, uint32_t channels, uint32_t block, uint64_t seed,
-         const std::string& resampler, float fade_ms)
+         const std::string& resampler, float fade_ms, bool sliced)
       : channels_(channels) {
     rtv_config config;
     rtv_config_init(&config);
@@ -103,6 +103,7 @@ class Engine : public Zeroed {
     config.block = block;
     config.seed = seed;
     config.fade_ms = fade_ms;
+    config.schedule = sliced ? RTV_SCHEDULE_SLICED : RTV_SCHEDULE_INLINE;
     config.resampler = resampler_of(resampler);
     max_frame_ = max_frame;
     block_ = block;
@@ -313,9 +314,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def_static("from_bytes", &Model::from_bytes, py::arg("data"))
       .def("info", on_instance(&Model::info));
   py::class_<Engine>(m, "Engine")
-      .def(py::init<Model&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&, float>(),
+      .def(py::init<Model&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&, float, bool>(),
            py::arg("model"), py::arg("sample_rate"), py::arg("max_frame"), py::arg("channels"), py::arg("block"),
-           py::arg("seed"), py::arg("resampler"), py::arg("fade_ms"))
+           py::arg("seed"), py::arg("resampler"), py::arg("fade_ms"), py::arg("sliced"))
       .def("process", on_instance(&Engine::process), py::arg("frame"), py::arg("out") = py::none())
       .def_property_readonly("latency", on_instance(&Engine::latency))
       .def("latency_parts", on_instance(&Engine::latency_parts))

@@ -41,6 +41,7 @@ std::string check_config(const rtv_config& c) {
   if (bad.empty()) bad = range("channels", c.channels, 1, 32);
   if (bad.empty() && c.block != 0) bad = range("block", c.block, 1, c.max_frame);
   if (bad.empty()) bad = range("resampler", c.resampler, 0, RTV_RESAMPLER_FIR_SHORT);
+  if (bad.empty()) bad = range("schedule", c.schedule, 0, RTV_SCHEDULE_SLICED);
   if (bad.empty() && !(c.fade_ms >= 0.0f && c.fade_ms <= 1000.0f)) bad = "fade_ms must be 0 to 1000";
   return bad;
 }
@@ -132,6 +133,7 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
   config.block = config_.block;
   config.resampler = resampler_of(config_.resampler);
   config.seed = config_.seed;
+  config.sliced = config_.schedule == RTV_SCHEDULE_SLICED;
   config.latency = latency;
   *status = RTV_ERROR_MODEL;
   const BlockPlan blocks = plan_blocks(model->graph(), config);

@@ -53,6 +53,8 @@ void Instance::zero() noexcept {
   }
   last_hops_ = 0;
   good_hops_ = 0;
+  batch_hops_ = 0;
+  next_step_ = 0;
   for (Ramp& ramp : ramps_) {
     float* current = ramp_data_.data() + ramp.offset;
     std::memcpy(current, current + ramp.size, ramp.size * sizeof(float));
@@ -136,35 +138,60 @@ bool Instance::is_finite(const float* values, size_t count) noexcept {
 }
 
 size_t Instance::run(const float* in, float* out, size_t hops) noexcept {
+  if (hops == 0) return 0;
+  start(in, hops);
+  run_steps(plan_->steps_.size());
+  return finish(in, out, hops);
+}
+
+void Instance::start(const float* in, size_t hops) noexcept {
+  const size_t samples = hops * static_cast<size_t>(plan_->graph().hop);
+  std::memcpy(StepAccess{*this}.out(0), in, samples * sizeof(float));
+  commit(slots_[0], samples);
+  fill_parameters(hops);
+  good_hops_ = hops;
+  batch_hops_ = hops;
+  next_step_ = 0;
+}
+
+void Instance::run_steps(size_t until) noexcept {
+  for (; next_step_ < until; ++next_step_) {
+    const StepSpec& step = plan_->steps_[next_step_];
+    step.run(step, *this, batch_hops_);
+    commit(slots_[step.out], slots_[step.out].spec->frames * batch_hops_);
+  }
+}
+
+size_t Instance::finish(const float* in, float* out, size_t hops) noexcept {
+  const size_t good = end(out, hops);
+  return good == hops ? 0 : resume(in, out, hops, good);
+}
+
+// A bad hop is silence and a fresh start. Behind it they run one by one: the work stays linear in the frame, whatever the input.
+size_t Instance::resume(const float* in, float* out, size_t hops, size_t done) noexcept {
   const size_t hop = static_cast<size_t>(plan_->graph().hop);
   size_t silenced = 0;
-  for (size_t done = 0; done < hops;) {
-    // Behind a bad hop they run one by one: the work stays linear in the frame, whatever the input.
-    const size_t now = silenced == 0 ? hops : 1;
-    const size_t good = run_batch(in + done * hop, out == nullptr ? nullptr : out + done * hop, now);
-    done += good;
-    if (good == now) continue;
-    if (out != nullptr) std::memset(out + done * hop, 0, hop * sizeof(float));
+  for (bool bad = true; done < hops; ++done) {
+    float* to = out == nullptr ? nullptr : out + done * hop;
+    if (!bad) {
+      start(in + done * hop, 1);
+      run_steps(plan_->steps_.size());
+      bad = end(to, 1) == 0;
+    }
+    if (!bad) continue;
+    if (to != nullptr) std::memset(to, 0, hop * sizeof(float));
     reset();
     ++silenced;
-    ++done;
+    bad = false;
   }
   return silenced;
 }
 
 // Returns how many hops came out well before the first bad one; the state is good for use only when all did.
-size_t Instance::run_batch(const float* in, float* out, size_t hops) noexcept {
+size_t Instance::end(float* out, size_t hops) noexcept {
   const Plan& plan = *plan_;
   const size_t hop = static_cast<size_t>(plan.graph().hop);
-  StepAccess access{*this};
-  std::memcpy(access.out(0), in, hops * hop * sizeof(float));
-  commit(slots_[0], hops * hop);
-  fill_parameters(hops);
-  good_hops_ = hops;
-  for (const StepSpec& step : plan.steps_) {
-    step.run(step, *this, hops);
-    commit(slots_[step.out], slots_[step.out].spec->frames * hops);
-  }
+  const StepAccess access{*this};
   size_t good = good_hops_;
   if (out != nullptr && plan.audio_output_ >= 0) {
     const float* result = access.row(plan.outputs_[static_cast<size_t>(plan.audio_output_)].slot, 0);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "plan/compiler.h"
 
@@ -127,6 +128,18 @@ void Compiler::describe() {
       info.parameter_count += static_cast<int64_t>(tensor->data.size());
     info.layers.push_back(std::move(layer));
   }
+  // Multiply-adds, and 4 for every number written: what activations and copies take of a vector unit, near enough.
+  std::vector<double> cost(graph_->nodes.size(), 0.0);
+  for (size_t i = 0; i < cost.size(); ++i)
+    cost[absorbed_by_[i] >= 0 ? static_cast<size_t>(absorbed_by_[i]) : i] += static_cast<double>(info.layers[i].macs);
+  double total = 0.0;
+  for (const StepSpec& step : plan_->steps_) {
+    const SlotSpec& slot = plan_->slots_[step.out];
+    total += 4.0 * slot.frames * slot.ld;
+    if (step.node >= 0) total += std::exchange(cost[static_cast<size_t>(step.node)], 0.0);
+    plan_->progress_.push_back(total);
+  }
+  for (double& share : plan_->progress_) share /= total;
 }
 
 }  // namespace rtvoice

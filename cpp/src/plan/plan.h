@@ -85,6 +85,8 @@ struct PlanOutput {
 // Immutable after compile; shared by all engines of a model.
 class Plan {
  public:
+  // What each step costs of one hop's work, for spreading it over time: running totals, the last one 1.
+  const std::vector<double>& progress() const { return progress_; }
   // `max_hops`: the most hops that one run processes. Null and one line in `error` on failure. [main-thread]
   static std::shared_ptr<const Plan> compile(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error);
 
@@ -103,6 +105,7 @@ class Plan {
   const simd::Kernels* kernels_ = nullptr;
   std::vector<SlotSpec> slots_;  // slot 0: the audio input; then the parameters
   std::vector<StepSpec> steps_;
+  std::vector<double> progress_;
   std::vector<PlanOutput> outputs_;
   int audio_output_ = -1;  // index in outputs_
   AlignedFloats weights_;
@@ -118,6 +121,10 @@ class Instance {
   // hops*hop samples in and out; out may be null (a model without audio output). Returns how many hops had to be silenced: one whose output
   // or recurrent state is not finite is silence, and the stream starts afresh behind it, however the hops are grouped. [audio-thread]
   size_t run(const float* in, float* out, size_t hops) noexcept;
+  // The same in pieces, with the same bits: start, then steps up to (not including) `until`, then finish with what `start` was given. [audio-thread]
+  void start(const float* in, size_t hops) noexcept;
+  void run_steps(size_t until) noexcept;
+  size_t finish(const float* in, float* out, size_t hops) noexcept;
   void reset() noexcept;  // [audio-thread]
   // New target of parameter `index`; jumps when `jump`. [audio-thread]
   void set_parameter(size_t index, const float* values, bool jump) noexcept;
@@ -139,7 +146,8 @@ class Instance {
     uint32_t remaining, steps;
   };
   void fill_parameters(size_t hops) noexcept;
-  size_t run_batch(const float* in, float* out, size_t hops) noexcept;
+  size_t end(float* out, size_t hops) noexcept;
+  size_t resume(const float* in, float* out, size_t hops, size_t done) noexcept;
   void commit(Slot& slot, size_t rows) noexcept;
   void zero() noexcept;
   static bool is_finite(const float* values, size_t count) noexcept;
@@ -151,7 +159,7 @@ class Instance {
   std::vector<float> ramp_data_;
   std::vector<const float*> segments_;
   uint64_t seed_ = 0;
-  size_t last_hops_ = 0;
+  size_t last_hops_ = 0, batch_hops_ = 0, next_step_ = 0;  // of the run in progress
   size_t good_hops_ = 0;  // of this batch: those before the first recurrent state that is not finite
 };
 

@@ -35,7 +35,7 @@ BlockPlan plan_blocks(const Graph& graph, const PipelineConfig& config) {
   blocks.model = blocks.hops * hop;
   blocks.constant = blocks.model * host % model == 0;
   blocks.host_max = ceil_div(blocks.model * host, model);
-  if (blocks.constant) {
+  if (blocks.constant && !config.sliced) {
     const size_t wanted = std::max<size_t>(1, kRunSamples / blocks.model);
     blocks.max_blocks = std::min<size_t>(wanted, config.max_frame / blocks.host_max + 1);
   }
@@ -54,6 +54,13 @@ std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, Contr
     pipeline->run_blocks(lane, blocks.max_blocks, blocks.max_blocks * blocks.host_max);
     for (size_t count = std::min<size_t>(blocks.max_blocks, 16); count != 0; --count)
       pipeline->run_blocks(lane, count, count * blocks.host_max);
+  }
+  if (config.sliced) {
+    for (size_t at = 0; at < 3 * blocks.host_max; ++at) {
+      const std::vector<float> silence(config.channels, 0.0f);
+      std::vector<float> out(config.channels);
+      pipeline->process(silence.data(), out.data(), 1);
+    }
   }
   pipeline->reset();
   return pipeline;
@@ -85,7 +92,9 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const Pi
     // Channels are streams of their own: the same noise in all would sit in the middle.
     lanes_[c].instance = std::make_unique<Instance>(plan_, config.seed + 0x9e3779b97f4a7c15ull * c);
     lanes_[c].gather = AlignedFloats(host);
+    if (config.sliced) lanes_[c].held = AlignedFloats(host);
   }
+  sliced_ = config.sliced;
 }
 
 bool Pipeline::make_resamplers(const PipelineConfig& config, std::string* error) {
@@ -116,6 +125,7 @@ bool Pipeline::make_resamplers(const PipelineConfig& config, std::string* error)
     }
   }
   parts_.resampler = before + after + extra;
+  if (sliced_) parts_.buffering += static_cast<double>(blocks_.host_max);
   latency_ = std::llround(parts_.model + parts_.resampler + parts_.buffering);
   prefill_ = static_cast<size_t>(parts_.buffering);
   if (config.latency > latency_) {
@@ -141,6 +151,7 @@ void Pipeline::reset() noexcept {
   fifo_write_ = prefill_;
   pending_ = 0;
   block_index_ = 0;
+  working_ = false;
 }
 
 void Pipeline::pull_parameters(bool jump) noexcept {
@@ -169,41 +180,129 @@ size_t Pipeline::run_blocks(Lane& lane, size_t blocks, size_t host_samples) noex
   const size_t silenced = lane.instance->run(in, has_audio_ ? out : nullptr, hops);
   if (!has_audio_) std::memset(out, 0, model * sizeof(float));
   if (lane.up != nullptr) lane.up->process(out, model, host_out_.data(), host_samples);
-  size_t write = fifo_write_;
-  for (size_t i = 0; i < host_samples; ++i) lane.fifo.data()[write++ & fifo_mask_] = host_out_.data()[i];
+  store(lane, host_out_.data(), host_samples);
   return silenced;
 }
 
+void Pipeline::store(Lane& lane, const float* samples, size_t count) noexcept {
+  size_t write = fifo_write_;
+  for (size_t i = 0; i < count; ++i) lane.fifo.data()[write++ & fifo_mask_] = samples[i];
+}
+
+void Pipeline::take_in(const float* in, size_t frames) noexcept {
+  for (size_t c = 0; c < channels_; ++c) {
+    float* gather = lanes_[c].gather.data() + pending_;
+    const float* from = in + c;
+    for (size_t i = 0; i < frames; ++i) gather[i] = from[i * channels_];
+  }
+  pending_ += frames;
+}
+
+void Pipeline::hand_out(float* out, size_t frames) noexcept {
+  for (size_t c = 0; c < channels_; ++c) {
+    const float* fifo = lanes_[c].fifo.data();
+    float* to = out + c;
+    for (size_t i = 0; i < frames; ++i) to[i * channels_] = fifo[(fifo_read_ + i) & fifo_mask_];
+  }
+  fifo_read_ += frames;
+}
+
+void Pipeline::publish() noexcept {
+  for (size_t i = 0; i < bank_->outputs.size(); ++i) {
+    if (bank_->outputs[i] != nullptr) bank_->outputs[i]->publish(lanes_[0].instance->output_frame(i));
+  }
+}
+
 size_t Pipeline::process(const float* in, float* out, size_t frames) noexcept {
+  return sliced_ ? process_sliced(in, out, frames) : process_inline(in, out, frames);
+}
+
+size_t Pipeline::process_inline(const float* in, float* out, size_t frames) noexcept {
   size_t silenced = 0;
   for (size_t done = 0; done < frames;) {
     const size_t rest = frames - done, block = next_block();
     size_t blocks = (pending_ + rest) / block;
     blocks = std::min(blocks, blocks_.constant ? blocks_.max_blocks : size_t{1});
     const size_t take = blocks != 0 ? blocks * block - pending_ : rest;
-    for (size_t c = 0; c < channels_; ++c) {
-      float* gather = lanes_[c].gather.data() + pending_;
-      const float* from = in + done * channels_ + c;
-      for (size_t i = 0; i < take; ++i) gather[i] = from[i * channels_];
-    }
-    pending_ += take;
+    take_in(in + done * channels_, take);
     if (blocks != 0) {
       for (Lane& lane : lanes_) silenced += run_blocks(lane, blocks, pending_);
       fifo_write_ += pending_;
       pending_ = 0;
       block_index_ = (block_index_ + blocks) % block_period_;
     }
-    for (size_t c = 0; c < channels_; ++c) {
-      const float* fifo = lanes_[c].fifo.data();
-      float* to = out + done * channels_ + c;
-      for (size_t i = 0; i < take; ++i) to[i * channels_] = fifo[(fifo_read_ + i) & fifo_mask_];
-    }
-    fifo_read_ += take;
+    hand_out(out + done * channels_, take);
     done += take;
   }
-  for (size_t i = 0; i < bank_->outputs.size(); ++i) {
-    if (bank_->outputs[i] != nullptr) bank_->outputs[i]->publish(lanes_[0].instance->output_frame(i));
+  publish();
+  return silenced;
+}
+
+// While one block is gathered, the work of the one before keeps pace with it, sample by sample: how much is done depends on how many samples have
+// come, never on the clock, so that the load is flat and the bits are those of doing it at once.
+size_t Pipeline::process_sliced(const float* in, float* out, size_t frames) noexcept {
+  size_t silenced = 0;
+  for (size_t done = 0; done < frames;) {
+    const size_t block = next_block(), take = std::min(frames - done, block - pending_);
+    take_in(in + done * channels_, take);
+    silenced += work_until(static_cast<double>(pending_) / static_cast<double>(block));
+    if (pending_ == block) {
+      for (Lane& lane : lanes_) std::swap(lane.gather, lane.held);
+      working_ = true;
+      job_samples_ = block;
+      job_lane_ = 0;
+      job_step_ = 0;
+      job_started_ = false;
+      pending_ = 0;
+      block_index_ = (block_index_ + 1) % block_period_;
+    }
+    hand_out(out + done * channels_, take);
+    done += take;
   }
+  if (!working_) publish();
+  return silenced;
+}
+
+double Pipeline::work_done() const noexcept {
+  if (!working_) return 1.0;
+  const double lane = job_step_ == 0 ? 0.0 : plan_->progress()[job_step_ - 1];
+  return (static_cast<double>(job_lane_) + lane) / static_cast<double>(channels_);
+}
+
+// Steps of the block in work, as long as all of them up to then are within `share` of the whole; with 1 it is finished.
+size_t Pipeline::work_until(double share) noexcept {
+  if (!working_) return 0;
+  const std::vector<double>& progress = plan_->progress();
+  const double lanes = static_cast<double>(channels_);
+  size_t silenced = 0;
+  while (job_lane_ < channels_) {
+    Lane& lane = lanes_[job_lane_];
+    const float* in = lane.down != nullptr ? model_in_.data() : lane.held.data();
+    float* out = lane.up != nullptr ? model_out_.data() : host_out_.data();
+    // A lane's first and last moments, resampling included, count as part of its first and last step.
+    size_t until = job_step_;
+    while (until < progress.size() && (static_cast<double>(job_lane_) + progress[until]) / lanes <= share) ++until;
+    if (share >= 1.0) until = progress.size();
+    if (until == job_step_ && until < progress.size()) return silenced;
+    if (!job_started_) {
+      if (lane.down != nullptr) lane.down->process(lane.held.data(), job_samples_, model_in_.data(), blocks_.model);
+      lane.instance->start(in, blocks_.hops);
+      job_started_ = true;
+    }
+    lane.instance->run_steps(until);
+    job_step_ = until;
+    if (until < progress.size()) return silenced;
+    silenced += lane.instance->finish(in, has_audio_ ? out : nullptr, blocks_.hops);
+    if (!has_audio_) std::memset(out, 0, blocks_.model * sizeof(float));
+    if (lane.up != nullptr) lane.up->process(out, blocks_.model, host_out_.data(), job_samples_);
+    store(lane, host_out_.data(), job_samples_);
+    ++job_lane_;
+    job_step_ = 0;
+    job_started_ = false;
+  }
+  fifo_write_ += job_samples_;
+  working_ = false;
+  publish();
   return silenced;
 }
 

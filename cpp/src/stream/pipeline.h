@@ -21,6 +21,7 @@ struct PipelineConfig {
   ResamplerKind resampler = ResamplerKind::kAuto;
   uint64_t seed = 0;
   int64_t latency = -1;  // wanted, in host samples: padded up to it; -1: the least
+  bool sliced = false;   // a block's work is spread over the time in which the next one is gathered
 };
 
 struct LatencyParts {  // in host samples
@@ -52,16 +53,26 @@ class Pipeline {
   const Plan& plan() const { return *plan_; }
   ControlBank* bank() const { return bank_; }
   bool has_audio_output() const { return has_audio_; }
+  // Sliced: how much of the block in work is done, 0 to 1; 1 between two blocks. [audio-thread]
+  double work_done() const noexcept;
 
  private:
   struct Lane {  // one channel
     std::unique_ptr<Instance> instance;
     std::unique_ptr<Resampler> down, up;  // towards the model, and back; null at equal rates
     AlignedFloats gather, fifo;
+    AlignedFloats held;  // sliced: the block that is worked on
   };
   Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config, const BlockPlan& blocks);
   bool make_resamplers(const PipelineConfig& config, std::string* error);
   size_t next_block() const noexcept;
+  void take_in(const float* in, size_t frames) noexcept;
+  void hand_out(float* out, size_t frames) noexcept;
+  void store(Lane& lane, const float* samples, size_t count) noexcept;
+  size_t process_inline(const float* in, float* out, size_t frames) noexcept;
+  size_t process_sliced(const float* in, float* out, size_t frames) noexcept;
+  size_t work_until(double share) noexcept;
+  void publish() noexcept;
   size_t run_blocks(Lane& lane, size_t blocks, size_t host_samples) noexcept;
 
   std::shared_ptr<const Plan> plan_;
@@ -80,6 +91,11 @@ class Pipeline {
   uint64_t block_period_ = 1;
   int64_t latency_ = 0;
   LatencyParts parts_;
+
+  // Sliced: the block in work, one lane after the other.
+  bool sliced_ = false, working_ = false;
+  size_t job_samples_ = 0, job_lane_ = 0, job_step_ = 0;  // host samples of the block; step 0 is still to be started
+  bool job_started_ = false;                              // this lane's network
 };
 
 }  // namespace rtvoice

@@ -61,7 +61,8 @@ TEST(CApiCreate, RefusesValuesOutOfRange) {
                 {"max_frame", &rtv_config::max_frame, {0, 65537, 1u << 31, kMost}},
                 {"channels", &rtv_config::channels, {0, 33, 1u << 31, kMost}},
                 {"block", &rtv_config::block, {1025, 65536, kMost}},
-                {"resampler", &rtv_config::resampler, {6, 100, kMost}}};
+                {"resampler", &rtv_config::resampler, {6, 100, kMost}},
+                {"schedule", &rtv_config::schedule, {2, 100, kMost}}};
   for (const auto& field : fields) {
     for (const uint32_t value : field.bad) {
       rtv_config config = default_config();

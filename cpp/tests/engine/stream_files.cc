@@ -42,10 +42,9 @@ bool check(const char* path, uint32_t rate, uint32_t channels) {
   config.sample_rate = rate;
   config.channels = channels;
   rtv_engine* engine = nullptr;
-  const rtv_status status = rtv_engine_create(model, &config, &engine);
-  rtv_model_close(model);
-  if (status != RTV_OK) {
+  if (rtv_engine_create(model, &config, &engine) != RTV_OK) {
     std::printf("%s: %s\n", path, rtv_last_error());
+    rtv_model_close(model);
     return false;
   }
   std::vector<float> in(3000 * channels), first, second;
@@ -55,7 +54,22 @@ bool check(const char* path, uint32_t rate, uint32_t channels) {
   good = good && stream(engine, in, false, channels, &second) &&
          std::memcmp(first.data(), second.data(), first.size() * sizeof(float)) == 0;
   if (!good) std::printf("%s at %u Hz: cuttings differ\n", path, rate);
+  const uint32_t latency = rtv_engine_latency(engine);
   rtv_engine_destroy(engine);
+  config.schedule = RTV_SCHEDULE_SLICED;
+  if (rtv_engine_create(model, &config, &engine) != RTV_OK) {
+    std::printf("%s: %s\n", path, rtv_last_error());
+    rtv_model_close(model);
+    return false;
+  }
+  const size_t late = (rtv_engine_latency(engine) - latency) * channels;
+  const bool sliced = stream(engine, in, false, channels, &second) &&
+                      (late >= first.size() ||
+                       std::memcmp(first.data(), second.data() + late, (first.size() - late) * sizeof(float)) == 0);
+  if (!sliced) std::printf("%s at %u Hz: sliced differs\n", path, rate);
+  rtv_engine_destroy(engine);
+  rtv_model_close(model);
+  good = good && sliced;
   return good;
 }
 
