@@ -124,9 +124,9 @@ def read(src: str | os.PathLike[str] | bytes) -> Source:
 def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
     opset = _opset(model, name)
     if model.functions:
-        import onnx.inliner
+        from onnx.inliner import inline_local_functions
 
-        model = onnx.inliner.inline_local_functions(model)
+        model = inline_local_functions(model)
     strip_metadata(model)
     graph = model.graph
     if graph.sparse_initializer:
