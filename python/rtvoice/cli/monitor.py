@@ -137,15 +137,15 @@ def _report(args: argparse.Namespace) -> None:
     from rtvoice.train.monitor.analysis import analyse
     from rtvoice.train.monitor.page import page
 
+    if args.picture and args.picture.suffix not in (".png", ".svg", ".pdf"):
+        raise console.CommandError(f"--picture {args.picture}: end it in .png, .svg or .pdf", 2)
     with _open(args) as store, console.progress_bar("reading runs"):
         report = analyse(store, _project(store, args), args.precision, args.confidence)
         if args.html:
             write_whole(args.html, page(store, report, pictures=args.pictures).encode())
         if args.picture:
-            from rtvoice.bench.plot import check_plot
             from rtvoice.train.monitor.picture import draw_report
 
-            check_plot(args.picture)
             draw_report(store, report, args.picture)
     if args.json:
         console.print_json(console.finite(report))

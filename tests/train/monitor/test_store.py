@@ -295,6 +295,13 @@ def test_the_report_is_one_file_that_fetches_nothing(
     assert base64.b64decode(page.sources[0].split(",")[1])[:4] == b"\x89PNG"
 
 
+def test_the_report_is_drawn(filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", reason="the plot extra is not installed")
+    assert command(capsys, "report", "--store", filled, "--picture", tmp_path / "a.png")[0] == 0
+    data = (tmp_path / "a.png").read_bytes()
+    assert data[:4] == b"\x89PNG" and len(data) > 20_000
+
+
 def test_the_report_names_the_heuristic_that_tells(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = command(capsys, "report", "--store", filled, "--json")
     assert (status, err) == (0, "")
@@ -353,6 +360,7 @@ def test_every_action_has_help_with_an_example(action: str, capsys: pytest.Captu
         (["report", "--store", "none.db"], 1, "there is no run store"),
         (["report", "--store", "FILLED", "--project", "q"], 1, "there is no project 'q'; projects: p"),
         (["report", "--store", "FILLED", "--precision", "2"], 2, "not between 0 and 1"),
+        (["report", "--store", "FILLED", "--picture", "x.txt"], 2, "end it in .png"),
         (["label", "--store", "FILLED"], 2, "give a run and a label"),
         (["label", "run-000", "bad", "--store", "FILLED"], 1, "'bad' is no outcome"),
         (["label", "run-x", "good", "--store", "FILLED"], 1, "there is no run 'run-x'"),
