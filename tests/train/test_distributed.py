@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,31 @@ def test_two_processes_have_the_curve_of_one(recipe: Path, tmp_path: Path) -> No
     assert len(list((tmp_path / "two").glob("render-*/part-*.npz"))) == 2
     shown = json.loads(done.stdout)
     assert shown["ran"] == ["prepare", "master", "render", "student.hq"]
+
+
+@pytest.mark.slow
+def test_two_killed_processes_go_on_to_the_same_bit(
+    recipe: Path, tmp_path: Path, curve: Callable[[Path], list[dict[str, Any]]]
+) -> None:
+    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [*program, "-m", "rtvoice", "train", str(recipe), "--stage", "master"]
+    words += ["--set", "master.training.checkpoint_minutes=1e-9", "--cache"]
+    for cache, more, extra in (
+        ("whole", [], {}),
+        ("killed", [], {"TINY_KILL_AT": "27"}),
+        ("killed", ["--resume"], {}),
+    ):
+        done = subprocess.run(
+            [*words, str(tmp_path / cache), *more],
+            env=environment(**extra),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert (done.returncode == 0) == (not extra), done.stderr
+    folders = [next((tmp_path / cache).glob("master-*")) for cache in ("whole", "killed")]
+    assert curve(folders[0]) == curve(folders[1])
 
 
 def test_the_parts_of_a_batch_make_the_whole() -> None:
