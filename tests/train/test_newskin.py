@@ -75,6 +75,11 @@ def test_there_is_no_skin_without_consent(voice: Path, tmp_path: Path, consent: 
     assert not (tmp_path / "ann.toml").exists()
 
 
+def test_the_statement_may_lie_with_the_recordings(voice: Path, tmp_path: Path) -> None:
+    (voice / "consent.txt").write_text(CONSENT + "\n")
+    assert load(write_recipe(voice, "ann", None, template=TEMPLATE, folder=tmp_path)).skin.consent == CONSENT
+
+
 def test_too_little_sound_is_refused_and_little_is_warned_of(
     voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,7 +57,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--restart", action="store_true", help="throw a training that was ended away, and begin again")
     parser.add_argument("--data", metavar="DIR", type=Path, help="folder of recordings")
     parser.add_argument("--cache", metavar="DIR", type=Path, help=f"results of the stages ({default_cache()})")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder that gets the finished skin")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder that gets the finished skin (--target: skins)")
     parser.add_argument("--reuse", metavar="STAGES", help="take these although their source has changed: a,b or all")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change the recipe: stage.key=1"
@@ -94,7 +94,9 @@ def recipe_parser(program: str) -> Parser:
     new = parser.add_argument_group("a new skin from recordings of a consenting voice")
     new.add_argument("--target", metavar="DIR", type=Path, help="10 to 60 minutes of one voice, any format and rate")
     new.add_argument("--name", help="of the skin: small letters, digits, hyphens")
-    new.add_argument("--consent", metavar="TEXT", help="the speaker's own statement; it is written into the model")
+    new.add_argument(
+        "--consent", metavar="TEXT", help="the speaker's own statement, written into the model (or consent.txt in DIR)"
+    )
     return parser
 
 
@@ -123,6 +125,7 @@ def _run_recipe(options: argparse.Namespace, parser: argparse.ArgumentParser, pr
 
         options.recipe = write_recipe(options.target, options.name, options.consent)
         options.data = options.data or options.target
+        options.out = options.out or Path("skins")
     elif options.name or options.consent:
         parser.error("--name and --consent go with --target")
     if options.recipe is None:
@@ -196,6 +199,8 @@ def run_plan(
         print(_table(after))
         for product in products:
             print(product)
+        if products:
+            print(f"to use it: rtvoice render IN OUT --model {products[-1]}")
     return 0
 
 

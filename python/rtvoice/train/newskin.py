@@ -86,7 +86,8 @@ def write_recipe(
     name : str or None
         Of the skin.
     consent : str or None
-        The speaker's statement; asked for on a terminal where left out.
+        The speaker's statement; where left out, what `consent.txt` among the recordings says, or asked for on a
+        terminal.
     template : str or None
         Recipe with `$name`, `$target`, `$consent`, `$minutes`, `$date`; the package's own where left out.
     folder : Path or None
@@ -116,6 +117,9 @@ def write_recipe(
             f" {ENOUGH:.0f} to {MOST:.0f} minutes",
             file=sys.stderr,
         )
+    written_down = target / "consent.txt"
+    if consent is None and written_down.is_file():
+        consent = written_down.read_text(encoding="utf-8")
     statement = _statement(consent)
     text = template if template is not None else _template()
     values = {
@@ -154,7 +158,8 @@ def _statement(consent: str | None) -> str:
     if len(statement.split()) < WORDS:
         raise UsageError(
             "a skin is made of a voice only with the speaker's consent: give their statement by --consent"
-            " 'I, NAME, agree that a model of my voice is made for ...'; it is written into the model"
+            " 'I, NAME, agree that a model of my voice is made for ...' or in DIR/consent.txt; it is written into the"
+            " model"
         )
     return statement
 
