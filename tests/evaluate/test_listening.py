@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +84,25 @@ def test_a_process_that_dies_is_an_error_with_its_last_words(
     sounds = stored(cache, 4)
     with workers.Listeners(cache, STANDARD, "en", 2) as ears, pytest.raises(RuntimeError, match="out of memory"):
         ears.hear({sound: ["pitch"] for sound in sounds})
+
+
+def test_an_interruption_ends_the_processes_at_once(tmp_path: Path, instead_of_praat: Callable[[str], None]) -> None:
+    instead_of_praat("import time\ntime.sleep(120)")
+    cache = Cache(tmp_path / "cache")
+    sounds = stored(cache, 6)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have told us to ignore it
+    timer = threading.Timer(2.0, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    begin = time.monotonic()
+    try:
+        with workers.Listeners(cache, STANDARD, "en", 2) as ears, pytest.raises(KeyboardInterrupt):
+            timer.start()
+            ears.hear({sound: ["pitch"] for sound in sounds})
+        assert time.monotonic() - begin < 30  # each would sleep for 120 s
+        assert all(process.ended for process in ears.processes)
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
+    assert len(ears.processes) == 2
 
 
 def test_a_signal_that_is_gone_fails_by_name_and_not_the_run(tmp_path: Path) -> None:

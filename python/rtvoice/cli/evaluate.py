@@ -143,7 +143,7 @@ def _report(model: dict[str, Any]) -> str:
         "streaming_bit_equal": None if not streaming else float(streaming["bit_equal"]),
         "plcmos_loss": streaming.get("plcmos_loss"),
     }
-    beside = [who for who in ("source", "master", "target") if who in model]
+    beside = [who for who in ("source", "master", "target") if any(v is not None for v in model.get(who, {}).values())]
     rows = []
     for name in _SHOWN:
         span = model["intervals"].get(name)
@@ -164,7 +164,7 @@ def _report(model: dict[str, Any]) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
 
 
 def _gate(row: dict[str, Any] | None) -> str:

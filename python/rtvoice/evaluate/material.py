@@ -195,9 +195,13 @@ def _by_voice(
     made: list[Signal | None] = []
     if voice.threads and jobs > 1:
         with ThreadPoolExecutor(jobs) as pool:
-            for signal in pool.map(lambda item: _converted(store, voice, *item), flat):
-                made.append(signal)
-                progress(len(made) / len(flat))
+            try:
+                for signal in pool.map(lambda item: _converted(store, voice, *item), flat):
+                    made.append(signal)
+                    progress(len(made) / len(flat))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # an interruption waits for no other clip
+                raise
     else:
         for item in flat:
             made.append(_converted(store, voice, *item))

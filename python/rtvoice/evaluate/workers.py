@@ -50,7 +50,8 @@ class Listeners:
         self._jobs = jobs
         self._own = Ears(cache, probes)
         self._local = threading.local()
-        self._started: list[_Process] = []
+        self.processes: list[_Process] = []
+        self._ending = False
         #: The first thing that went wrong, by probe.
         self.failures: dict[str, str] = {}
         #: Readings made, not found in the cache.
@@ -60,7 +61,7 @@ class Listeners:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._started:
+        for process in self.processes:
             process.close()
 
     def hear(self, wanted: Mapping[Signal, Sequence[str]], progress: Callable[[float], None] | None = None) -> None:
@@ -94,8 +95,9 @@ class Listeners:
                     if progress is not None:
                         progress(done / total)
             except BaseException:
+                self._ending = True
                 pool.shutdown(wait=False, cancel_futures=True)
-                for process in self._started:
+                for process in self.processes:
                     process.close()
                 raise
 
@@ -110,8 +112,10 @@ class Listeners:
             return self._own.listen(signal, names)
         process: _Process | None = getattr(self._local, "process", None)
         if process is None:
+            if self._ending:
+                raise RuntimeError("the evaluation is being ended")
             process = self._local.process = _Process(self._cache.folder, self._language)
-            self._started.append(process)
+            self.processes.append(process)
         return process.ask(signal, names)
 
 
@@ -150,12 +154,16 @@ class _Process:
         lines = self._complaints.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit status {self._process.poll()}; is memory short? try --jobs 1"
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def close(self) -> None:
+        """End the process; a thread that waits for its answer then finds the pipe at its end."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError, ValueError):
                     pipe.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.wait()
-        self._complaints.close()
