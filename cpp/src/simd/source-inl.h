@@ -1,7 +1,7 @@
 // Excitation and its filter: band-limited pulse trains, and FIR filters whose taps change from frame to frame.
 #pragma once
 
-#include "simd/math-inl.h"
+#include "simd/noise-inl.h"
 
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
@@ -21,7 +21,7 @@ HWY_INLINE V sin_pi(V t) {
 // 2^32, which holds whole turns. With D = sin((2K + 1) pi p) / sin(pi p) the sum of the first K cosines is (D - 1) / 2:
 // 2e-7 of its peak, at the cost of one harmonic instead of K.
 HWY_INLINE V harmonics_lanes(V phase, V frequency, V limit, V count) {
-  constexpr float kTwo24 = 16777216.0f, kTwoToMinus24 = 5.9604644775390625e-08f;
+  constexpr float kTwo24 = 16777216.0f;
   const V zero = set(0.0f), one = set(1.0f);
   const auto sounds = hn::Gt(frequency, zero);
   const V room = hn::Sub(hn::Div(limit, hn::IfThenElse(sounds, frequency, one)), one);

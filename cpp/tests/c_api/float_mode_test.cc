@@ -43,7 +43,7 @@ TEST(CApiFloatMode, TheCallersModeComesBackExactly) {
 }
 
 TEST(CApiFloatMode, TheCallersModeChangesNoBit) {
-  std::vector<Bytes> models = {control_model(), gru_model()};
+  std::vector<Bytes> models = {control_model(), gru_model(), voice_model()};
   if (const std::string path = shipped_model("default"); !path.empty()) models.push_back(read_file(path));
   for (const Bytes& bytes : models) {
     for (const uint32_t rate : {48000u, 44100u}) {

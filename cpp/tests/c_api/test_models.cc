@@ -144,6 +144,23 @@ Bytes control_model() {
   return w.bytes();
 }
 
+Bytes voice_model() {
+  ModelWriter w("voice", 16000, 80);
+  const std::string gain = w.parameter("gain", 1.0f, 0.0f, 4.0f);
+  const std::string frames = w.node("conv1d", "frames", {"audio"}, {{"stride", 40}, {"pads", {40, 0}}},
+                                    {{"weight", {9, 1, 80}, 0.3f}, {"bias", {9}, 0.1f}});
+  const std::string shares = w.node("softmax", "shares", {frames});
+  const std::string pitch =
+      w.node("linear", "pitch", {shares}, json::object(), {{"weight", {1, 9}, 0.01f}, {"bias", {1}, 0.02f}});
+  const std::string turns = w.node("upsample", "turns", {w.node("abs", "positive", {pitch})},
+                                   {{"factor", 40}, {"mode", "linear"}, {"coordinates", "asymmetric"}});
+  const std::string pulses =
+      w.node("harmonics", "pulses", {w.node("phase", "phase", {turns}), turns}, {{"count", 100}, {"limit", 0.45}});
+  const std::string taps = w.node("warp", "taps", {frames, gain});
+  w.output(w.node("fir", "filtered", {pulses, taps}, {{"interpolate", true}}));
+  return w.bytes();
+}
+
 Bytes overflow_model() {
   ModelWriter w("overflow", 48000, 16);
   const std::string boosted = w.node("mul", "boosted", {"audio", w.parameter("boost", 1.0f, 0.0f, 3e38f)});

@@ -46,6 +46,8 @@ Bytes gru_model(int hidden = 24);                                      // 48 kHz
 Bytes lstm_model(int hidden = 24);
 // Everything that a host can set and read: parameters "gain" (0 to 4, 1) and "hiss" (0 to 1, 0), value output "energy"; 16 kHz, hop 80, latency 40.
 Bytes control_model();
+// Source and filter: pulses of a pitch that the input moves, through taps that it moves too, warped by "gain"; 16 kHz, hop 80.
+Bytes voice_model();
 // y = (x * boost)^2 behind a relu, boost up to 3e38: overflows when told to.
 Bytes overflow_model();
 // The same boost into a GRU or LSTM whose output passes a relu: what is not a number could hide in its state.

@@ -188,6 +188,8 @@ INSTANTIATE_TEST_SUITE_P(
         Scenario{"gru_48k_swaps", gru, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
         Scenario{"lstm_96k_stereo", lstm, "", 96000, 2, RTV_RESAMPLER_AUTO, 0, false, 4000},
         Scenario{"controls_48k_swaps", control_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000},
+        Scenario{"voice_48k", voice_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000},
+        Scenario{"voice_16k_block80", voice_model, "", 16000, 1, RTV_RESAMPLER_AUTO, 80, false, 6000},
         Scenario{"controls_8k", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
         Scenario{"overflow_48k", overflow_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000}),
     [](const auto& test) { return std::string(test.param.name); });
