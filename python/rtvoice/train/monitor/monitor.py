@@ -32,7 +32,7 @@ from rtvoice.train.monitor.store import Store
 from rtvoice.train.monitor.units import KINDS
 
 PROBE_EXAMPLES = 4
-PROBE_LIMIT = 1 << 19
+PROBE_LIMIT = 1 << 18
 NONFINITE_LOSSES = 3  # in a row: one alone may be a batch that the loop skips, as under a gradient scaler
 
 
@@ -113,7 +113,7 @@ class Monitor:
         probe: Any = None,
         forward: Callable[[Any, Any], Any] | None = None,
         adversary: torch.nn.Module | None = None,
-        overhead: float = 0.008,
+        overhead: float = 0.006,
         every: int | None = None,
         kill: bool = False,
         rules: Sequence[Rule] | str | os.PathLike[str] | None = None,

@@ -82,9 +82,11 @@ def _training(tier: str, steps: int, batch: int, seconds: float, folder: Path | 
     length = round(16000 * seconds) // 160 * 160
     monitor = None
     if folder is not None:
-        probe = 0.1 * torch.randn(4, length, 1, generator=torch.Generator().manual_seed(2))
+        probe = 0.1 * torch.randn(4, length // 320 * 160, 1, generator=torch.Generator().manual_seed(2))
         monitor = Monitor(model, run="watched", store=folder / "runs.db", total=steps, probe=probe)
     for _ in range(steps):
+        if monitor is not None:
+            monitor._last = time.perf_counter()  # the other training's step is no part of this one
         source = 0.1 * torch.randn(batch, length, 1, generator=draws)
         target = 0.5 * source
         noise = torch.random.get_rng_state()

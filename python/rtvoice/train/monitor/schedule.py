@@ -6,7 +6,7 @@ import math
 from collections import deque
 from statistics import fmean, median
 
-#: Samples of a run of known length whatever they cost: under ten seconds a budget of 0.8 % pays for fewer.
+#: Samples of a run of known length whatever they cost: under ten seconds a budget of 0.6 % pays for fewer.
 LEAST = 8
 
 
