@@ -26,6 +26,7 @@ struct Scenario {
   uint32_t sample_rate, channels, resampler, block;
   bool swap;  // another thread swaps models all the time
   size_t frames;
+  uint32_t schedule = RTV_SCHEDULE_INLINE;
 };
 
 void PrintTo(const Scenario& s, std::ostream* out) { *out << s.name; }
@@ -113,6 +114,7 @@ TEST_P(RtGuard, ProcessTripsNothing) {
   rtv_config config = default_config(s.sample_rate, 1024, s.channels);
   config.resampler = s.resampler;
   config.block = s.block;
+  config.schedule = s.schedule;
   if (s.block != 0) config.max_frame = s.block;
   const EngineHandle engine = make_engine(model, config);
   ASSERT_NE(engine, nullptr);
@@ -183,6 +185,9 @@ INSTANTIATE_TEST_SUITE_P(
         Scenario{"whisper_16k_direct", nullptr, "default", 16000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
         Scenario{"whisper_48k_block_480", nullptr, "default", 48000, 1, RTV_RESAMPLER_FIR_SHORT, 480, true, 3000},
         Scenario{"whisper_hq_48k", nullptr, "hq", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
+        Scenario{"whisper_48k_sliced", nullptr, "default", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000,
+                 RTV_SCHEDULE_SLICED},
+        Scenario{"gru_44k1_sliced", gru, "", 44100, 1, RTV_RESAMPLER_AUTO, 64, false, 6000, RTV_SCHEDULE_SLICED},
         Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
         Scenario{"tcn_22k05_medium", tcn, "", 22050, 2, RTV_RESAMPLER_MEDIUM, 0, false, 2000},
         Scenario{"gru_48k_swaps", gru, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000},
