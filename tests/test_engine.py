@@ -154,6 +154,8 @@ def test_a_read_only_frame_is_fine(model: rtvoice.Model) -> None:
         {"fade_ms": -1.0},
         {"fade_ms": float("nan")},
         {"schedule": "later"},
+        {"overload": "noise"},
+        {"fallback": "hq"},
         {"tier": "hq"},
     ],
     ids=str,
@@ -483,4 +485,4 @@ def test_a_model_that_was_never_opened_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         empty.info()
     with pytest.raises(TypeError):
-        _core.Engine(empty, 48000, 480, 1, 0, 0, "auto", 10.0)
+        _core.Engine([empty], 48000, 480, 1, 0, 0, "auto", 10.0, False, False)

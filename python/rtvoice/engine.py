@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn, TypedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from rtvoice import _core
 from rtvoice.model import Model
 
+Fallback: TypeAlias = str | os.PathLike[str] | Model
+_TIERS = ("default", "hq")
 _RESAMPLERS = ("auto", "fir", "fir-short", "fastest", "medium", "best")
 
 
@@ -36,7 +38,7 @@ class Stats(TypedDict):
     ``frames`` and ``calls`` count samples per channel and calls of ``process``; ``us`` is the time of a call;
     ``load`` is time spent over time of the audio processed; ``overruns`` counts calls that took longer than the audio
     they made; ``nonfinite`` counts input samples that were NaN or infinite (and taken as zero) and hops whose output
-    had to be silenced; ``tier`` is the one that is running.
+    had to be silenced; ``tier`` is the one that is running, and ``tier_changes`` how often it changed.
     """
 
     frames: int
@@ -46,6 +48,7 @@ class Stats(TypedDict):
     overruns: int
     nonfinite: int
     tier: str
+    tier_changes: int
 
 
 class Outputs(Mapping[str, NDArray[np.float32]]):
@@ -93,6 +96,14 @@ class Engine:
         Of the model's noise, if it has any.
     resampler
         ``"auto"``, ``"fir"``, ``"fir-short"``, ``"fastest"``, ``"medium"`` or ``"best"``.
+    fallback
+        Cheaper tiers of the same skin, best first, for when the processor is busy: a tier's name (``"default"``), a
+        path, a :class:`Model`, or a list of them. All are made now, and delayed to the slowest one's latency; they
+        must have the same parameters and outputs. When calls keep taking longer than the audio that they make, the
+        running tier stops, the output fades to silence, the next tier is primed unheard and fades in; after calm
+        seconds the better tier is tried again, unheard at first.
+    overload
+        What is heard between two tiers: ``"silence"``, or ``"dry"``: the input, the player's own voice.
     fade_ms
         Length of the cross-fades of bypass, mix and swap, 0 to 1000 ms.
 
@@ -104,7 +115,7 @@ class Engine:
         An argument is out of its range.
     """
 
-    __slots__ = ("__weakref__", "_channels", "_core", "_max_frame", "_model", "_sample_rate", "_sizes")
+    __slots__ = ("__weakref__", "_channels", "_core", "_max_frame", "_model", "_sample_rate", "_sizes", "_tiers")
 
     def __init__(
         self,
@@ -119,22 +130,27 @@ class Engine:
         seed: int = 0,
         resampler: str = "auto",
         fade_ms: float = 20.0,
+        fallback: Fallback | Sequence[Fallback] | None = None,
+        overload: str = "silence",
     ) -> None:
         if schedule not in ("inline", "sliced"):
             raise ValueError(f"schedule must be 'inline' or 'sliced', not {schedule!r}")
         if resampler not in _RESAMPLERS:
             raise ValueError(f"resampler must be one of {', '.join(_RESAMPLERS)}, not {resampler!r}")
+        if overload not in ("silence", "dry"):
+            raise ValueError(f"overload must be 'silence' or 'dry', not {overload!r}")
         rate = _whole("sample_rate", sample_rate, 8000, 192000)
         frame = _whole("max_frame", max_frame, 1, 65536)
         promised = 0 if block is None else _whole("block", block, 1, frame)
         fade = _fade(fade_ms)
         self._model = _as_model(model, tier)
+        self._tiers = [self._model, *_fallbacks(model, fallback)]
         self._sizes = _sizes(self._model)
         self._sample_rate = rate
         self._max_frame = frame
         self._channels = _whole("channels", channels, 1, 32)
         self._core = _core.Engine(
-            self._model._core,
+            [made._core for made in self._tiers],
             sample_rate=rate,
             max_frame=frame,
             channels=self._channels,
@@ -143,6 +159,7 @@ class Engine:
             resampler=resampler,
             fade_ms=fade,
             sliced=schedule == "sliced",
+            dry=overload == "dry",
         )
 
     def process(self, frame: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -224,7 +241,8 @@ class Engine:
             load=raw["load"],
             overruns=raw["overruns"],
             nonfinite=raw["nonfinite"],
-            tier=self._model.tier,
+            tier=self._tier_at(raw["tier"]),
+            tier_changes=raw["tier_changes"],
         )
 
     @property
@@ -244,7 +262,26 @@ class Engine:
         new = _as_model(model, tier)
         sizes = _sizes(new)
         self._core.swap(new._core)
-        self._model, self._sizes = new, sizes
+        self._model, self._sizes, self._tiers = new, sizes, [new]
+
+    @property
+    def tier(self) -> str:
+        """The tier that is heard, or about to be.
+
+        Set it to hold one of the engine's tiers, whatever the load; ``"auto"`` lets the load decide again. Safe from
+        any thread; a change cross-fades.
+        """
+        return self._tier_at(self._core.tier())
+
+    @tier.setter
+    def tier(self, name: str) -> None:
+        names = [model.tier for model in self._tiers]
+        if name != "auto" and name not in names:
+            raise ValueError(f"this engine has no tier {name!r}; it has: {', '.join(names)}, and 'auto'")
+        self._core.hold_tier(-1 if name == "auto" else names.index(name))
+
+    def _tier_at(self, index: int) -> str:
+        return self._tiers[min(index, len(self._tiers) - 1)].tier
 
     @property
     def model(self) -> Model:
@@ -335,6 +372,23 @@ def _as_model(model: str | os.PathLike[str] | Model, tier: str) -> Model:
     if tier not in ("auto", model.tier):
         raise ValueError(f"model {model.name!r} is of tier {model.tier!r}, not {tier!r}")
     return model
+
+
+def _fallbacks(
+    model: str | os.PathLike[str] | Model, fallback: Fallback | Sequence[Fallback] | None
+) -> Iterator[Model]:
+    """Open the cheaper tiers: a bare word is a tier of `model`'s skin, where that is given by name."""
+    if fallback is None:
+        return
+    for item in [fallback] if isinstance(fallback, str | os.PathLike | Model) else fallback:
+        if isinstance(item, Model):
+            yield item
+        elif isinstance(item, str) and item in _TIERS:
+            if not isinstance(model, str) or model.endswith(".rtv"):
+                raise ValueError(f"fallback={item!r} needs the model by its skin's name; give the tier's file instead")
+            yield Model.load(model, tier=item)
+        else:
+            yield Model.load(item)
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:

@@ -104,6 +104,11 @@ typedef enum rtv_schedule {
                               hop more latency, the same bits */
 } rtv_schedule;
 
+typedef enum rtv_overload {
+  RTV_OVERLOAD_SILENCE = 0, /* silence while a cheaper tier takes over: never the player's real voice */
+  RTV_OVERLOAD_DRY = 1      /* the dry input instead */
+} rtv_overload;
+
 typedef struct rtv_config {
   uint32_t struct_size; /* set by rtv_config_init */
   uint32_t sample_rate; /* Hz, 8000 to 192000; 48000 */
@@ -114,12 +119,24 @@ typedef struct rtv_config {
   uint64_t seed;        /* of the model's noise; 0 */
   float fade_ms;        /* of bypass, mix and swap, 0 to 1000; 20 */
   uint32_t schedule;    /* an rtv_schedule; RTV_SCHEDULE_INLINE */
+  uint32_t overload;    /* an rtv_overload: what is heard between two tiers; RTV_OVERLOAD_SILENCE */
 } rtv_config;
 
 /* Fills in struct_size and the defaults. [any-thread] */
 RTV_API void rtv_config_init(rtv_config* config);
 /* Plans the network, lays out and touches all memory. RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_STRUCT_SIZE, RTV_ERROR_MODEL, RTV_ERROR_MEMORY. [main-thread] */
 RTV_API rtv_status rtv_engine_create(const rtv_model* model, const rtv_config* config, rtv_engine** out);
+/* The same with fallbacks: `count` (1 to 8) tiers of one skin, best first, with the same parameters and outputs. All are made now and delayed to the
+ * slowest one's latency; the best runs. When calls keep taking longer than the audio they make (about three in a quarter of a second), it stops, the
+ * output fades to silence, the next tier hears the input for the latency and 20 ms and fades in. After 5 s without a miss (doubled up to 80 s
+ * whenever that fails) a better tier that would fit is tried beside the one that is heard, and cross-faded to.
+ * The same statuses. [main-thread] */
+RTV_API rtv_status rtv_engine_create_tiers(const rtv_model* const* tiers, uint32_t count, const rtv_config* config,
+                                           rtv_engine** out);
+/* Holds one tier (0 is the best), or RTV_TIER_AUTO: as the load allows. A change is heard as above. RTV_OK; RTV_ERROR_ARGUMENT for a tier that
+ * does not exist. [any-thread] */
+#define RTV_TIER_AUTO (-1)
+RTV_API rtv_status rtv_engine_tier(rtv_engine* engine, int32_t tier) RTV_NONBLOCKING;
 /* No other thread may be using the engine. NULL is allowed. [main-thread] */
 RTV_API void rtv_engine_destroy(rtv_engine* engine);
 
@@ -141,6 +158,7 @@ RTV_API void rtv_engine_bypass(rtv_engine* engine, int on) RTV_NONBLOCKING;
 RTV_API uint32_t rtv_engine_output(const rtv_engine* engine, const char* name, float* values,
                                    uint32_t capacity) RTV_NONBLOCKING;
 /* Prepares another model here and cross-fades to it on the audio thread, at the engine's latency; parameters keep their values by name.
+ * An engine with tiers has this one instead of them all afterwards.
  * RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_MODEL, RTV_ERROR_MEMORY, RTV_ERROR_LATENCY, RTV_ERROR_BUSY. [main-thread] */
 RTV_API rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model);
 
@@ -148,8 +166,8 @@ RTV_API rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model);
 
 typedef struct rtv_stats {
   uint32_t struct_size; /* set by rtv_stats_init */
-  uint32_t reserved;
-  uint64_t frames; /* samples per channel processed */
+  uint32_t tier;        /* that is heard or about to be: 0 is the best */
+  uint64_t frames;      /* samples per channel processed */
   uint64_t calls;
   uint64_t overruns;                             /* calls that took longer than the audio they made */
   uint64_t nonfinite;                            /* input samples replaced, and hops whose output had to be silenced */
@@ -157,6 +175,7 @@ typedef struct rtv_stats {
   float load;                                    /* time spent over time of the audio processed */
   float latency_model_ms, latency_resampler_ms, latency_buffering_ms;
   uint64_t memory_weights, memory_state, memory_scratch; /* bytes */
+  uint64_t tier_changes;                                 /* since create or reset */
 } rtv_stats;
 
 /* Fills in struct_size. [any-thread] */

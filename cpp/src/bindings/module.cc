@@ -1,12 +1,14 @@
 // rtvoice._core: the C interface as Python sees it. Frames are strict: float32, C-contiguous, (n,) or (n, channels).
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "rtvoice/rtvoice.h"
 
@@ -92,8 +94,8 @@ class Model : public Zeroed {
 
 class Engine : public Zeroed {
  public:
-  Engine(Model& model, uint32_t sample_rate, uint32_t max_frame, uint32_t channels, uint32_t block, uint64_t seed,
-         const std::string& resampler, float fade_ms, bool sliced)
+  Engine(const std::vector<Model*>& tiers, uint32_t sample_rate, uint32_t max_frame, uint32_t channels, uint32_t block,
+         uint64_t seed, const std::string& resampler, float fade_ms, bool sliced, bool dry)
       : channels_(channels) {
     rtv_config config;
     rtv_config_init(&config);
@@ -104,14 +106,19 @@ class Engine : public Zeroed {
     config.seed = seed;
     config.fade_ms = fade_ms;
     config.schedule = sliced ? RTV_SCHEDULE_SLICED : RTV_SCHEDULE_INLINE;
+    config.overload = dry ? RTV_OVERLOAD_DRY : RTV_OVERLOAD_SILENCE;
     config.resampler = resampler_of(resampler);
     max_frame_ = max_frame;
     block_ = block;
-    const rtv_model* from = model.made().handle();
+    std::vector<const rtv_model*> handles;
+    for (Model* tier : tiers) {
+      if (tier == nullptr) throw py::type_error("tiers: None is no model");
+      handles.push_back(tier->made().handle());
+    }
     rtv_status status;
     {
       py::gil_scoped_release release;
-      status = rtv_engine_create(from, &config, &handle_);
+      status = rtv_engine_create_tiers(handles.data(), static_cast<uint32_t>(handles.size()), &config, &handle_);
     }
     check(status);
   }
@@ -180,6 +187,15 @@ class Engine : public Zeroed {
     }
     check(status);
   }
+  uint32_t tier() const {
+    rtv_stats s;
+    rtv_stats_init(&s);
+    rtv_engine_stats(handle_, &s);
+    return s.tier;
+  }
+  void hold_tier(int32_t tier) {
+    if (rtv_engine_tier(handle_, tier) != RTV_OK) throw py::value_error("tier: there is none of that number");
+  }
   py::array_t<float> output(const std::string& name) const {
     const uint32_t size = rtv_engine_output(handle_, name.c_str(), nullptr, 0);
     if (size == 0) throw py::key_error(name);
@@ -203,6 +219,8 @@ class Engine : public Zeroed {
     result["load"] = s.load;
     result["overruns"] = s.overruns;
     result["nonfinite"] = s.nonfinite;
+    result["tier"] = s.tier;
+    result["tier_changes"] = s.tier_changes;
     return result;
   }
   py::dict latency_parts() const {
@@ -314,9 +332,12 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def_static("from_bytes", &Model::from_bytes, py::arg("data"))
       .def("info", on_instance(&Model::info));
   py::class_<Engine>(m, "Engine")
-      .def(py::init<Model&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&, float, bool>(),
-           py::arg("model"), py::arg("sample_rate"), py::arg("max_frame"), py::arg("channels"), py::arg("block"),
-           py::arg("seed"), py::arg("resampler"), py::arg("fade_ms"), py::arg("sliced"))
+      .def(py::init<const std::vector<Model*>&, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, const std::string&,
+                    float, bool, bool>(),
+           py::arg("tiers"), py::arg("sample_rate"), py::arg("max_frame"), py::arg("channels"), py::arg("block"),
+           py::arg("seed"), py::arg("resampler"), py::arg("fade_ms"), py::arg("sliced"), py::arg("dry"))
+      .def("tier", on_instance(&Engine::tier))
+      .def("hold_tier", on_instance(&Engine::hold_tier), py::arg("tier"))
       .def("process", on_instance(&Engine::process), py::arg("frame"), py::arg("out") = py::none())
       .def_property_readonly("latency", on_instance(&Engine::latency))
       .def("latency_parts", on_instance(&Engine::latency_parts))

@@ -122,20 +122,40 @@ void rtv_config_init(rtv_config* config) {
   config->fade_ms = 20.0f;
 }
 
-rtv_status rtv_engine_create(const rtv_model* model, const rtv_config* config, rtv_engine** out) {
+rtv_status rtv_engine_create_tiers(const rtv_model* const* tiers, uint32_t count, const rtv_config* config,
+                                   rtv_engine** out) {
   if (out != nullptr) *out = nullptr;
-  if (model == nullptr || config == nullptr || out == nullptr)
-    return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create: arguments must not be NULL");
+  if (tiers == nullptr || config == nullptr || out == nullptr)
+    return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create_tiers: arguments must not be NULL");
+  if (count < 1 || count > rtvoice::Governor::kMostTiers)
+    return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create_tiers: count must be 1 to 8, it is " + std::to_string(count));
+  for (uint32_t i = 0; i < count; ++i) {
+    if (tiers[i] == nullptr)
+      return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create_tiers: tier " + std::to_string(i) + " is NULL");
+  }
   if (config->struct_size < sizeof(rtv_config))
     return fail(RTV_ERROR_STRUCT_SIZE, "rtv_engine_create: call rtv_config_init(&config) first");
   return guarded([&] {
     rtv_status status = RTV_OK;
     std::string error;
-    std::unique_ptr<rtvoice::Engine> engine = rtvoice::Engine::make(model->model, *config, &status, &error);
+    std::vector<std::shared_ptr<rtvoice::Model>> models;
+    for (uint32_t i = 0; i < count; ++i) models.push_back(tiers[i]->model);
+    std::unique_ptr<rtvoice::Engine> engine = rtvoice::Engine::make(models, *config, &status, &error);
     if (engine == nullptr) return fail(status, error);
     *out = new rtv_engine{std::move(engine)};
     return RTV_OK;
   });
+}
+
+rtv_status rtv_engine_create(const rtv_model* model, const rtv_config* config, rtv_engine** out) {
+  if (out != nullptr) *out = nullptr;
+  if (model == nullptr || config == nullptr || out == nullptr)
+    return fail(RTV_ERROR_ARGUMENT, "rtv_engine_create: arguments must not be NULL");
+  return rtv_engine_create_tiers(&model, 1, config, out);
+}
+
+rtv_status rtv_engine_tier(rtv_engine* engine, int32_t tier) RTV_NONBLOCKING {
+  return engine == nullptr ? RTV_ERROR_ARGUMENT : engine->engine->hold_tier(tier);
 }
 
 void rtv_engine_destroy(rtv_engine* engine) { delete engine; }

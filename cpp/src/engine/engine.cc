@@ -42,6 +42,7 @@ std::string check_config(const rtv_config& c) {
   if (bad.empty() && c.block != 0) bad = range("block", c.block, 1, c.max_frame);
   if (bad.empty()) bad = range("resampler", c.resampler, 0, RTV_RESAMPLER_FIR_SHORT);
   if (bad.empty()) bad = range("schedule", c.schedule, 0, RTV_SCHEDULE_SLICED);
+  if (bad.empty()) bad = range("overload", c.overload, 0, RTV_OVERLOAD_DRY);
   if (bad.empty() && !(c.fade_ms >= 0.0f && c.fade_ms <= 1000.0f)) bad = "fade_ms must be 0 to 1000";
   return bad;
 }
@@ -57,23 +58,33 @@ constexpr double kMemoryLimit = 1073741824.0;  // bytes an engine may take, all 
 
 }  // namespace
 
-std::unique_ptr<Engine> Engine::make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status,
-                                     std::string* error) {
+std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& tiers, const rtv_config& config,
+                                     rtv_status* status, std::string* error) {
   *error = check_config(config);
   if (!error->empty()) {
     *status = RTV_ERROR_ARGUMENT;
     return nullptr;
   }
   std::unique_ptr<Engine> engine(new Engine(config));
-  std::unique_ptr<Stage> stage = engine->make_stage(std::move(model), -1, status, error);
-  if (stage == nullptr) return nullptr;
-  engine->latency_ = stage->pipeline->latency();
-  engine->latency_parts_ = stage->pipeline->latency_parts();
+  std::unique_ptr<Ladder> ladder = engine->make_ladder(tiers, -1, status, error);
+  if (ladder == nullptr) return nullptr;
+  const Pipeline& best = *ladder->tiers.front()->pipeline;
+  engine->latency_ = best.latency();
+  engine->latency_parts_ = best.latency_parts();
   const size_t capacity = dry_capacity(engine->latency_, config);
   engine->dry_mask_ = capacity - 1;
   engine->dry_ = AlignedFloats(capacity * config.channels);
-  engine->bank_.store(stage->pipeline->bank());
-  engine->active_ = stage.release();
+  engine->bank_.store(best.bank());
+  engine->tiers_.store(static_cast<uint32_t>(tiers.size()));
+  if (tiers.size() > 1) {
+    double costs[Governor::kMostTiers];
+    for (size_t t = 0; t < tiers.size(); ++t) {
+      const Plan& plan = ladder->tiers[t]->pipeline->plan();
+      costs[t] = static_cast<double>(plan.info().macs_per_hop) * plan.graph().sample_rate / plan.graph().hop;
+    }
+    engine->governor_ = std::make_unique<Governor>(static_cast<double>(config.sample_rate), costs, tiers.size());
+  }
+  engine->active_ = ladder.release();
   // The first frame of the audio thread must not be the first to touch this code's pages.
   const std::vector<float> silence(engine->in_.size());
   std::vector<float> out(silence.size());
@@ -90,7 +101,9 @@ Engine::Engine(const rtv_config& config)
       in_(static_cast<size_t>(config.max_frame) * config.channels),
       wet_(in_.size()),
       wet_incoming_(in_.size()),
-      delayed_(in_.size()) {}
+      delayed_(in_.size()),
+      last_(config.channels),
+      stopped_(config.channels) {}
 
 Engine::~Engine() {
   delete active_;
@@ -170,17 +183,13 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
              "; create the engine with the slower model first";
     return nullptr;
   }
-  weight_bytes_.store(plan->info().weight_bytes, std::memory_order_relaxed);
-  const size_t dry_bytes = dry_capacity(latency >= 0 ? latency : stage->pipeline->latency(), config_) * sizeof(float);
-  state_bytes_.store((plan->info().state_bytes + dry_bytes) * channels_, std::memory_order_relaxed);
-  scratch_bytes_.store(plan->info().scratch_bytes * channels_, std::memory_order_relaxed);
   *status = RTV_OK;
   return stage;
 }
 
 rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
   const std::lock_guard<std::mutex> lock(swap_mutex_);
-  if (Stage* unused = pending_.exchange(nullptr, std::memory_order_acquire);
+  if (Ladder* unused = pending_.exchange(nullptr, std::memory_order_acquire);
       unused != nullptr) {  // no frame came since: replaced
     delete unused;
     swapping_.store(false, std::memory_order_relaxed);
@@ -192,12 +201,12 @@ rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
   delete retired_.exchange(nullptr,
                            std::memory_order_acquire);  // after the check: a model is retired before its swap is over
   rtv_status status = RTV_OK;
-  std::unique_ptr<Stage> stage = make_stage(std::move(model), latency_, &status, error);
-  if (stage != nullptr) bank_.store(stage->pipeline->bank());
+  std::unique_ptr<Ladder> ladder = make_ladder({std::move(model)}, latency_, &status, error);
+  if (ladder != nullptr) bank_.store(ladder->stage().pipeline->bank());
   next_bank_.store(nullptr);
-  if (stage == nullptr) return status;
+  if (ladder == nullptr) return status;
   swapping_.store(true, std::memory_order_relaxed);
-  pending_.store(stage.release(), std::memory_order_release);
+  pending_.store(ladder.release(), std::memory_order_release);
   return RTV_OK;
 }
 
@@ -260,6 +269,10 @@ void Engine::finish_swap() noexcept {
   retired_.store(active_, std::memory_order_release);
   active_ = incoming_;
   incoming_ = nullptr;
+  shift_ = Shift::kNone;
+  tier_.store(0, std::memory_order_relaxed);
+  tiers_.store(static_cast<uint32_t>(active_->tiers.size()), std::memory_order_relaxed);
+  held_tier_.store(RTV_TIER_AUTO, std::memory_order_relaxed);
   swapping_.store(false, std::memory_order_release);
 }
 
@@ -284,16 +297,16 @@ void Engine::run_stage(Stage& stage, float* wet, size_t frames) noexcept {
 }
 
 // The wet signal, of both models while one fades into the other.
-void Engine::run_stages(size_t frames) noexcept {
+void Engine::run_models(size_t frames) noexcept {
   if (incoming_ == nullptr && pending_.load(std::memory_order_relaxed) != nullptr) {
     incoming_ = pending_.exchange(nullptr, std::memory_order_acquire);
     swap_frame_ = 0;
     // The new model hears the input for its latency and 20 ms more before it is heard.
-    prime_frames_ = static_cast<size_t>(latency_) + config_.sample_rate / 50;
+    prime_frames_ = prime_length();
   }
-  run_stage(*active_, wet_.data(), frames);
+  run_ladder(frames);
   if (incoming_ == nullptr) return;
-  run_stage(*incoming_, wet_incoming_.data(), frames);
+  run_stage(incoming_->stage(), wet_incoming_.data(), frames);
   for (size_t i = 0; i < frames; ++i, ++swap_frame_) {
     if (swap_frame_ < prime_frames_) continue;
     const float share =
@@ -337,19 +350,20 @@ rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcep
   const size_t samples = frames * channels_;
   statistics_.count_nonfinite(guard_input(in, samples));
   delay_dry(frames);
-  run_stages(frames);
+  run_models(frames);
   mix(out, frames);
   statistics_.count_nonfinite(guard_output(out, samples));
   const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
-  statistics_.record(frames, read_ticks() - start, static_cast<uint64_t>(budget));
+  const uint64_t ticks = read_ticks() - start;
+  statistics_.record(frames, ticks, static_cast<uint64_t>(budget));
+  govern(frames, static_cast<double>(ticks) / budget);
   return RTV_OK;
 }
 
 void Engine::reset() noexcept {
   if (incoming_ == nullptr) incoming_ = pending_.exchange(nullptr, std::memory_order_acquire);
   if (incoming_ != nullptr) finish_swap();
-  active_->pipeline->pull_parameters(true);
-  active_->pipeline->reset();
+  reset_tiers();
   if (dry_.size() != 0) std::memset(dry_.data(), 0, dry_.bytes());
   dry_write_ = 0;
   gain_target_ = bypass_.load(std::memory_order_relaxed) ? 0.0f : mix_.load(std::memory_order_relaxed);
@@ -362,7 +376,8 @@ void Engine::stats(rtv_stats* out) const noexcept {
   const Statistics::Snapshot s = statistics_.snapshot();
   const double us = 1e6 / ticks_per_second_, ms = 1e3 / config_.sample_rate;
   out->struct_size = sizeof(rtv_stats);
-  out->reserved = 0;
+  out->tier = tier_.load(std::memory_order_relaxed);
+  out->tier_changes = tier_changes_.load(std::memory_order_relaxed);
   out->frames = s.frames;
   out->calls = s.calls;
   out->overruns = s.overruns;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/governor.h"
 #include "engine/model.h"
 #include "engine/statistics.h"
 #include "rtvoice/rtvoice.h"
@@ -17,8 +18,9 @@ namespace rtvoice {
 class Engine {
  public:
   // Null, a status and one line in `error`. [main-thread]
-  static std::unique_ptr<Engine> make(std::shared_ptr<Model> model, const rtv_config& config, rtv_status* status,
-                                      std::string* error);
+  // `tiers`: best first, at least one.
+  static std::unique_ptr<Engine> make(const std::vector<std::shared_ptr<Model>>& tiers, const rtv_config& config,
+                                      rtv_status* status, std::string* error);
   ~Engine();
 
   rtv_status process(const float* in, float* out, uint32_t frames) noexcept;       // [audio-thread]
@@ -28,14 +30,24 @@ class Engine {
   void bypass(bool on) noexcept { bypass_.store(on, std::memory_order_relaxed); }  // [any-thread]
   bool bypassed() const noexcept { return bypass_.load(std::memory_order_relaxed); }
   uint32_t output(const char* name, float* values, uint32_t capacity) const noexcept;  // [any-thread]
-  void stats(rtv_stats* stats) const noexcept;                                         // [any-thread]
-  rtv_status swap(std::shared_ptr<Model> model, std::string* error);                   // [main-thread]
+  rtv_status hold_tier(int32_t tier) noexcept;                                         // [any-thread]
+  // For tests: what a call took is `load` times as long as its audio lasts, instead of what the counter says; negative: the counter.
+  void pretend_load(double load) noexcept { pretended_load_ = load; }
+  void stats(rtv_stats* stats) const noexcept;                        // [any-thread]
+  rtv_status swap(std::shared_ptr<Model> model, std::string* error);  // [main-thread]
 
  private:
   struct Stage {  // a model in use
     std::shared_ptr<Model> model;
     std::unique_ptr<Pipeline> pipeline;
   };
+  struct Ladder {  // tiers, best first; one is heard
+    std::vector<std::unique_ptr<Stage>> tiers;
+    size_t current = 0;
+    Stage& stage() { return *tiers[current]; }
+  };
+  // From one tier to another. Down: the old one has stopped, so that a late engine never runs two. Across: both run.
+  enum class Shift : uint8_t { kNone, kDown, kAcross };
   Engine(const rtv_config& config);
   std::unique_ptr<Stage> make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status,
                                     std::string* error);
@@ -45,7 +57,18 @@ class Engine {
   static size_t guard_output(float* out, size_t samples) noexcept;
   void delay_dry(size_t frames) noexcept;
   void run_stage(Stage& stage, float* wet, size_t frames) noexcept;
-  void run_stages(size_t frames) noexcept;
+  void run_models(size_t frames) noexcept;
+  // tiers.cc
+  std::unique_ptr<Ladder> make_ladder(const std::vector<std::shared_ptr<Model>>& models, int64_t latency,
+                                      rtv_status* status, std::string* error);
+  void run_ladder(size_t frames) noexcept;
+  void run_down(size_t frames) noexcept;
+  void run_across(size_t frames) noexcept;
+  void begin_shift(Shift shift, size_t tier) noexcept;
+  void end_shift() noexcept;
+  void govern(size_t frames, double load) noexcept;
+  void reset_tiers() noexcept;
+  size_t prime_length() const noexcept;
   void finish_swap() noexcept;
   void mix(float* out, size_t frames) noexcept;
 
@@ -57,18 +80,26 @@ class Engine {
   double ticks_per_second_;
 
   // Audio thread only.
-  Stage* active_ = nullptr;
-  Stage* incoming_ = nullptr;
+  Ladder* active_ = nullptr;
+  Ladder* incoming_ = nullptr;
+  std::unique_ptr<Governor> governor_;  // of active_, when it has tiers
+  Shift shift_ = Shift::kNone;
+  size_t shift_to_ = 0, shift_frame_ = 0;
+  double pretended_load_ = -1.0;
   size_t swap_frame_ = 0, prime_frames_ = 0;  // of the swap in progress
   AlignedFloats in_, wet_, wet_incoming_, dry_,
       delayed_;                          // dry_: a ring of the input; delayed_: this frame's part of it
+  AlignedFloats last_, stopped_;         // of each channel: the newest wet sample; the last one of a tier that stopped
   size_t dry_mask_ = 0, dry_write_ = 0;  // frames
   float gain_ = 1.0f;                    // of the wet signal, now
   float gain_target_ = 1.0f, gain_step_ = 0.0f;
   size_t gain_left_ = 0;
 
   // Between threads.
-  std::atomic<Stage*> pending_{nullptr}, retired_{nullptr};
+  std::atomic<Ladder*> pending_{nullptr}, retired_{nullptr};
+  std::atomic<int32_t> held_tier_{RTV_TIER_AUTO};
+  std::atomic<uint32_t> tier_{0}, tiers_{1};
+  std::atomic<uint64_t> tier_changes_{0};
   std::atomic<bool> swapping_{false};
   std::atomic<ControlBank*> bank_{nullptr};       // what set() and output() mean
   std::atomic<ControlBank*> next_bank_{nullptr};  // while a swap prepares: what set() writes as well

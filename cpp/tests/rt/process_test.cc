@@ -27,6 +27,7 @@ struct Scenario {
   bool swap;  // another thread swaps models all the time
   size_t frames;
   uint32_t schedule = RTV_SCHEDULE_INLINE;
+  bool tiers = false;  // the shipped default tier as a fallback; another thread holds one and the other
 };
 
 void PrintTo(const Scenario& s, std::ostream* out) { *out << s.name; }
@@ -46,6 +47,7 @@ void meddle(rtv_engine* engine, rtv_model* model, bool swap, const std::atomic<b
     const float value = any(random);
     for (const char* name : {"mix", "gain", "hiss", "boost", "none"}) rtv_engine_set(engine, name, &value, 1);
     rtv_engine_bypass(engine, random() % 8 == 0);
+    rtv_engine_tier(engine, static_cast<int32_t>(random() % 3) - 1);  // an error where there is one tier
     rtv_stats stats;
     rtv_stats_init(&stats);
     rtv_engine_stats(engine, &stats);
@@ -116,7 +118,16 @@ TEST_P(RtGuard, ProcessTripsNothing) {
   config.block = s.block;
   config.schedule = s.schedule;
   if (s.block != 0) config.max_frame = s.block;
-  const EngineHandle engine = make_engine(model, config);
+  EngineHandle engine;
+  if (s.tiers) {
+    const ModelHandle cheap = open_model(read_file(shipped_model("default")));
+    const rtv_model* const tiers[] = {model.get(), cheap.get()};
+    rtv_engine* made = nullptr;
+    EXPECT_EQ(rtv_engine_create_tiers(tiers, 2, &config, &made), RTV_OK) << rtv_last_error();
+    engine.reset(made);
+  } else {
+    engine = make_engine(model, config);
+  }
   ASSERT_NE(engine, nullptr);
   const Samples in = test_signal(config.max_frame * config.channels);
   Samples out(in.size());
@@ -187,6 +198,8 @@ INSTANTIATE_TEST_SUITE_P(
         Scenario{"whisper_hq_48k", nullptr, "hq", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
         Scenario{"whisper_48k_sliced", nullptr, "default", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000,
                  RTV_SCHEDULE_SLICED},
+        Scenario{"whisper_hq_48k_tiers", nullptr, "hq", 48000, 2, RTV_RESAMPLER_AUTO, 0, false, 6000,
+                 RTV_SCHEDULE_INLINE, true},
         Scenario{"gru_44k1_sliced", gru, "", 44100, 1, RTV_RESAMPLER_AUTO, 64, false, 6000, RTV_SCHEDULE_SLICED},
         Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
         Scenario{"tcn_22k05_medium", tcn, "", 22050, 2, RTV_RESAMPLER_MEDIUM, 0, false, 2000},
