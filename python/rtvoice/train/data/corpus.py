@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 #: Extensions that are tried; libsndfile decides by content.
 SOUNDS = frozenset({".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"})
@@ -164,7 +165,7 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
         content = path.read_text(encoding="utf-8-sig").splitlines()
         first = content[0] if content else ""
         mark = next((mark for mark in "|\t" if mark in first), ",")
-        quoting = csv.QUOTE_MINIMAL if mark == "," else csv.QUOTE_NONE
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if mark == "," else csv.QUOTE_NONE
         lines = [line for line in csv.reader(content, delimiter=mark, quoting=quoting) if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table ({error}); it needs UTF-8 lines of name|text") from None
