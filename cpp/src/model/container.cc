@@ -52,7 +52,7 @@ bool read_tensor(const std::string& name, const Json& entry, int64_t data_bytes,
 }
 
 bool read_metadata(const Json& header, std::string* document, std::string* error) {
-  static const char* const kRemedy = "; this is no model of rtvoice, try 'rtvoice import'";
+  constexpr const char* kRemedy = "; this is no model of rtvoice, try 'rtvoice import'";
   const auto metadata = header.find("__metadata__");
   if (metadata == header.end()) return fail(error, std::string("header: has no '__metadata__'") + kRemedy);
   if (!metadata->is_object())

@@ -57,9 +57,9 @@ AttributeValue fallback_of(const AttributeRule& rule) {
 
 bool read_attributes(const OpRow& row, const Json& node, const std::string& place, NodeShape* shape,
                      std::string* error) {
-  static const Json kNone = Json::object();
+  static const Json none = Json::object();
   const auto found = node.find("attrs");
-  const Json& attrs = found == node.end() ? kNone : *found;
+  const Json& attrs = found == node.end() ? none : *found;
   if (!attrs.is_object()) return fail(error, place + ": 'attrs' is " + brief(attrs) + "; it must be an object");
   size_t known = 0;
   for (size_t i = 0; i < row.attributes.size(); ++i) {

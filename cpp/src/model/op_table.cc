@@ -45,7 +45,7 @@ bool rule_conv1d(NodeShape* n) {
   n->attrs.kernel = n->taps;
   n->out.channels = n->cout;
   n->macs = static_cast<double>(n->out.frames) * static_cast<double>(n->taps) * static_cast<double>(n->cout) *
-            static_cast<double>(n->c / n->attrs.groups);
+            (static_cast<double>(n->c) / static_cast<double>(n->attrs.groups));
   add_history(n, static_cast<double>((n->taps - 1) * n->attrs.dilation + std::max<int64_t>(n->attrs.pad_left, 0)));
   return true;
 }
@@ -60,7 +60,7 @@ bool rule_conv_transpose1d(NodeShape* n) {
   n->out.channels = n->cout;
   n->out.frames *= n->attrs.stride;
   n->macs = static_cast<double>(n->inputs[0].frames) * static_cast<double>(n->taps) * static_cast<double>(n->c) *
-            static_cast<double>(n->cout / n->attrs.groups);
+            (static_cast<double>(n->cout) / static_cast<double>(n->attrs.groups));
   add_history(n, static_cast<double>((n->taps - 1) * n->attrs.dilation) / static_cast<double>(n->attrs.stride));
   return true;
 }
@@ -160,7 +160,7 @@ bool rule_time_to_depth(NodeShape* n) {
 
 bool rule_noise(NodeShape* n) {
   Attributes& a = n->attrs;
-  static const char* const kNames[] = {"mean", "std", "low", "high"};
+  constexpr const char* kNames[] = {"mean", "std", "low", "high"};
   for (int i = 0; i < 4; ++i) {  // attributes 3 to 6 of the row
     if ((n->given >> (3 + i) & 1u) != 0 && (i < 2) != a.gaussian) {
       return n->fail(std::string("attribute '") + kNames[i] + "' belongs to " + (a.gaussian ? "uniform" : "gaussian") +

@@ -90,9 +90,10 @@ bool match_weight(const WeightRule& rule, const Tensor& weight, NodeShape* shape
   for (size_t axis = 0; axis < terms.size(); ++axis) {
     AxisMatcher matcher(shape, terms[axis]);
     if (!matcher.match(weight.shape[axis])) {
-      return shape->fail(place + " has shape " + describe(weight.shape) + "; it must be " + pattern + ": axis " +
-                         std::to_string(axis) + " is " + str(weight.shape[axis]) + " where the input asks for " +
-                         matcher.expected);
+      std::string why = place;
+      why.append(" has shape ").append(describe(weight.shape)).append("; it must be ").append(pattern);
+      why.append(": axis ").append(std::to_string(axis)).append(" is ").append(str(weight.shape[axis]));
+      return shape->fail(why.append(" where the input asks for ").append(matcher.expected));
     }
   }
   return true;
@@ -188,6 +189,7 @@ std::vector<int> value_channels(const Graph& graph) {
   std::string error;
   infer_shapes(graph, &values, &error);
   std::vector<int> out;
+  out.reserve(values.size());
   for (const ValueShape& value : values) out.push_back(static_cast<int>(value.channels));
   return out;
 }
