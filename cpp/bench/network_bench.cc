@@ -101,7 +101,8 @@ int run(size_t rounds, bool json) {
   } shapes[] = {{64, 160}, {64, 480}, {64, 12}, {128, 160}, {32, 160}, {16, 160}, {8, 160}};
   for (const auto& shape : shapes) {
     std::string error;
-    std::shared_ptr<const Plan> plan = Plan::compile(temporal_network(shape.channels, 14, static_cast<int>(shape.samples)), 1, &error);
+    std::shared_ptr<const Plan> plan =
+        Plan::compile(temporal_network(shape.channels, 14, static_cast<int>(shape.samples)), 1, &error);
     if (plan == nullptr) {
       std::fprintf(stderr, "%s\n", error.c_str());
       return 1;
