@@ -140,3 +140,8 @@ def test_a_terminal_is_asked_for_consent_and_shown_a_bar(voice: Path, tmp_path: 
     assert answered and b"do they agree that it is imitated" in shown
     assert b"master" in shown and b"100 %" in shown
     assert load(tmp_path / "ann.toml").skin.consent == CONSENT
+
+
+def test_the_model_is_not_told_where_the_recordings_lie(voice: Path, tmp_path: Path) -> None:
+    skin = load(write_recipe(voice, "ann", CONSENT, folder=tmp_path)).skin
+    assert skin.data == "2 recordings of one speaker, 2.0 minutes"

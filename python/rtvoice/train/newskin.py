@@ -89,7 +89,7 @@ def write_recipe(
         The speaker's statement; where left out, what `consent.txt` among the recordings says, or asked for on a
         terminal.
     template : str or None
-        Recipe with `$name`, `$target`, `$consent`, `$minutes`, `$date`; the package's own where left out.
+        Recipe with `$name`, `$target`, `$material`, `$consent`, `$minutes`, `$date`; the package's own where left out.
     folder : Path or None
         Where to write; the current one where left out.
 
@@ -125,6 +125,8 @@ def write_recipe(
     values = {
         "name": name,
         "target": str(target.resolve()),
+        # Written into the model: what it is made of, not where that lies on this machine.
+        "material": f"{found.files} recordings of one speaker, {minutes:.1f} minutes",
         "consent": statement,
         "minutes": f"{minutes:.1f}",
         "date": datetime.date.today().isoformat(),
