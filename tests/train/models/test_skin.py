@@ -228,3 +228,16 @@ def test_model_file_says_what_it_is(stages: dict[str, Path], stage: str) -> None
         16000,
     )
     assert {p["name"] for p in told["parameters"]} == {"pitch_shift", "formant_shift", "breathiness"}
+
+
+def test_noise_is_looked_for_beside_the_recordings(tmp_path: Path) -> None:
+    (tmp_path / "noise").mkdir()
+    (tmp_path / "speech").mkdir()
+    named = student.StudentParams(noise="../noise")
+    found = student.noise_folder(named, tmp_path / "speech")
+    assert found is not None and found.resolve() == (tmp_path / "noise").resolve()
+    assert student.noise_folder(student.StudentParams(), None) is None
+    with pytest.raises(ValueError, match="--data"):
+        student.noise_folder(named, None)
+    with pytest.raises(ValueError, match="no folder"):
+        student.noise_folder(student.StudentParams(noise="rooms"), tmp_path)

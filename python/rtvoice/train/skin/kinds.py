@@ -8,14 +8,15 @@ from typing import Any
 from rtvoice.train import students
 from rtvoice.train.models.student import SHAPES, Student
 from rtvoice.train.skin.pairs import Pairs
-from rtvoice.train.skin.student import StudentTask, load_student
+from rtvoice.train.skin.student import StudentTask, load_student, noise_folder
 from rtvoice.train.skin.write import write_skin
 from rtvoice.train.stages import StageContext
 
 
 def task(network: Any, ctx: StageContext) -> StudentTask:
     """Return what trains a student further, on the answers that its stage reads."""
-    return StudentTask(network, Pairs(ctx.inputs["render"], network.shape), ctx.params, ctx.seed)
+    lessons = Pairs(ctx.inputs["render"], network.shape)
+    return StudentTask(network, lessons, ctx.params, ctx.seed, noise_folder(ctx.params, ctx.data))
 
 
 def write(network: Any, path: Path, ctx: StageContext) -> None:

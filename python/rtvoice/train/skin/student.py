@@ -40,7 +40,7 @@ class StudentParams:
     batch, frames : int
         Lessons of a step, and frames of a lesson.
     noise : str
-        Folder of noises and rooms for the disturbances; empty: coloured noise only.
+        Folder of noises and rooms for the disturbances, relative to `--data` or absolute; empty: coloured noise only.
     disturbed : float
         Share of lessons whose source is disturbed.
     taught : float
@@ -100,9 +100,13 @@ class StudentTask:
         How it is trained.
     seed : int
         Of lessons and disturbances.
+    noise : Path or None
+        Folder of noises and rooms.
     """
 
-    def __init__(self, student: Student, pairs: Pairs, params: StudentParams, seed: int = 0) -> None:
+    def __init__(
+        self, student: Student, pairs: Pairs, params: StudentParams, seed: int = 0, noise: Path | None = None
+    ) -> None:
         self.student, self.pairs, self.params, self.seed = student, pairs, params, seed
         shape = student.shape
         self.reconstruction = Reconstruction(shape.rate, shape.hop, Weights())
@@ -113,7 +117,7 @@ class StudentTask:
         held = pairs.select("held_out") or self.train[:8]
         chosen = [held[int(k)] for k in np.linspace(0, len(held) - 1, 16)]
         self.probe = stacked([pairs.lesson(number, 0.3, 200, None) for number in chosen])
-        self.augment = Augment(params.noise or None, np.random.default_rng(0), Chances())
+        self.augment = Augment(noise, np.random.default_rng(0), Chances())
         self.last: tuple[Tensor, Tensor] | None = None
         self.spoken = Once()
 
@@ -256,6 +260,24 @@ def load_student(folder: Path) -> Student:
     return student.eval()
 
 
+def noise_folder(params: StudentParams, data: Path | None) -> Path | None:
+    """Return the folder of noises that a recipe names.
+
+    Raises
+    ------
+    ValueError
+        There is none, or it is relative and there is no `--data`.
+    """
+    if not params.noise:
+        return None
+    if data is None and not Path(params.noise).is_absolute():
+        raise ValueError(f"noise = {params.noise!r} is relative to the recordings; name them by --data DIR")
+    folder = (data or Path()) / params.noise
+    if not folder.is_dir():
+        raise ValueError(f"noise = {params.noise!r}: there is no folder {folder}; set student.noise")
+    return folder
+
+
 def _train(ctx: StageContext, begun: Path | None) -> None:
     params: StudentParams = ctx.params
     tier = ctx.tier or "default"
@@ -266,7 +288,7 @@ def _train(ctx: StageContext, begun: Path | None) -> None:
         student = load_student(begun).train()
     pairs = Pairs(ctx.inputs["render"], student.shape)
     checkpoint.save(ctx.folder / FILE, {"shape": asdict(student.shape), "register": student.target})
-    fit(StudentTask(student, pairs, params, ctx.seed), ctx)
+    fit(StudentTask(student, pairs, params, ctx.seed, noise_folder(params, ctx.data)), ctx)
     write_skin(load_student(ctx.folder), ctx.folder / f"{tier}.rtv", tier, ctx)
 
 
