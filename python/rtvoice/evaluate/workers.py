@@ -122,7 +122,8 @@ class Listeners:
 class _Process:
     def __init__(self, cache: Path, language: str) -> None:
         package = Path(__file__).resolve().parents[2]
-        path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
+        # Last, or a package beside ours in site-packages would hide what PYTHONPATH puts before it.
+        path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(package)])
         environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", **dict.fromkeys(_THREADS, "1")}
         self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
