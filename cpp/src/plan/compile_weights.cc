@@ -53,7 +53,7 @@ size_t Compiler::pack(const std::vector<float>& dense, size_t depth, size_t cols
                       bool* half) {
   const simd::Kernels& k = *plan_->kernels_;
   std::vector<uint16_t> halves;
-  if (stored_half && rows <= kMaxHalfRows && cols >= 4 && k.gemm_pack_half != nullptr) {
+  if (stored_half && rows <= kMaxHalfRows && cols % 16 == 0 && k.gemm_pack_half != nullptr) {
     halves.resize(dense.size());
     size_t exact = 0;
     while (exact < dense.size() && to_half(dense[exact], &halves[exact])) ++exact;

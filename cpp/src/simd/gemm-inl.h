@@ -124,7 +124,14 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
 }
 
 // Rows in tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1.
-template <size_t kVectors, class DT, class W, size_t kRows = max_rows(kVectors)>
+// The plan keeps 16-bit weights where a hop has at most 4 rows, and takes 8 of 16 lanes for a single row only: more tiles
+// would only make the library larger (0.3 MB).
+template <class W, class DT>
+constexpr size_t tallest(size_t vectors) {
+  return sizeof(W) == 4 ? max_rows(vectors) : hn::MaxLanes(DT()) < kLanes ? 1 : min_size(max_rows(vectors), 4);
+}
+
+template <size_t kVectors, class DT, class W, size_t kRows = tallest<W, DT>(kVectors)>
 HWY_INLINE void gemm_tile_of(size_t rows, const GemmArgs& args, const TileAt<W>& at) noexcept {
   if constexpr (kRows > 1) {
     if (rows < kRows) return gemm_tile_of<kVectors, DT, W, kRows - 1>(rows, args, at);
@@ -134,7 +141,7 @@ HWY_INLINE void gemm_tile_of(size_t rows, const GemmArgs& args, const TileAt<W>&
 
 template <size_t kVectors, class DT, class W>
 HWY_INLINE void gemm_column(const GemmArgs& args, TileAt<W> at) noexcept {
-  constexpr size_t kHeight = max_rows(kVectors);
+  constexpr size_t kHeight = tallest<W, DT>(kVectors);
   const size_t tiles = (args.rows + kHeight - 1) / kHeight;
   const size_t height = args.rows / tiles, taller = args.rows % tiles;
   at.row = 0;
@@ -218,14 +225,13 @@ HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept {
         // A single row waits for the widening, and 8 lanes of it take less than half the time of 16 (Zen 4: 0.7 and 1.8
         // cycles). Two rows would take half a stream at a time, which reads at a third of the speed.
         if (args.rows == 1) gemm_panel<hn::CappedTag<float, 8>, 128>(args, at, width);
-        if (args.rows > 1) gemm_panel<D, 128>(args, at, width);
+        if (args.rows > 1) gemm_panel<D, 64>(args, at, width);
       } else {
         gemm_panel<D, 128>(args, at, width);
       }
-    } else if (width == 8) {
-      gemm_panel<hn::CappedTag<float, 8>, 8>(args, at, width);
-    } else {
-      gemm_panel<hn::CappedTag<float, 4>, 4>(args, at, width);
+    } else if constexpr (sizeof(W) == 4) {
+      if (width == 8) gemm_panel<hn::CappedTag<float, 8>, 8>(args, at, width);
+      if (width == 4) gemm_panel<hn::CappedTag<float, 4>, 4>(args, at, width);
     }
     col += width;
   }

@@ -240,7 +240,7 @@ struct Kernels {
   // w is [depth][cols], depth = num_segments*seg_len. The packed order differs between tables: pack with the table that
   // will run. [main-thread]
   void (*gemm_pack)(const float* w, size_t depth, size_t cols, float* packed) noexcept;
-  // The same for float16 weights (their bits), or null where this table has no instruction to widen them. cols >= 4.
+  // The same for float16 weights (their bits), or null where this table has no instruction to widen them. cols: a multiple of 16.
   void (*gemm_pack_half)(const uint16_t* w, size_t depth, size_t cols, uint16_t* packed) noexcept;
 
   void (*gemm)(const GemmArgs&) noexcept;

@@ -296,7 +296,7 @@ TEST_P(GemmTest, HalfWeightsGiveTheBitsOfTheWidenedOnes) {
   if (k().gemm_pack_half == nullptr) GTEST_SKIP() << k().isa << " keeps float32 weights";
   uint32_t seed = 7000;
   for (const size_t cols : kCols) {
-    if (cols == 1) continue;
+    if (cols % 16 != 0) continue;
     for (const bool ranges : {false, true}) {
       for (const size_t rows : {1u, 2u, 3u, 4u, 5u, 6u, 9u, 13u, 29u}) {
         Problem p(k(), {3, 20, 24, 4, rows, cols, true, ranges}, seed++);
