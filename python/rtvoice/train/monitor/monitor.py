@@ -10,6 +10,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -438,16 +439,17 @@ class Monitor:
         """Keep a sample, and act on the rules."""
         values |= self._clocks()
         seconds = values["seconds"]
-        self._keep(values)
-        if self._ranks.rank != 0:
-            return
-        if self._store is not None:
-            with self._careful(), self._store.transaction():
+        # In one transaction, or a killed run keeps a step's numbers without its layers.
+        with self._careful(), nullcontext() if self._store is None else self._store.transaction():
+            self._keep(values)
+            if self._ranks.rank == 0 and self._store is not None:
                 self._store.record_layers(self.run, "batches", self.step_count, progress, self.batch_layers)
                 if probed:
                     self._store.record_layers(self.run, "probe", self.step_count, progress, self.layers)
                     if self._store.baseline(self.run) is None:
                         self._store.set_baseline(self.run, self._pack_baseline())
+        if self._ranks.rank != 0:
+            return
         for decision in self._pruner.check(self._series, self.step_count, progress):
             self.decisions.append(decision)
             spared = (self._survivor or self._spared) and not decision.certain
