@@ -109,3 +109,33 @@ def test_wrong_usage_ends_with_2(recipe: Path, capsys: pytest.CaptureFixture[str
     ):
         assert run_here(recipe, *words) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_recipe_stands_on_its_base(tmp_path: Path) -> None:
+    (tmp_path / "below.toml").write_text('[skin]\nlicence = "CC0-1.0"\n[master]\nwidth = 8\nlayers = 2\n')
+    path = write(tmp_path, '[skin]\nbase = "below.toml"\nname = "top"\n[master]\nwidth = 16\n')
+    recipe = load(path, ["master.depth=3"])
+    assert (recipe.skin.name, recipe.skin.licence) == ("top", "CC0-1.0")
+    assert recipe.tables == {"master": {"width": 16, "layers": 2, "depth": 3}}
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [("gone.toml", "there is no file"), ("twice.toml", "has a base itself; one step is all")],
+)
+def test_a_base_that_cannot_be_used_is_named(tmp_path: Path, base: str, message: str) -> None:
+    (tmp_path / "twice.toml").write_text('[skin]\nbase = "below.toml"\n')
+    path = write(tmp_path, f'[skin]\nbase = "{base}"\nname = "top"\n')
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert message in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_skins_that_ship_share_their_master() -> None:
+    recipes = Path(__file__).parents[2] / "models" / "recipes"
+    if not recipes.is_dir():
+        pytest.skip("the repository's recipes are not beside the tests")
+    tables = [dict(load(recipes / f"{name}.toml").tables) for name in ("kathleen", "onyx", "heart")]
+    voices = [table.pop("render")["voice"] for table in tables]
+    assert voices == ["kathleen", "onyx", "heart"]
+    assert tables[0] == tables[1] == tables[2]

@@ -48,6 +48,9 @@ class Skin:
         Module whose `GRAPH` lists the stages.
     seed : int
         Of everything random; `--seed` replaces it.
+    base : str
+        A recipe beside this one whose tables hold where this one says nothing else. Skins with the same base share what
+        their stages have in common.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Skin:
     tiers: tuple[str, ...] = ("default", "hq")
     stages: str = "rtvoice.train.skin"
     seed: int = 0
+    base: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name):
@@ -143,7 +147,7 @@ def load(path: str | Path, changes: Iterable[str] = ()) -> Recipe:
     """
     path = Path(path)
     text = path.read_text(encoding="utf-8")
-    tables = _toml(text, str(path))
+    tables = _on_base(_toml(text, str(path)), path)
     changed = tuple(changes)
     for change in changed:
         _override(tables, change)
@@ -311,6 +315,21 @@ def _merged(base: Mapping[str, Any], top: Any) -> dict[str, Any]:
         inner = result.get(key)
         result[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result
+
+
+def _on_base(tables: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a recipe's tables over those of its base."""
+    skin = tables.get("skin")
+    base = skin.get("base") if isinstance(skin, dict) else None
+    if not isinstance(base, str) or not base:
+        return tables
+    below = path.parent / base
+    if not below.is_file():
+        raise RecipeError(f"{path}: [skin] base = {base!r}: there is no file {below}")
+    inherited = _toml(below.read_text(encoding="utf-8"), str(below))
+    if "base" in inherited.get("skin", {}):
+        raise RecipeError(f"{path}: [skin] base = {base!r} has a base itself; one step is all")
+    return _merged(inherited, tables)
 
 
 def _override(tables: dict[str, Any], change: str) -> None:

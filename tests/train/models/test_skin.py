@@ -14,12 +14,12 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("parselmouth", reason="the train extra is not installed")
 
-from rtvoice.train.data import Prepared, features  # noqa: E402
+from rtvoice.train.data import DataError, Prepared, features  # noqa: E402
 from rtvoice.train.models import excitation  # noqa: E402
 from rtvoice.train.models.student import SHAPES  # noqa: E402
 from rtvoice.train.schedule import Phase  # noqa: E402
 from rtvoice.train.skin import GRAPH, crops, master, material, own, pairs, render, student, vary  # noqa: E402
-from rtvoice.train.skin.voice import load_master  # noqa: E402
+from rtvoice.train.skin.voice import Voice, load_master  # noqa: E402
 from rtvoice.train.stages import StageContext  # noqa: E402
 from rtvoice.train.task import Training  # noqa: E402
 
@@ -128,10 +128,54 @@ def test_changed_recordings_change_the_settings(stages: dict[str, Path], tmp_pat
 
 def test_master_knows_target_and_others_and_is_read_back(stages: dict[str, Path]) -> None:
     network, voice = load_master(stages["master"])
-    assert voice.speakers[voice.target] == material.SKIN
+    assert voice.speakers[voice.of().number] == material.SKIN
     assert len(voice.speakers) == 3
-    assert 2**voice.register.mean == pytest.approx(190, rel=0.15)
+    assert 2 ** voice.of().register.mean == pytest.approx(190, rel=0.15)
     assert network.shape.content == 12
+
+
+def test_one_master_learns_several_voices_and_answers_as_the_one_asked_for(
+    stages: dict[str, Path], tmp_path: Path
+) -> None:
+    params = material.PrepareParams(target="low", also=("high",), sources=("crowd",))
+    assert params.collections == ("low", "high", "crowd")
+    for name, f0 in {"low": 90, "high": 230, "crowd": 150}.items():
+        for number in range(2):
+            record(tmp_path / "data" / f"source_{name}" / f"{name}{number}.wav", f0, 1)
+        lines = "".join(f"{name}{number}|words\n" for number in range(2))
+        (tmp_path / "data" / f"source_{name}" / "metadata.csv").write_text(lines)
+    tiny = Phase("tiny", steps=1, rate=1e-3, warm_up=1)
+    trained = master.MasterParams(channels=16, blocks=1, code=4, bottleneck=4, batch=3, frames=40, phases=(tiny,))
+    chosen = {"content": material.ContentParams(extractor="spectra"), "master": trained}
+    chosen["render"] = render.RenderParams(speeds=(), voice="high")  # type: ignore[assignment]
+    folders: dict[str, Path] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(features.EXTRACTORS, "spectra", lambda weights: Spectra())
+        for name in ("prepare", "content", "master", "render"):
+            stage, folders[name] = GRAPH.stages[name], tmp_path / name
+            folders[name].mkdir()
+            ctx = StageContext(
+                folder=folders[name],
+                params=chosen.get(name, params),
+                inputs={other: folders[other] for other in stage.inputs if other in folders},
+                recipe=Given(params),  # type: ignore[arg-type]
+                device="cpu",
+                data=tmp_path / "data",
+            )
+            stage.run(ctx)
+            if stage.merge is not None:
+                stage.merge(ctx)
+    voice = Voice.read(folders["master"])
+    assert list(voice.learned) == ["low", "high"]
+    assert 2 ** voice.of("high").register.mean > 2 * 2 ** voice.of("low").register.mean
+    about = json.loads((folders["render"] / "about.json").read_text())
+    assert about["register"] == voice.of("high").register.mean
+    with pytest.raises(DataError, match="has not learned the voice 'crowd'; it has low, high"):
+        voice.of("crowd")
+
+
+def test_validation_hears_all_voices_in_turn() -> None:
+    assert master.probed({"a": [1, 2], "b": [3]}, {"a": [9], "b": []}, 4) == [9, 3, 9, 3]
 
 
 def test_every_clip_is_answered_at_two_speeds_in_step(stages: dict[str, Path]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,9 @@ from rtvoice.train.runner import Training, fit, part, step_rng
 from rtvoice.train.schedule import Phase
 from rtvoice.train.skin.convert import register_of
 from rtvoice.train.skin.crops import HOP, Batch, Scale, Speech, draw, stacked
-from rtvoice.train.skin.material import PrepareParams, is_target
+from rtvoice.train.skin.material import PrepareParams, clips_of
 from rtvoice.train.skin.vary import Varied
-from rtvoice.train.skin.voice import Voice
+from rtvoice.train.skin.voice import Learned, Voice
 from rtvoice.train.stages import StageContext
 
 EDGE = 2  # frames at both ends of a crop that no loss sees: their windows lack a neighbour
@@ -94,8 +94,12 @@ class MasterTask:
         How it is trained.
     seed : int
         Of the crops.
-    target, sources : (Speech, clips)
-        The voice to become and the voices to learn from; `sources` may have no clips.
+    speech : Speech
+        Everybody's.
+    targets : sequence of clips
+        The voices to become, clip numbers of each; they are heard equally often.
+    sources : clips
+        The voices to learn from; may be none.
     held_out : Batch or None
         What is validated on.
     """
@@ -104,12 +108,14 @@ class MasterTask:
         self,
         shape: MasterShape,
         params: MasterParams,
-        target: tuple[Speech, list[int]],
-        sources: tuple[Speech, list[int]],
+        speech: Speech,
+        targets: Sequence[list[int]],
+        sources: list[int],
         held_out: Batch | None = None,
         seed: int = 0,
     ) -> None:
-        self.params, self.target, self.sources, self.held_out, self.seed = params, target, sources, held_out, seed
+        self.params, self.held_out, self.seed = params, held_out, seed
+        self.speech, self.targets, self.sources = speech, targets, sources
         self.master = Master(shape)
         self.reconstruction = Reconstruction(shape.rate, shape.rate // 100, Weights())
         self.adversary = Adversary()
@@ -137,9 +143,10 @@ class MasterTask:
     def batches(self, step: int, rank: int, world: int) -> Iterator[Batch]:
         """Yield batches; the same ones for the same step and rank."""
         while True:
-            pools = [(*self.target, self.share, self.params.varied)]
-            if self.sources[1] and self.share < 1:
-                pools.append((*self.sources, 1 - self.share, 0.0))
+            each = self.share / len(self.targets)
+            pools = [(self.speech, clips, each, self.params.varied) for clips in self.targets]
+            if self.sources and self.share < 1:
+                pools.append((self.speech, self.sources, 1 - self.share, 0.0))
             chosen = part(draw(pools, self.size, step_rng(self.seed, step)), rank, world)
             yield stacked([speech.crop(clip, self.params.frames, at, speed) for speech, clip, at, speed in chosen])
             step += 1
@@ -237,35 +244,35 @@ def figures(terms: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def speech_of(
-    prepared: Prepared, content: Content, params: PrepareParams, varied: Varied | None = None
-) -> tuple[Speech, list[int], list[int]]:
-    """Return all training speech with its scale, the target's clips and the sources' clips."""
-    train = prepared.select(split="train")
-    target = [i for i in train if is_target(prepared.clip(i).collection, prepared.clip(i).speaker, params)]
-    if not target:
-        raise DataError(f"nothing of {params.target} was fit to be trained on; see rejected.jsonl in {prepared.folder}")
-    speakers = sorted({prepared.clip(i).speaker for i in train})
-    mine = set(target)
-    sources = [i for i in train if i not in mine]
-    return Speech(prepared, content, Scale.of(content, train), speakers, varied), target, sources
-
-
 def run(ctx: StageContext) -> None:
     """Train the master."""
     params: MasterParams = ctx.params
     material = ctx.recipe.params("prepare", PrepareParams) if ctx.recipe else PrepareParams()
     prepared, content = Prepared(ctx.inputs["prepare"]), Content(ctx.inputs["content"])
     varied = Varied(ctx.inputs["vary"]) if "vary" in ctx.inputs else None
-    speech, target, sources = speech_of(prepared, content, material, varied)
-    shape = params.shape(content.dimensions, len(speech.number))
-    number = speech.number[prepared.clip(target[0]).speaker]
+    train = prepared.select(split="train")
+    targets = clips_of(prepared, "train", material)
+    for name, clips in targets.items():
+        if not clips:
+            raise DataError(f"nothing of {name} was fit to be trained on; see rejected.jsonl in {prepared.folder}")
+    speakers = sorted({prepared.clip(i).speaker for i in train})
+    speech = Speech(prepared, content, Scale.of(content, train), speakers, varied)
+    shape = params.shape(content.dimensions, len(speakers))
+    learned = {
+        name: Learned(speech.number[prepared.clip(clips[0]).speaker], register_of(speech, clips))
+        for name, clips in targets.items()
+    }
     extractor = json.loads((ctx.inputs["content"] / "about.json").read_text())["extractor"]
-    Voice(shape, tuple(speech.number), number, register_of(speech, target), speech.scale, extractor).write(ctx.folder)
-    held = [
-        i
-        for i in prepared.select(split="held_out")
-        if is_target(prepared.clip(i).collection, prepared.clip(i).speaker, material)
-    ] or target[-8:]
-    probe = stacked([speech.crop(held[k % len(held)], 200, 0.5) for k in range(12)])
-    fit(MasterTask(shape, params, (speech, target), (speech, sources), probe, ctx.seed), ctx)
+    Voice(shape, tuple(speakers), learned, speech.scale, extractor).write(ctx.folder)
+    probe = stacked([speech.crop(clip, 200, 0.5) for clip in probed(targets, clips_of(prepared, "held_out", material))])
+    mine = {clip for clips in targets.values() for clip in clips}
+    fit(
+        MasterTask(shape, params, speech, list(targets.values()), [i for i in train if i not in mine], probe, ctx.seed),
+        ctx,
+    )
+
+
+def probed(targets: Mapping[str, list[int]], held_out: Mapping[str, list[int]], count: int = 12) -> list[int]:
+    """Return `count` clips to validate on, of all voices in turn: held out where there are any, else their last."""
+    of_each = [held_out[name] or clips[-8:] for name, clips in targets.items()]
+    return [of_each[k % len(of_each)][k // len(of_each) % len(of_each[k % len(of_each)])] for k in range(count)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtvoice.train import digest
-from rtvoice.train.data import Limits, Prepared, find_recordings, prepare
+from rtvoice.train.data import Clip, Limits, Prepared, find_recordings, prepare
 from rtvoice.train.data.corpus import DataError, Recording
 from rtvoice.train.data.features import extract
 from rtvoice.train.data.prepare import fingerprint
@@ -25,6 +25,9 @@ class PrepareParams:
     ----------
     target : str
         Collection of `--data` with the target's voice, or an absolute folder of recordings of one person.
+    also : tuple of str
+        Further collections of `--data`, each with one person's voice that the same master learns to speak with. Recipes
+        that differ only in `[render] voice` share everything up to their master.
     sources : tuple of str
         Collections of `--data` with other voices, from whom the networks learn to listen. They are never imitated.
     others : str
@@ -38,6 +41,7 @@ class PrepareParams:
     """
 
     target: str = "kathleen"
+    also: tuple[str, ...] = ()
     sources: tuple[str, ...] = ("librispeech", "picovoice")
     others: str = ""
     noisiest: float = 10.0
@@ -56,7 +60,12 @@ class PrepareParams:
     @property
     def collections(self) -> tuple[str, ...]:
         """What is read of `--data`."""
-        return self.sources if self.own else (self.target, *self.sources)
+        return (*self.also, *self.sources) if self.own else (self.target, *self.also, *self.sources)
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Return the names of all voices that are learned: collections, or `SKIN` for a folder of its own."""
+        return (SKIN if self.own else self.target, *self.also)
 
 
 def recordings(params: PrepareParams, data: Path | None) -> list[Recording]:
@@ -132,6 +141,18 @@ def content_run(ctx: StageContext) -> None:
     )
 
 
-def is_target(clip_collection: str, clip_speaker: str, params: PrepareParams) -> bool:
-    """Return whether a clip is the target's."""
-    return clip_speaker == SKIN if params.own else clip_collection == params.target
+def voice_of(clip: Clip, params: PrepareParams) -> str | None:
+    """Return which of the voices to be learned a clip is spoken with; `None`: someone else's."""
+    if params.own and clip.speaker == SKIN:
+        return SKIN
+    return clip.collection if clip.collection in params.voices else None
+
+
+def clips_of(prepared: Prepared, split: str, params: PrepareParams) -> dict[str, list[int]]:
+    """Return the clips of a split by the voice to be learned that speaks them."""
+    found: dict[str, list[int]] = {name: [] for name in params.voices}
+    for number in prepared.select(split=split):
+        name = voice_of(prepared.clip(number), params)
+        if name is not None:
+            found[name].append(number)
+    return found

@@ -36,11 +36,14 @@ class RenderParams:
     speeds : tuple of float
         Every clip is spoken once as it is and, where this is not empty, once more played at one of these speeds: voices
         higher and lower than anyone recorded.
+    voice : str
+        Which of the voices that the master has learned answers, by the name of its collection; empty: the target.
     weights : str
         Of the content features, as in `[content]`.
     """
 
     speeds: tuple[float, ...] = (0.8, 0.9, 1.125, 1.25)
+    voice: str = ""
     weights: str = ""
 
 
@@ -63,12 +66,12 @@ def plan(prepared: Prepared, params: RenderParams) -> list[Item]:
 
 
 def sped(
-    speech: Speech, voice: Voice, item: Item, weights: Path | None
+    speech: Speech, voice: Voice, number: int, item: Item, weights: Path | None
 ) -> tuple[npt.NDArray[np.float32], Said, Register]:
     """Return a clip at its speed, what it says with its own F0, and its register."""
     samples, f0 = speech.prepared.audio(item.clip), speech.prepared.f0(item.clip)
     if item.speed == 1.0:
-        return samples, speech.said(item.clip, speaker=voice.target), Register.of(f0)
+        return samples, speech.said(item.clip, speaker=number), Register.of(f0)
     samples = played(samples, item.speed)
     frames = len(samples) // HOP
     samples = samples[: frames * HOP]
@@ -80,7 +83,7 @@ def sped(
         f0=carried(torch.from_numpy(f0))[None],
         voiced=torch.from_numpy(f0 > 0).float()[None],
         energy=torch.from_numpy(speech.prepared.energy(item.clip)[at]).clamp(min=-90.0)[None],
-        speaker=torch.tensor([voice.target]),
+        speaker=torch.tensor([number]),
     )
     return samples, said, Register.of(f0)
 
@@ -91,6 +94,7 @@ def run(ctx: StageContext) -> None:
     weights = Path(params.weights) if params.weights else None
     prepared, content = Prepared(ctx.inputs["prepare"]), Content(ctx.inputs["content"])
     master, voice = load_master(ctx.inputs["master"])
+    answering = voice.of(params.voice)
     speech = Speech(prepared, content, voice.scale, voice.speakers)
     items = plan(prepared, params)
     units = [(k, items[k * UNIT : (k + 1) * UNIT]) for k in range(-(-len(items) // UNIT))]
@@ -101,8 +105,8 @@ def run(ctx: StageContext) -> None:
             arrays: dict[str, list[Any]] = {name: [] for name in ARRAYS}
             rows, offset = [], 0
             for item in part:
-                samples, said, own = sped(speech, voice, item, weights)
-                answered = replace(said, f0=own.moved(said.f0, voice.register))
+                samples, said, own = sped(speech, voice, answering.number, item, weights)
+                answered = replace(said, f0=own.moved(said.f0, answering.register))
                 with torch.no_grad():
                     hidden = master.hidden(answered)[-1]
                     seeded = torch.Generator().manual_seed(item.clip)
@@ -131,8 +135,9 @@ def merge(ctx: StageContext) -> None:
     while listing(ctx.folder, number).is_file():
         rows += json.loads(listing(ctx.folder, number).read_text())
         number += 1
+    params: RenderParams = ctx.params
     voice = Voice.read(ctx.inputs["master"])
-    about = {"hidden": voice.shape.channels, "register": voice.register.mean}
+    about = {"hidden": voice.shape.channels, "register": voice.of(params.voice).register.mean}
     write_whole(ctx.folder / "about.json", json.dumps(about).encode())
     write_whole(ctx.folder / INDEX, "".join(json.dumps(row) + "\n" for row in rows).encode())
     ctx.figures["pairs"] = len(rows)

@@ -1,4 +1,4 @@
-"""Content features of the target as other people would have given them: played slower and faster.
+"""Content features of the targets as other people would have given them: played slower and faster.
 
 A master that has only heard its target's own features speaks worse when given anyone else's. Played at 0.8 of its speed
 a woman's voice is a man's, as far as a recogniser can tell; what it said is still known frame by frame.
@@ -21,7 +21,7 @@ from rtvoice.train.data.features import loaded, to_speech_rate
 from rtvoice.train.data.measure import RATE
 from rtvoice.train.data.store import mapped
 from rtvoice.train.recipe import free
-from rtvoice.train.skin.material import PrepareParams, is_target
+from rtvoice.train.skin.material import PrepareParams, clips_of
 from rtvoice.train.stages import StageContext
 
 UNIT = 64  # clips written together
@@ -87,11 +87,7 @@ def run(ctx: StageContext) -> None:
     material = ctx.recipe.params("prepare", PrepareParams) if ctx.recipe else PrepareParams()
     prepared = Prepared(ctx.inputs["prepare"])
     describe = loaded(params.extractor, Path(params.weights) if params.weights else None)
-    mine = [
-        i
-        for i in prepared.select(split="train")
-        if is_target(prepared.clip(i).collection, prepared.clip(i).speaker, material)
-    ]
+    mine = sorted(clip for clips in clips_of(prepared, "train", material).values() for clip in clips)
     units = [(k, mine[k * UNIT : (k + 1) * UNIT]) for k in range(-(-len(mine) // UNIT))]
     units = [(k, clips) for k, clips in units if ctx.mine(f"unit {k}")]
     for done, (number, clips) in enumerate(units):

@@ -7,10 +7,27 @@ from pathlib import Path
 
 from rtvoice.train import runner
 from rtvoice.train.checkpoint import load, save
+from rtvoice.train.data.corpus import DataError
 from rtvoice.train.models.master import Master, MasterShape
 from rtvoice.train.skin.crops import Register, Scale
 
 FILE = "voice.pt"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One of the voices that a master was made for.
+
+    Attributes
+    ----------
+    number : int
+        Its place among the speakers.
+    register : Register
+        Where it speaks.
+    """
+
+    number: int
+    register: Register
 
 
 @dataclass(frozen=True)
@@ -23,10 +40,8 @@ class Voice:
         Its sizes.
     speakers : tuple of str
         Voices in the order of their numbers.
-    target : int
-        Number of the voice it was made for.
-    register : Register
-        Where that voice speaks.
+    learned : dict of str to Learned
+        The voices it was made for, by the names of their collections; the first is the recipe's own target.
     scale : Scale
         Of the content features.
     extractor : str
@@ -35,8 +50,7 @@ class Voice:
 
     shape: MasterShape
     speakers: tuple[str, ...]
-    target: int
-    register: Register
+    learned: dict[str, Learned]
     scale: Scale
     extractor: str = "whisper-base"
 
@@ -45,12 +59,27 @@ class Voice:
         plain = {
             "shape": asdict(self.shape),
             "speakers": list(self.speakers),
-            "target": self.target,
-            "register": [self.register.mean, self.register.deviation],
+            "learned": {
+                name: [one.number, one.register.mean, one.register.deviation] for name, one in self.learned.items()
+            },
             "deviation": self.scale.deviation,
             "extractor": self.extractor,
         }
         save(folder / FILE, plain)
+
+    def of(self, name: str = "") -> Learned:
+        """Return one of the voices it was made for; an empty name is the recipe's own target.
+
+        Raises
+        ------
+        DataError
+            It was not made for a voice of that name.
+        """
+        if not name:
+            return next(iter(self.learned.values()))
+        if name not in self.learned:
+            raise DataError(f"the master has not learned the voice {name!r}; it has {', '.join(self.learned)}")
+        return self.learned[name]
 
     @classmethod
     def read(cls, folder: Path) -> Voice:
@@ -59,8 +88,7 @@ class Voice:
         return cls(
             MasterShape(**plain["shape"]),
             tuple(plain["speakers"]),
-            int(plain["target"]),
-            Register(*plain["register"]),
+            {name: Learned(int(at), Register(*place)) for name, (at, *place) in plain["learned"].items()},
             Scale(plain["deviation"]),
             plain["extractor"],
         )
