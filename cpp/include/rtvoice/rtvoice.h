@@ -37,8 +37,11 @@
 #define RTV_API
 #endif
 
-/* Checked by clang 20 and later with -Wfunction-effects; nothing elsewhere. */
-#if defined(__clang__) && __clang_major__ >= 20
+/* Part of a function's type: it and all that it calls allocate nothing, lock nothing and wait for nothing. Clang 20 and later hold us to it with
+ * -Wfunction-effects (ctest -L rt-static) and RealtimeSanitizer at run time; nothing elsewhere. */
+#if defined(__clang__) && __clang_major__ >= 20 && defined(__cplusplus)
+#define RTV_NONBLOCKING [[clang::nonblocking]]
+#elif defined(__clang__) && __clang_major__ >= 20
 #define RTV_NONBLOCKING __attribute__((nonblocking))
 #else
 #define RTV_NONBLOCKING
@@ -123,7 +126,7 @@ typedef struct rtv_config {
 } rtv_config;
 
 /* Fills in struct_size and the defaults. [any-thread] */
-RTV_API void rtv_config_init(rtv_config* config);
+RTV_API void rtv_config_init(rtv_config* config) RTV_NONBLOCKING;
 /* Plans the network, lays out and touches all memory. RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_STRUCT_SIZE, RTV_ERROR_MODEL, RTV_ERROR_MEMORY. [main-thread] */
 RTV_API rtv_status rtv_engine_create(const rtv_model* model, const rtv_config* config, rtv_engine** out);
 /* The same with fallbacks: `count` (1 to 8) tiers of one skin, best first, with the same parameters and outputs. All are made now and delayed to the
@@ -179,7 +182,7 @@ typedef struct rtv_stats {
 } rtv_stats;
 
 /* Fills in struct_size. [any-thread] */
-RTV_API void rtv_stats_init(rtv_stats* stats);
+RTV_API void rtv_stats_init(rtv_stats* stats) RTV_NONBLOCKING;
 /* A snapshot since create or reset; writes no more than stats->struct_size bytes, so call rtv_stats_init before. [any-thread] */
 RTV_API void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING;
 

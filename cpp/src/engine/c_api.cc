@@ -112,7 +112,7 @@ const char* rtv_model_info(const rtv_model* model) {
   return model->model->info(&error).c_str();
 }
 
-void rtv_config_init(rtv_config* config) {
+void rtv_config_init(rtv_config* config) RTV_NONBLOCKING {
   if (config == nullptr) return;
   std::memset(config, 0, sizeof *config);
   config->struct_size = sizeof *config;
@@ -198,7 +198,7 @@ rtv_status rtv_engine_swap(rtv_engine* engine, const rtv_model* model) {
   });
 }
 
-void rtv_stats_init(rtv_stats* stats) {
+void rtv_stats_init(rtv_stats* stats) RTV_NONBLOCKING {
   if (stats == nullptr) return;
   std::memset(stats, 0, sizeof *stats);
   stats->struct_size = sizeof *stats;

@@ -23,17 +23,17 @@ class Engine {
                                       rtv_status* status, std::string* error);
   ~Engine();
 
-  rtv_status process(const float* in, float* out, uint32_t frames) noexcept;       // [audio-thread]
-  void reset() noexcept;                                                           // [audio-thread]
-  uint32_t latency() const noexcept { return static_cast<uint32_t>(latency_); }    // [any-thread]
-  rtv_status set(const char* name, const float* values, uint32_t count) noexcept;  // [any-thread]
-  void bypass(bool on) noexcept { bypass_.store(on, std::memory_order_relaxed); }  // [any-thread]
-  bool bypassed() const noexcept { return bypass_.load(std::memory_order_relaxed); }
-  uint32_t output(const char* name, float* values, uint32_t capacity) const noexcept;  // [any-thread]
-  rtv_status hold_tier(int32_t tier) noexcept;                                         // [any-thread]
+  rtv_status process(const float* in, float* out, uint32_t frames) noexcept RTV_NONBLOCKING;       // [audio-thread]
+  void reset() noexcept RTV_NONBLOCKING;                                                           // [audio-thread]
+  uint32_t latency() const noexcept RTV_NONBLOCKING { return static_cast<uint32_t>(latency_); }    // [any-thread]
+  rtv_status set(const char* name, const float* values, uint32_t count) noexcept RTV_NONBLOCKING;  // [any-thread]
+  void bypass(bool on) noexcept RTV_NONBLOCKING { bypass_.store(on, std::memory_order_relaxed); }  // [any-thread]
+  bool bypassed() const noexcept RTV_NONBLOCKING { return bypass_.load(std::memory_order_relaxed); }
+  uint32_t output(const char* name, float* values, uint32_t capacity) const noexcept RTV_NONBLOCKING;  // [any-thread]
+  rtv_status hold_tier(int32_t tier) noexcept RTV_NONBLOCKING;                                         // [any-thread]
   // For tests: what a call took is `load` times as long as its audio lasts, instead of what the counter says; negative: the counter.
-  void pretend_load(double load) noexcept { pretended_load_ = load; }
-  void stats(rtv_stats* stats) const noexcept;                        // [any-thread]
+  void pretend_load(double load) noexcept RTV_NONBLOCKING { pretended_load_ = load; }
+  void stats(rtv_stats* stats) const noexcept RTV_NONBLOCKING;        // [any-thread]
   rtv_status swap(std::shared_ptr<Model> model, std::string* error);  // [main-thread]
 
  private:
@@ -53,24 +53,24 @@ class Engine {
                                     std::string* error);
   ControlBank* bank_for(const Graph& graph);
   void carry_over(const ControlBank& from, ControlBank* to);
-  size_t guard_input(const float* in, size_t samples) noexcept;
-  static size_t guard_output(float* out, size_t samples) noexcept;
-  void delay_dry(size_t frames) noexcept;
-  void run_stage(Stage& stage, float* wet, size_t frames) noexcept;
-  void run_models(size_t frames) noexcept;
+  size_t guard_input(const float* in, size_t samples) noexcept RTV_NONBLOCKING;
+  static size_t guard_output(float* out, size_t samples) noexcept RTV_NONBLOCKING;
+  void delay_dry(size_t frames) noexcept RTV_NONBLOCKING;
+  void run_stage(Stage& stage, float* wet, size_t frames) noexcept RTV_NONBLOCKING;
+  void run_models(size_t frames) noexcept RTV_NONBLOCKING;
   // tiers.cc
   std::unique_ptr<Ladder> make_ladder(const std::vector<std::shared_ptr<Model>>& models, int64_t latency,
                                       rtv_status* status, std::string* error);
-  void run_ladder(size_t frames) noexcept;
-  void run_down(size_t frames) noexcept;
-  void run_across(size_t frames) noexcept;
-  void begin_shift(Shift shift, size_t tier) noexcept;
-  void end_shift() noexcept;
-  void govern(size_t frames, double load) noexcept;
-  void reset_tiers() noexcept;
-  size_t prime_length() const noexcept;
-  void finish_swap() noexcept;
-  void mix(float* out, size_t frames) noexcept;
+  void run_ladder(size_t frames) noexcept RTV_NONBLOCKING;
+  void run_down(size_t frames) noexcept RTV_NONBLOCKING;
+  void run_across(size_t frames) noexcept RTV_NONBLOCKING;
+  void begin_shift(Shift shift, size_t tier) noexcept RTV_NONBLOCKING;
+  void end_shift() noexcept RTV_NONBLOCKING;
+  void govern(size_t frames, double load) noexcept RTV_NONBLOCKING;
+  void reset_tiers() noexcept RTV_NONBLOCKING;
+  size_t prime_length() const noexcept RTV_NONBLOCKING;
+  void finish_swap() noexcept RTV_NONBLOCKING;
+  void mix(float* out, size_t frames) noexcept RTV_NONBLOCKING;
 
   const rtv_config config_;
   const size_t channels_;

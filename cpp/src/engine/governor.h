@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "rtvoice/rtvoice.h"  // RTV_NONBLOCKING
+
 namespace rtvoice {
 
 class Governor {
@@ -15,14 +17,14 @@ class Governor {
   Governor(double sample_rate, const double* costs, size_t tiers);
 
   // After a call of `frames` samples that took `load` times as long as they last. [audio-thread]
-  void count(uint64_t frames, double load) noexcept;
+  void count(uint64_t frames, double load) noexcept RTV_NONBLOCKING;
   // Where to go from `tier`, which is heard alone. [audio-thread]
-  Move decide(size_t tier) noexcept;
+  Move decide(size_t tier) noexcept RTV_NONBLOCKING;
   // A climb did not work out: a tier above was left again, or its trial missed deadlines. The next one waits twice as long. [audio-thread]
-  void failed_climb() noexcept;
-  void arrived() noexcept;  // [audio-thread] in another tier
-  void reset() noexcept;    // [audio-thread]
-  bool missing() const noexcept { return pressure_ >= kPressure; }
+  void failed_climb() noexcept RTV_NONBLOCKING;
+  void arrived() noexcept RTV_NONBLOCKING;  // [audio-thread] in another tier
+  void reset() noexcept RTV_NONBLOCKING;    // [audio-thread]
+  bool missing() const noexcept RTV_NONBLOCKING { return pressure_ >= kPressure; }
 
  private:
   // Three misses within a quarter of a second, or nearly so: one late call can be the system's.

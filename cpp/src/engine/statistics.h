@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "rtvoice/rtvoice.h"  // RTV_NONBLOCKING
+
 namespace rtvoice {
 
 class Statistics {
@@ -14,20 +16,20 @@ class Statistics {
     double p50, p90, p99, p999, max, busy;  // ticks
   };
 
-  void record(uint64_t frames, uint64_t ticks, uint64_t budget_ticks) noexcept;  // [audio-thread]
-  void count_nonfinite(uint64_t count) noexcept;                                 // [audio-thread]
-  void reset() noexcept;                                                         // [audio-thread]
-  Snapshot snapshot() const noexcept;                                            // [any-thread]
+  void record(uint64_t frames, uint64_t ticks, uint64_t budget_ticks) noexcept RTV_NONBLOCKING;  // [audio-thread]
+  void count_nonfinite(uint64_t count) noexcept RTV_NONBLOCKING;                                 // [audio-thread]
+  void reset() noexcept RTV_NONBLOCKING;                                                         // [audio-thread]
+  Snapshot snapshot() const noexcept RTV_NONBLOCKING;                                            // [any-thread]
 
  private:
   // 32 steps an octave, at most 3.1 % apart, over 2^40 ticks.
   static constexpr int kStepsLog2 = 5;
   static constexpr int kBuckets = (40 - kStepsLog2 + 1) << kStepsLog2;
-  static int bucket_of(uint64_t ticks) noexcept;
-  static double upper_edge(int bucket) noexcept;
+  static int bucket_of(uint64_t ticks) noexcept RTV_NONBLOCKING;
+  static double upper_edge(int bucket) noexcept RTV_NONBLOCKING;
   using Counter = std::atomic<uint64_t>;
   // One writer: a load and a store, no locked instruction.
-  static void add(Counter& counter, uint64_t value) noexcept {
+  static void add(Counter& counter, uint64_t value) noexcept RTV_NONBLOCKING {
     counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
   }
 

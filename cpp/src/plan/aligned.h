@@ -33,12 +33,13 @@ class AlignedFloats {
   const float* data() const { return data_; }
   size_t size() const { return count_; }
   size_t bytes() const { return count_ * sizeof(float); }
-
- private:
+  // Without the temporary of std::swap, whose end would be a release of memory to a compiler. [audio-thread]
   void swap(AlignedFloats& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(count_, other.count_);
   }
+
+ private:
   float* data_ = nullptr;
   size_t count_ = 0;
 };

@@ -33,7 +33,7 @@ struct SlotSpec {
 
 struct StepSpec;
 class Instance;
-using StepFn = void (*)(const StepSpec&, Instance&, size_t hops) noexcept;
+using StepFn = void (*)(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 
 // One call. Which fields count is the step function's business; offsets point into the arenas.
 struct StepSpec {
@@ -120,16 +120,16 @@ class Instance {
 
   // hops*hop samples in and out; out may be null (a model without audio output). Returns how many hops had to be silenced: one whose output
   // or recurrent state is not finite is silence, and the stream starts afresh behind it, however the hops are grouped. [audio-thread]
-  size_t run(const float* in, float* out, size_t hops) noexcept;
+  size_t run(const float* in, float* out, size_t hops) noexcept RTV_NONBLOCKING;
   // The same in pieces, with the same bits: start, then steps up to (not including) `until`, then finish with what `start` was given. [audio-thread]
-  void start(const float* in, size_t hops) noexcept;
-  void run_steps(size_t until) noexcept;
-  size_t finish(const float* in, float* out, size_t hops) noexcept;
-  void reset() noexcept;  // [audio-thread]
+  void start(const float* in, size_t hops) noexcept RTV_NONBLOCKING;
+  void run_steps(size_t until) noexcept RTV_NONBLOCKING;
+  size_t finish(const float* in, float* out, size_t hops) noexcept RTV_NONBLOCKING;
+  void reset() noexcept RTV_NONBLOCKING;  // [audio-thread]
   // New target of parameter `index`; jumps when `jump`. [audio-thread]
-  void set_parameter(size_t index, const float* values, bool jump) noexcept;
+  void set_parameter(size_t index, const float* values, bool jump) noexcept RTV_NONBLOCKING;
   // The newest frame of output `index`, valid until the next run. [audio-thread]
-  const float* output_frame(size_t index) const noexcept;
+  const float* output_frame(size_t index) const noexcept RTV_NONBLOCKING;
   const Plan& plan() const { return *plan_; }
 
  private:
@@ -145,12 +145,12 @@ class Instance {
     size_t offset, size;  // in ramps_data_: current, target, step
     uint32_t remaining, steps;
   };
-  void fill_parameters(size_t hops) noexcept;
-  size_t end(float* out, size_t hops) noexcept;
-  size_t resume(const float* in, float* out, size_t hops, size_t done) noexcept;
-  void commit(Slot& slot, size_t rows) noexcept;
-  void zero() noexcept;
-  static bool is_finite(const float* values, size_t count) noexcept;
+  void fill_parameters(size_t hops) noexcept RTV_NONBLOCKING;
+  size_t end(float* out, size_t hops) noexcept RTV_NONBLOCKING;
+  size_t resume(const float* in, float* out, size_t hops, size_t done) noexcept RTV_NONBLOCKING;
+  void commit(Slot& slot, size_t rows) noexcept RTV_NONBLOCKING;
+  void zero() noexcept RTV_NONBLOCKING;
+  static bool is_finite(const float* values, size_t count) noexcept RTV_NONBLOCKING;
 
   std::shared_ptr<const Plan> plan_;
   AlignedFloats state_, scratch_, snapshot_;  // snapshot: a prewarmed model's start

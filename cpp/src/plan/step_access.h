@@ -46,32 +46,32 @@ struct StepAccess {
 };
 
 // The step functions, one file per kind.
-void run_gemm(const StepSpec&, Instance&, size_t hops) noexcept;
+void run_gemm(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_gemm_narrow(const StepSpec&, Instance&,
-                     size_t hops) noexcept;  // columns that are no vector width: through scratch
-void run_dot(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_depthwise(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_gru(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_lstm(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_unary(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_channelwise(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_binary(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_film(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_norm(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_glu(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_noise(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_softmax(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_phase(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_harmonics(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_warp(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_fir(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_concat(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_slice(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_copy(const StepSpec&, Instance&, size_t hops) noexcept;  // delay, advance
-void run_upsample(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_upsample_linear(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_depth_to_time(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_time_to_depth(const StepSpec&, Instance&, size_t hops) noexcept;
-void run_expand(const StepSpec&, Instance&, size_t hops) noexcept;  // control to a stream's rate
+                     size_t hops) noexcept RTV_NONBLOCKING;  // columns that are no vector width: through scratch
+void run_dot(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_depthwise(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_gru(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_lstm(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_unary(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_channelwise(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_binary(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_film(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_norm(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_glu(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_noise(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_softmax(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_phase(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_harmonics(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_warp(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_fir(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_concat(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_slice(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_copy(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;  // delay, advance
+void run_upsample(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_upsample_linear(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_depth_to_time(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_time_to_depth(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_expand(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;  // control to a stream's rate
 
 }  // namespace rtvoice

@@ -165,7 +165,7 @@ HWY_NOINLINE void finish_tile(const Epilogue& e, const TileOut& t) noexcept {
   }
 }
 
-void unary(const UnaryArgs& args) noexcept {
+void unary(const UnaryArgs& args) noexcept RTV_NONBLOCKING {
   if (args.in_ld == args.cols && args.out_ld == args.cols)
     return activate(args.op, args.a, args.b, args.in, nullptr, args.out, args.rows * args.cols);
   for (size_t r = 0; r < args.rows; ++r)

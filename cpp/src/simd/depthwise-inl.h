@@ -86,7 +86,7 @@ HWY_INLINE void depthwise_rows(const DepthwiseArgs& args, size_t row) noexcept {
   }
 }
 
-void depthwise(const DepthwiseArgs& args) noexcept {
+void depthwise(const DepthwiseArgs& args) noexcept RTV_NONBLOCKING {
   size_t row = 0;
   for (; row + 4 <= args.rows; row += 4) depthwise_rows<4>(args, row);
   for (; row + 2 <= args.rows; row += 2) depthwise_rows<2>(args, row);

@@ -60,7 +60,7 @@ HWY_INLINE void dot_all(const DotInput& in, size_t row, size_t rows, float* sums
 
 constexpr size_t kDotChunk = 64;  // rows between buffer and output
 
-void dot(const DotArgs& args) noexcept {
+void dot(const DotArgs& args) noexcept RTV_NONBLOCKING {
   const DotInput in{args.seg, args.num_segments, args.seg_len, 0, args.seg_len, args.row_step, args.weights};
   float sums[kDotChunk];
   for (size_t r = 0; r < args.rows; r += kDotChunk) {

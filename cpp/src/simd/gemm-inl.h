@@ -207,7 +207,7 @@ void gemm_pack_half(const uint16_t* w, size_t depth, size_t cols, uint16_t* pack
 }
 
 template <class W>
-HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept {
+HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept RTV_NONBLOCKING {
   const size_t depth = args.num_segments * args.seg_len;
   // A row of 8 AVX-512 vectors spans two panels.
   constexpr size_t kRowCols = widest(1) * kLanes;
@@ -237,7 +237,7 @@ HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept {
   }
 }
 
-void gemm(const GemmArgs& args) noexcept {
+void gemm(const GemmArgs& args) noexcept RTV_NONBLOCKING {
   if (args.rows == 0) return;
   if (args.cols == 1) return gemm_single(args);
   if constexpr (kHalfWeights) {

@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "rtvoice/rtvoice.h"  // RTV_NONBLOCKING
+
 namespace rtvoice::simd {
 
 // clang-format off
@@ -243,21 +245,21 @@ struct Kernels {
   // The same for float16 weights (their bits), or null where this table has no instruction to widen them. cols: a multiple of 16.
   void (*gemm_pack_half)(const uint16_t* w, size_t depth, size_t cols, uint16_t* packed) noexcept;
 
-  void (*gemm)(const GemmArgs&) noexcept;
-  void (*depthwise)(const DepthwiseArgs&) noexcept;
-  void (*dot)(const DotArgs&) noexcept;
-  void (*unary)(const UnaryArgs&) noexcept;
-  void (*channelwise)(const ChannelwiseArgs&) noexcept;
-  void (*binary)(const BinaryArgs&) noexcept;
-  void (*film)(const FilmArgs&) noexcept;
-  void (*norm)(const NormArgs&) noexcept;
-  void (*glu)(const GluArgs&) noexcept;
-  void (*gru_cell)(const GruCellArgs&) noexcept;
-  void (*lstm_cell)(const LstmCellArgs&) noexcept;
-  void (*noise)(const NoiseArgs&) noexcept;
-  void (*softmax)(const SoftmaxArgs&) noexcept;
-  void (*harmonics)(const HarmonicsArgs&) noexcept;
-  void (*fir)(const FirArgs&) noexcept;
+  void (*gemm)(const GemmArgs&) noexcept RTV_NONBLOCKING;
+  void (*depthwise)(const DepthwiseArgs&) noexcept RTV_NONBLOCKING;
+  void (*dot)(const DotArgs&) noexcept RTV_NONBLOCKING;
+  void (*unary)(const UnaryArgs&) noexcept RTV_NONBLOCKING;
+  void (*channelwise)(const ChannelwiseArgs&) noexcept RTV_NONBLOCKING;
+  void (*binary)(const BinaryArgs&) noexcept RTV_NONBLOCKING;
+  void (*film)(const FilmArgs&) noexcept RTV_NONBLOCKING;
+  void (*norm)(const NormArgs&) noexcept RTV_NONBLOCKING;
+  void (*glu)(const GluArgs&) noexcept RTV_NONBLOCKING;
+  void (*gru_cell)(const GruCellArgs&) noexcept RTV_NONBLOCKING;
+  void (*lstm_cell)(const LstmCellArgs&) noexcept RTV_NONBLOCKING;
+  void (*noise)(const NoiseArgs&) noexcept RTV_NONBLOCKING;
+  void (*softmax)(const SoftmaxArgs&) noexcept RTV_NONBLOCKING;
+  void (*harmonics)(const HarmonicsArgs&) noexcept RTV_NONBLOCKING;
+  void (*fir)(const FirArgs&) noexcept RTV_NONBLOCKING;
 
   // rounds x 12 x lanes multiply-adds in registers only: this core's peak, for benchmarks.
   float (*peak_loop)(size_t rounds) noexcept;

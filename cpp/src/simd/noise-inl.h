@@ -70,7 +70,7 @@ HWY_INLINE V gaussian_lanes(uint64_t i, uint32_t key, V mean, V std) {
   return hn::MulAdd(hn::Mul(std, radius), c, mean);
 }
 
-void noise(const NoiseArgs& args) noexcept {
+void noise(const NoiseArgs& args) noexcept RTV_NONBLOCKING {
   const uint32_t key = noise_key(args.seed, args.stream);
   const V p0 = set(args.p0), p1 = set(args.p1), scale = set((args.p1 - args.p0) * kTwoToMinus24);
   for (size_t r = 0; r < args.rows; ++r) {

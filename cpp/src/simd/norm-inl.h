@@ -30,7 +30,7 @@ HWY_INLINE V sum_row(size_t channels, Term term) {
 
 // The mean is kept in two pieces: with a mean far above the spread, one float's rounding alone would cost 1e-5 of the
 // result.
-void norm(const NormArgs& args) noexcept {
+void norm(const NormArgs& args) noexcept RTV_NONBLOCKING {
   const V count = set(static_cast<float>(args.channels)), eps = set(args.eps);
   for (size_t r = 0; r < args.rows; ++r) {
     const float* in = args.in + r * args.in_ld;
@@ -69,7 +69,7 @@ HWY_INLINE V max_row(const float* in, size_t channels) {
   return hn::MaxOfLanes(D(), most);
 }
 
-void softmax(const SoftmaxArgs& args) noexcept {
+void softmax(const SoftmaxArgs& args) noexcept RTV_NONBLOCKING {
   for (size_t r = 0; r < args.rows; ++r) {
     const float* in = args.in + r * args.in_ld;
     float* out = args.out + r * args.out_ld;

@@ -6,7 +6,7 @@
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
 
-void channelwise(const ChannelwiseArgs& args) noexcept {
+void channelwise(const ChannelwiseArgs& args) noexcept RTV_NONBLOCKING {
   with_channelwise(args.op, [&](auto f) HWY_ATTR {
     for (size_t r = 0; r < args.rows; ++r) {
       const float* in = args.in + r * args.in_ld;
@@ -40,7 +40,7 @@ HWY_INLINE void binary_row(F f, A a, B b, float* out, size_t cols) {
   columns(cols, [&](auto io, size_t c) HWY_ATTR { io.store(f(a.load(io, c), b.load(io, c)), out + c); });
 }
 
-void binary(const BinaryArgs& args) noexcept {
+void binary(const BinaryArgs& args) noexcept RTV_NONBLOCKING {
   const auto run = [&](auto f) HWY_ATTR {
     for (size_t r = 0; r < args.rows; ++r) {
       const float* a = args.a + r * args.a_ld;
@@ -69,7 +69,7 @@ void binary(const BinaryArgs& args) noexcept {
   }
 }
 
-void film(const FilmArgs& args) noexcept {
+void film(const FilmArgs& args) noexcept RTV_NONBLOCKING {
   const V offset = set(args.offset);
   for (size_t r = 0; r < args.rows; ++r) {
     const float* x = args.x + r * args.x_ld;
@@ -94,7 +94,7 @@ HWY_INLINE void glu_rows(const GluArgs& args, A a, B b) {
 }
 
 // The gates in use get a fused loop; the other pairs go through a buffer, so that 400 pairs do not become 400 loops.
-void glu(const GluArgs& args) noexcept {
+void glu(const GluArgs& args) noexcept RTV_NONBLOCKING {
   const Activation<Unary::kSigmoid> sigmoid_gate(0.0f, 0.0f);
   if (args.b == Unary::kSigmoid && args.a == Unary::kNone)
     return glu_rows(args, Activation<Unary::kNone>(0.0f, 0.0f), sigmoid_gate);

@@ -6,7 +6,7 @@
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
 
-void gru_cell(const GruCellArgs& args) noexcept {
+void gru_cell(const GruCellArgs& args) noexcept RTV_NONBLOCKING {
   const float *xr = args.gates_x, *xz = xr + args.gate_ld, *xn = xz + args.gate_ld;
   const float *hr = args.gates_h, *hz = hr + args.gate_ld, *hg = hz + args.gate_ld;
   if (args.phase == GruPhase::kReset) {
@@ -26,7 +26,7 @@ void gru_cell(const GruCellArgs& args) noexcept {
   });
 }
 
-void lstm_cell(const LstmCellArgs& args) noexcept {
+void lstm_cell(const LstmCellArgs& args) noexcept RTV_NONBLOCKING {
   columns(args.hidden, [&](auto io, size_t c) HWY_ATTR {
     const auto gate = [&](size_t g) HWY_ATTR {
       const size_t at = g * args.gate_ld + c;

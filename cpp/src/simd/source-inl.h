@@ -53,7 +53,7 @@ HWY_INLINE V harmonics_lanes(V phase, V frequency, V limit, V count) {
   return hn::IfThenElseZero(sounds, hn::Mul(sum, hn::Sqrt(hn::Div(set(2.0f), h))));
 }
 
-void harmonics(const HarmonicsArgs& args) noexcept {
+void harmonics(const HarmonicsArgs& args) noexcept RTV_NONBLOCKING {
   const V limit = set(args.limit), count = set(args.count);
   columns(args.rows, [&](auto io, size_t r) HWY_ATTR {
     io.store(harmonics_lanes(io.load(args.phase + r), io.load(args.frequency + r), limit, count), args.out + r);
@@ -86,7 +86,7 @@ HWY_INLINE void fir_rows(IO io, const FirArgs& args, size_t r) {
   RTV_UNROLL for (size_t i = 0; i < kVectors; ++i) io.store(sums[i], args.out + r + i * kLanes);
 }
 
-void fir(const FirArgs& args) noexcept {
+void fir(const FirArgs& args) noexcept RTV_NONBLOCKING {
   size_t r = 0;
   for (; r + 8 * kLanes <= args.rows; r += 8 * kLanes) fir_rows<8>(Whole(), args, r);
   for (; r + 2 * kLanes <= args.rows; r += 2 * kLanes) fir_rows<2>(Whole(), args, r);

@@ -21,12 +21,14 @@ class Control {
   uint32_t size() const { return size_; }
   float low() const { return low_; }
   float high() const { return high_; }
-  uint32_t version() const noexcept { return version_.load(); }
-  bool set(const float* values, uint32_t count) noexcept;  // [any-thread] false: wrong count or not finite
-  void publish(const float* values) noexcept;  // [audio-thread] one writer; odd versions mark a write in progress
-  void read(float* values, uint32_t count) const noexcept;  // [any-thread]
+  uint32_t version() const noexcept RTV_NONBLOCKING { return version_.load(); }
+  bool set(const float* values,
+           uint32_t count) noexcept RTV_NONBLOCKING;  // [any-thread] false: wrong count or not finite
+  void publish(const float* values) noexcept
+      RTV_NONBLOCKING;  // [audio-thread] one writer; odd versions mark a write in progress
+  void read(float* values, uint32_t count) const noexcept RTV_NONBLOCKING;  // [any-thread]
   // True and the values when they changed since `seen`. [audio-thread]
-  bool poll(uint32_t* seen, float* values) const noexcept;
+  bool poll(uint32_t* seen, float* values) const noexcept RTV_NONBLOCKING;
 
  private:
   std::string name_;
@@ -39,8 +41,8 @@ class Control {
 // The parameters and value outputs of one model in one engine.
 struct ControlBank {
   explicit ControlBank(const Graph& graph);
-  Control* parameter(const char* name) const noexcept;
-  const Control* output(const char* name) const noexcept;
+  Control* parameter(const char* name) const noexcept RTV_NONBLOCKING;
+  const Control* output(const char* name) const noexcept RTV_NONBLOCKING;
 
   // Whether it holds just what this graph has: the same names, sizes and ranges in the same order.
   bool fits(const Graph& graph) const;

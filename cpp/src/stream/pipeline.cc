@@ -247,7 +247,7 @@ size_t Pipeline::process_sliced(const float* in, float* out, size_t frames) noex
     take_in(in + done * channels_, take);
     silenced += work_until(static_cast<double>(pending_) / static_cast<double>(block));
     if (pending_ == block) {
-      for (Lane& lane : lanes_) std::swap(lane.gather, lane.held);
+      for (Lane& lane : lanes_) lane.gather.swap(lane.held);
       working_ = true;
       job_samples_ = block;
       job_lane_ = 0;

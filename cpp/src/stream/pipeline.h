@@ -45,16 +45,16 @@ class Pipeline {
                                         const PipelineConfig& config, std::string* error);
 
   // Interleaved; in == out allowed; frames <= max_frame. Returns how many hops had to be silenced. [audio-thread]
-  size_t process(const float* in, float* out, size_t frames) noexcept;
-  void reset() noexcept;                     // [audio-thread]
-  void pull_parameters(bool jump) noexcept;  // [audio-thread]
+  size_t process(const float* in, float* out, size_t frames) noexcept RTV_NONBLOCKING;
+  void reset() noexcept RTV_NONBLOCKING;                     // [audio-thread]
+  void pull_parameters(bool jump) noexcept RTV_NONBLOCKING;  // [audio-thread]
   int64_t latency() const { return latency_; }
   const LatencyParts& latency_parts() const { return parts_; }
   const Plan& plan() const { return *plan_; }
   ControlBank* bank() const { return bank_; }
   bool has_audio_output() const { return has_audio_; }
   // Sliced: how much of the block in work is done, 0 to 1; 1 between two blocks. [audio-thread]
-  double work_done() const noexcept;
+  double work_done() const noexcept RTV_NONBLOCKING;
 
  private:
   struct Lane {  // one channel
@@ -65,15 +65,15 @@ class Pipeline {
   };
   Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config, const BlockPlan& blocks);
   bool make_resamplers(const PipelineConfig& config, std::string* error);
-  size_t next_block() const noexcept;
-  void take_in(const float* in, size_t frames) noexcept;
-  void hand_out(float* out, size_t frames) noexcept;
-  void store(Lane& lane, const float* samples, size_t count) noexcept;
-  size_t process_inline(const float* in, float* out, size_t frames) noexcept;
-  size_t process_sliced(const float* in, float* out, size_t frames) noexcept;
-  size_t work_until(double share) noexcept;
-  void publish() noexcept;
-  size_t run_blocks(Lane& lane, size_t blocks, size_t host_samples) noexcept;
+  size_t next_block() const noexcept RTV_NONBLOCKING;
+  void take_in(const float* in, size_t frames) noexcept RTV_NONBLOCKING;
+  void hand_out(float* out, size_t frames) noexcept RTV_NONBLOCKING;
+  void store(Lane& lane, const float* samples, size_t count) noexcept RTV_NONBLOCKING;
+  size_t process_inline(const float* in, float* out, size_t frames) noexcept RTV_NONBLOCKING;
+  size_t process_sliced(const float* in, float* out, size_t frames) noexcept RTV_NONBLOCKING;
+  size_t work_until(double share) noexcept RTV_NONBLOCKING;
+  void publish() noexcept RTV_NONBLOCKING;
+  size_t run_blocks(Lane& lane, size_t blocks, size_t host_samples) noexcept RTV_NONBLOCKING;
 
   std::shared_ptr<const Plan> plan_;
   ControlBank* bank_;

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "rtvoice/rtvoice.h"  // RTV_NONBLOCKING
+
 namespace rtvoice {
 
 // Bands as fractions of the lower rate; delay of one direction at a lower rate of 16 kHz (it scales); time per 10 ms of
@@ -41,12 +43,12 @@ class Resampler {
   virtual ~Resampler() = default;
   // Takes all of `in`, fills all of `out`; sizes up to those given at create, zero allowed; `in` and `out` may be the
   // same. [audio-thread]
-  virtual void process(const float* in, size_t n_in, float* out, size_t n_out) noexcept = 0;
+  virtual void process(const float* in, size_t n_in, float* out, size_t n_out) noexcept RTV_NONBLOCKING = 0;
   // As fresh. [audio-thread]
-  virtual void reset() noexcept = 0;
+  virtual void reset() noexcept RTV_NONBLOCKING = 0;
   // At the input rate, exact, extra_delay included. With kFir and kFirShort at an integer ratio, without extra_delay, a
   // whole number of samples at the higher rate. [any-thread]
-  virtual double delay_in_samples() const noexcept = 0;
+  virtual double delay_in_samples() const noexcept RTV_NONBLOCKING = 0;
 };
 
 struct ResamplerConfig {

@@ -61,15 +61,15 @@ class History {
 class DelayLine final : public Resampler {
  public:
   DelayLine(const ResamplerConfig& config, size_t delay) : delay_(delay) { history_.init(delay, 2 * config.max_in); }
-  void process(const float* in, size_t n_in, float* out, size_t n_out) noexcept override {
+  void process(const float* in, size_t n_in, float* out, size_t n_out) noexcept RTV_NONBLOCKING override {
     history_.append(in, n_in);
     const size_t have = std::min(n_out, history_.size());
     std::copy_n(history_.data(), have, out);
     history_.drop(have);
     std::fill(out + have, out + n_out, 0.0f);
   }
-  void reset() noexcept override { history_.reset(); }
-  double delay_in_samples() const noexcept override { return static_cast<double>(delay_); }
+  void reset() noexcept RTV_NONBLOCKING override { history_.reset(); }
+  double delay_in_samples() const noexcept RTV_NONBLOCKING override { return static_cast<double>(delay_); }
 
  private:
   size_t delay_;
@@ -118,7 +118,7 @@ class PolyphaseFir final : public Resampler {
     history_.init(zeros, 2 * config.max_in + ratio_.step / ratio_.phases + 1);
   }
 
-  void process(const float* in, size_t n_in, float* out, size_t n_out) noexcept override {
+  void process(const float* in, size_t n_in, float* out, size_t n_out) noexcept RTV_NONBLOCKING override {
     history_.append(in, n_in);
     size_t have = n_out;
     while (have > 0 && start(have - 1) + window_ > history_.size()) --have;  // none within the contract
@@ -150,12 +150,12 @@ class PolyphaseFir final : public Resampler {
     std::fill(out + have, out + n_out, 0.0f);
   }
 
-  void reset() noexcept override {
+  void reset() noexcept RTV_NONBLOCKING override {
     history_.reset();
     phase_ = 0;
   }
 
-  double delay_in_samples() const noexcept override { return delay_; }
+  double delay_in_samples() const noexcept RTV_NONBLOCKING override { return delay_; }
 
  private:
   // Where the window of the output `ahead` of the next one starts in the history.
@@ -184,7 +184,7 @@ class PolyphaseFir final : public Resampler {
   std::vector<float> weights_;   // [phases][window], oldest sample first
   std::vector<uint32_t> shift_;  // [phases], 0 or 1: how much later a phase's window starts
   History history_;
-  void (*dot_)(const simd::DotArgs&) noexcept = simd::kernels().dot;
+  void (*dot_)(const simd::DotArgs&) noexcept RTV_NONBLOCKING = simd::kernels().dot;
 };
 
 }  // namespace
