@@ -68,7 +68,7 @@ install_debian() {
     test)
       debian_install "the run without AVX" "that test is skipped" qemu-user || true
       debian_install "the tests of alignment and rendering" "they are skipped" flite || true
-      debian_install "rt-static, the check of the process path's sources" "it is skipped" clang-22 || true
+      debian_install "rt-static and rt-rtsan, the checks of the process path" "they are skipped" clang-22 libclang-rt-22-dev || true
       ;;
   esac
 }

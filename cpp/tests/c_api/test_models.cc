@@ -1,8 +1,10 @@
 // Small models made in memory, and the shipped ones.
 #include "test_models.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -184,6 +186,24 @@ Bytes recurrent_overflow_model(const std::string& op) {
 std::string shipped_model(const std::string& tier) {
   const std::string path = std::string(RTVOICE_MODELS_DIR) + "/whisper/" + tier + ".rtv";
   return std::ifstream(path).good() ? path : std::string();
+}
+
+std::vector<ShippedSkin> shipped_skins() {
+  namespace fs = std::filesystem;
+  std::vector<ShippedSkin> skins;
+  std::error_code error;
+  for (const fs::directory_entry& folder : fs::directory_iterator(RTVOICE_MODELS_DIR, error)) {
+    ShippedSkin skin{folder.path().filename().string(), {}};
+    for (const fs::directory_entry& file : fs::directory_iterator(folder.path(), error)) {
+      if (file.path().extension() == ".rtv") skin.tiers.push_back(file.path().string());
+    }
+    std::sort(skin.tiers.begin(), skin.tiers.end(), [](const std::string& a, const std::string& b) {
+      return fs::file_size(a) != fs::file_size(b) ? fs::file_size(a) > fs::file_size(b) : a < b;
+    });
+    if (!skin.tiers.empty()) skins.push_back(std::move(skin));
+  }
+  std::sort(skins.begin(), skins.end(), [](const ShippedSkin& a, const ShippedSkin& b) { return a.name < b.name; });
+  return skins;
 }
 
 Bytes read_file(const std::string& path) {

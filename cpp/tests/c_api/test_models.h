@@ -55,6 +55,12 @@ Bytes recurrent_overflow_model(const std::string& op);
 
 // models/whisper/TIER.rtv of the source tree; empty where it is not there.
 std::string shipped_model(const std::string& tier);
+// A folder of models/ that holds .rtv files: their paths, the costliest tier (the largest file) first.
+struct ShippedSkin {
+  std::string name;
+  std::vector<std::string> tiers;
+};
+std::vector<ShippedSkin> shipped_skins();
 Bytes read_file(const std::string& path);
 
 }  // namespace rtvoice::test
