@@ -140,6 +140,16 @@ RTV_API rtv_status rtv_engine_create_tiers(const rtv_model* const* tiers, uint32
  * does not exist. [any-thread] */
 #define RTV_TIER_AUTO (-1)
 RTV_API rtv_status rtv_engine_tier(rtv_engine* engine, int32_t tier) RTV_NONBLOCKING;
+/* What share of one core the model takes at this configuration, one channel: 0.01 is a hundredth. A short trial in this thread's CPU time, warm, of at
+ * most 60 ms and the time that an engine takes to make; kept for the process, so that asking again is free.
+ * RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_STRUCT_SIZE, RTV_ERROR_MODEL, RTV_ERROR_MEMORY. [main-thread] */
+RTV_API rtv_status rtv_model_cost(const rtv_model* model, const rtv_config* config, float* share);
+/* The first of `count` (1 to 8) tiers, best first, that takes at most the share `most` of one core, all of config's channels together, by
+ * rtv_model_cost; the last one where none does. RTV_TIER_SHARE is a good `most`: caches swept by a game cost two to three times the warm share.
+ * The same statuses. [main-thread] */
+#define RTV_TIER_SHARE 0.1f
+RTV_API rtv_status rtv_choose_tier(const rtv_model* const* tiers, uint32_t count, const rtv_config* config, float most,
+                                   uint32_t* chosen);
 /* No other thread may be using the engine. NULL is allowed. [main-thread] */
 RTV_API void rtv_engine_destroy(rtv_engine* engine);
 
@@ -185,6 +195,40 @@ typedef struct rtv_stats {
 RTV_API void rtv_stats_init(rtv_stats* stats) RTV_NONBLOCKING;
 /* A snapshot since create or reset; writes no more than stats->struct_size bytes, so call rtv_stats_init before. [any-thread] */
 RTV_API void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING;
+
+/* ---- Pools: many streams of one model on one thread -------------------------------------------------------------------------------------
+ *
+ *   rtv_pool* pool;                                    a server's sixteen players
+ *   rtv_pool_create(model, &config, 16, NULL, &pool);
+ *   ... every 10 ms: rtv_pool_process(pool, in, out, 480);    in[i], out[i]: player i's frame
+ *
+ * Each stream is an engine with the same configuration, and gives the bits that it would give alone. Where streams keep step, layers that wait for
+ * their weights read them once for all. */
+
+typedef struct rtv_pool rtv_pool;
+
+/* `streams`: 1 to 1024. `seeds`: one per stream, or NULL: config->seed for all. RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_STRUCT_SIZE,
+ * RTV_ERROR_MODEL, RTV_ERROR_MEMORY. [main-thread] */
+RTV_API rtv_status rtv_pool_create(const rtv_model* model, const rtv_config* config, uint32_t streams,
+                                   const uint64_t* seeds, rtv_pool** out);
+/* A frame of every stream, as rtv_engine_process; in[i] == out[i] is allowed, other overlaps are not. Where in[i] is NULL that stream stands still; feed
+ * silence instead to keep it in step with the others. RTV_OK; RTV_ERROR_FRAME_SIZE (all outputs are silence); RTV_ERROR_ARGUMENT for NULL.
+ * One thread at a time per pool. [audio-thread] */
+RTV_API rtv_status rtv_pool_process(rtv_pool* pool, const float* const* in, float* const* out,
+                                    uint32_t frames) RTV_NONBLOCKING;
+/* A stream's engine, for set, bypass, output, stats, reset and swap, each as its own rules say (reset: not while the pool's process runs); NULL where
+ * there is none. It lives as long as the pool, and is not to be destroyed. Its statistics count its share of each call. [any-thread] */
+RTV_API rtv_engine* rtv_pool_engine(rtv_pool* pool, uint32_t stream) RTV_NONBLOCKING;
+/* [any-thread] */
+RTV_API uint32_t rtv_pool_streams(const rtv_pool* pool) RTV_NONBLOCKING;
+/* Of every stream, as rtv_engine_latency. [any-thread] */
+RTV_API uint32_t rtv_pool_latency(const rtv_pool* pool) RTV_NONBLOCKING;
+/* All streams. Not while process runs. [audio-thread] */
+RTV_API void rtv_pool_reset(rtv_pool* pool) RTV_NONBLOCKING;
+/* Times are of whole calls; bytes of state and scratch, and `nonfinite`, of all streams. [any-thread] */
+RTV_API void rtv_pool_stats(const rtv_pool* pool, rtv_stats* stats) RTV_NONBLOCKING;
+/* No other thread may be using the pool or its engines. NULL is allowed. [main-thread] */
+RTV_API void rtv_pool_destroy(rtv_pool* pool);
 
 #ifdef __cplusplus
 }

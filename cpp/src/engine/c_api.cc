@@ -1,23 +1,13 @@
 // The C interface over Model and Engine: argument checks, status codes, the last error's text.
+#include "engine/c_api.h"
+
 #include <cstring>
-#include <memory>
-#include <new>
 #include <string>
 
-#include "engine/engine.h"
-#include "rtvoice/rtvoice.h"
-
-struct rtv_model {
-  std::shared_ptr<rtvoice::Model> model;
-};
-struct rtv_engine {
-  std::unique_ptr<rtvoice::Engine> engine;
-};
-
-namespace {
+namespace rtvoice {
 
 // A plain array: thread-local objects with constructors would be made lazily, on whichever thread comes first.
-thread_local char last_error[1024] = "";
+static thread_local char last_error[1024] = "";
 
 rtv_status fail(rtv_status status, const std::string& what) {
   const size_t length = what.size() < sizeof last_error - 1 ? what.size() : sizeof last_error - 1;
@@ -26,17 +16,18 @@ rtv_status fail(rtv_status status, const std::string& what) {
   return status;
 }
 
-// Runs `body`, which may throw only for want of memory.
-template <typename Body>
-rtv_status guarded(Body body) {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    return fail(RTV_ERROR_MEMORY, "out of memory");
-  } catch (const std::exception& e) {
-    return fail(RTV_ERROR_MODEL, e.what());
-  }
+void copy_stats(const rtv_stats& all, rtv_stats* to) noexcept {
+  const uint32_t given = to->struct_size;
+  std::memcpy(to, &all, given < sizeof all ? given : sizeof all);
+  to->struct_size = given;
 }
+
+}  // namespace rtvoice
+
+using rtvoice::fail;
+using rtvoice::guarded;
+
+namespace {
 
 rtv_status take_model(std::unique_ptr<rtvoice::Graph> graph, rtv_status status, const std::string& error,
                       rtv_model** out) {
@@ -77,7 +68,7 @@ const char* rtv_status_string(rtv_status status) RTV_NONBLOCKING {
   return "unknown status";
 }
 
-const char* rtv_last_error(void) { return last_error; }
+const char* rtv_last_error(void) { return rtvoice::last_error; }
 uint32_t rtv_version(void) RTV_NONBLOCKING { return RTVOICE_VERSION_NUMBER; }
 const char* rtv_isa(void) { return rtvoice::simd::kernels().isa; }
 
@@ -142,7 +133,7 @@ rtv_status rtv_engine_create_tiers(const rtv_model* const* tiers, uint32_t count
     for (uint32_t i = 0; i < count; ++i) models.push_back(tiers[i]->model);
     std::unique_ptr<rtvoice::Engine> engine = rtvoice::Engine::make(models, *config, &status, &error);
     if (engine == nullptr) return fail(status, error);
-    *out = new rtv_engine{std::move(engine)};
+    *out = new rtv_engine{engine.get(), false, std::move(engine)};
     return RTV_OK;
   });
 }
@@ -158,7 +149,9 @@ rtv_status rtv_engine_tier(rtv_engine* engine, int32_t tier) RTV_NONBLOCKING {
   return engine == nullptr ? RTV_ERROR_ARGUMENT : engine->engine->hold_tier(tier);
 }
 
-void rtv_engine_destroy(rtv_engine* engine) { delete engine; }
+void rtv_engine_destroy(rtv_engine* engine) {
+  if (engine != nullptr && !engine->pooled) delete engine;
+}
 
 rtv_status rtv_engine_process(rtv_engine* engine, const float* in, float* out, uint32_t frames) RTV_NONBLOCKING {
   if (engine == nullptr || ((in == nullptr || out == nullptr) && frames != 0)) return RTV_ERROR_ARGUMENT;
@@ -206,13 +199,9 @@ void rtv_stats_init(rtv_stats* stats) RTV_NONBLOCKING {
 
 void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING {
   if (engine == nullptr || stats == nullptr) return;
-  // A host built against an older header has a shorter struct.
-  const uint32_t size =
-      stats->struct_size < sizeof(rtv_stats) ? stats->struct_size : static_cast<uint32_t>(sizeof(rtv_stats));
   rtv_stats all;
   engine->engine->stats(&all);
-  all.struct_size = stats->struct_size;
-  std::memcpy(stats, &all, size);
+  rtvoice::copy_stats(all, stats);
 }
 
 }  // extern "C"

@@ -59,13 +59,13 @@ constexpr double kMemoryLimit = 1073741824.0;  // bytes an engine may take, all 
 }  // namespace
 
 std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& tiers, const rtv_config& config,
-                                     rtv_status* status, std::string* error) {
+                                     rtv_status* status, std::string* error, StreamShare* share) {
   *error = check_config(config);
   if (!error->empty()) {
     *status = RTV_ERROR_ARGUMENT;
     return nullptr;
   }
-  std::unique_ptr<Engine> engine(new Engine(config));
+  std::unique_ptr<Engine> engine(new Engine(config, share));
   std::unique_ptr<Ladder> ladder = engine->make_ladder(tiers, -1, status, error);
   if (ladder == nullptr) return nullptr;
   const Pipeline& best = *ladder->tiers.front()->pipeline;
@@ -85,6 +85,7 @@ std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& 
     engine->governor_ = std::make_unique<Governor>(static_cast<double>(config.sample_rate), costs, tiers.size());
   }
   engine->active_ = ladder.release();
+  engine->share_ = nullptr;
   // The first frame of the audio thread must not be the first to touch this code's pages.
   const std::vector<float> silence(engine->in_.size());
   std::vector<float> out(silence.size());
@@ -93,10 +94,11 @@ std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& 
   return engine;
 }
 
-Engine::Engine(const rtv_config& config)
+Engine::Engine(const rtv_config& config, StreamShare* share)
     : config_(config),
       channels_(config.channels),
       fade_frames_(std::max<size_t>(1, static_cast<size_t>(std::lround(config.fade_ms * 1e-3 * config.sample_rate)))),
+      share_(share),
       ticks_per_second_(ticks_per_second()),
       in_(static_cast<size_t>(config.max_frame) * config.channels),
       wet_(in_.size()),
@@ -148,6 +150,7 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
   config.seed = config_.seed;
   config.sliced = config_.schedule == RTV_SCHEDULE_SLICED;
   config.latency = latency;
+  config.share = share_;
   *status = RTV_ERROR_MODEL;
   const BlockPlan blocks = plan_blocks(model->graph(), config);
   std::shared_ptr<const Plan> plan = model->plan(blocks.hops * blocks.max_blocks, error);
@@ -289,11 +292,15 @@ void Engine::delay_dry(size_t frames) noexcept {
   }
 }
 
+// An analyser leaves the audio as it is.
+void Engine::leave_as_is(const Stage& stage, float* wet, size_t frames) noexcept {
+  if (!stage.pipeline->has_audio_output()) std::memcpy(wet, delayed_.data(), frames * channels_ * sizeof(float));
+}
+
 void Engine::run_stage(Stage& stage, float* wet, size_t frames) noexcept {
   stage.pipeline->pull_parameters(false);
   statistics_.count_nonfinite(stage.pipeline->process(in_.data(), wet, frames));
-  // An analyser leaves the audio as it is.
-  if (!stage.pipeline->has_audio_output()) std::memcpy(wet, delayed_.data(), frames * channels_ * sizeof(float));
+  leave_as_is(stage, wet, frames);
 }
 
 // The wet signal, of both models while one fades into the other.
@@ -339,25 +346,52 @@ void Engine::mix(float* out, size_t frames) noexcept {
   }
 }
 
+bool Engine::refuses(uint32_t frames) const noexcept {
+  return frames > config_.max_frame || (config_.block != 0 && frames != config_.block);
+}
+
+void Engine::take_in(const float* in, uint32_t frames) noexcept {
+  statistics_.count_nonfinite(guard_input(in, frames * channels_));
+  delay_dry(frames);
+}
+
 rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcept {
   if (frames == 0) return RTV_OK;
-  if (frames > config_.max_frame || (config_.block != 0 && frames != config_.block)) {
+  if (refuses(frames)) {
     std::memset(out, 0, static_cast<size_t>(frames) * channels_ * sizeof(float));
     return RTV_ERROR_FRAME_SIZE;
   }
   const FloatMode mode;  // to the end: the budget's division would raise the caller's inexact flag
   const uint64_t start = read_ticks();
-  const size_t samples = frames * channels_;
-  statistics_.count_nonfinite(guard_input(in, samples));
-  delay_dry(frames);
+  take_in(in, frames);
   run_models(frames);
   mix(out, frames);
-  statistics_.count_nonfinite(guard_output(out, samples));
+  statistics_.count_nonfinite(guard_output(out, frames * channels_));
   const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
   const uint64_t ticks = read_ticks() - start;
   statistics_.record(frames, ticks, static_cast<uint64_t>(budget));
   govern(frames, static_cast<double>(ticks) / budget);
   return RTV_OK;
+}
+
+Pipeline* Engine::begin(const float* in, uint32_t frames) noexcept {
+  Pipeline& pipeline = *active_->stage().pipeline;
+  if (pipeline.sliced() || governor_ != nullptr || incoming_ != nullptr ||
+      pending_.load(std::memory_order_relaxed) != nullptr)
+    return nullptr;
+  take_in(in, frames);
+  pipeline.pull_parameters(false);
+  pipeline.begin(in_.data(), wet_.data(), frames);
+  return &pipeline;
+}
+
+void Engine::end(float* out, uint32_t frames, size_t nonfinite, uint64_t ticks) noexcept {
+  leave_as_is(active_->stage(), wet_.data(), frames);
+  keep_last(frames);
+  mix(out, frames);
+  statistics_.count_nonfinite(nonfinite + guard_output(out, frames * channels_));
+  const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
+  statistics_.record(frames, ticks, static_cast<uint64_t>(budget));
 }
 
 void Engine::reset() noexcept {
@@ -373,24 +407,11 @@ void Engine::reset() noexcept {
 }
 
 void Engine::stats(rtv_stats* out) const noexcept {
-  const Statistics::Snapshot s = statistics_.snapshot();
-  const double us = 1e6 / ticks_per_second_, ms = 1e3 / config_.sample_rate;
+  const double ms = 1e3 / config_.sample_rate;
   out->struct_size = sizeof(rtv_stats);
   out->tier = tier_.load(std::memory_order_relaxed);
   out->tier_changes = tier_changes_.load(std::memory_order_relaxed);
-  out->frames = s.frames;
-  out->calls = s.calls;
-  out->overruns = s.overruns;
-  out->nonfinite = s.nonfinite;
-  out->us_p50 = static_cast<float>(s.p50 * us);
-  out->us_p90 = static_cast<float>(s.p90 * us);
-  out->us_p99 = static_cast<float>(s.p99 * us);
-  out->us_p999 = static_cast<float>(s.p999 * us);
-  out->us_max = static_cast<float>(s.max * us);
-  out->load =
-      s.frames == 0
-          ? 0.0f
-          : static_cast<float>(s.busy / ticks_per_second_ * config_.sample_rate / static_cast<double>(s.frames));
+  statistics_.describe(out, ticks_per_second_, config_.sample_rate);
   out->latency_model_ms = static_cast<float>(latency_parts_.model * ms);
   out->latency_resampler_ms = static_cast<float>(latency_parts_.resampler * ms);
   out->latency_buffering_ms = static_cast<float>(latency_parts_.buffering * ms);

@@ -19,11 +19,17 @@ class Engine {
  public:
   // Null, a status and one line in `error`. [main-thread]
   // `tiers`: best first, at least one.
+  // `share`: memory beside other engines', for a pool.
   static std::unique_ptr<Engine> make(const std::vector<std::shared_ptr<Model>>& tiers, const rtv_config& config,
-                                      rtv_status* status, std::string* error);
+                                      rtv_status* status, std::string* error, StreamShare* share = nullptr);
   ~Engine();
 
-  rtv_status process(const float* in, float* out, uint32_t frames) noexcept RTV_NONBLOCKING;       // [audio-thread]
+  rtv_status process(const float* in, float* out, uint32_t frames) noexcept RTV_NONBLOCKING;  // [audio-thread]
+  // process() in three parts, for a pool that runs several engines' networks together between begin and end; begin gives null, and has done nothing,
+  // where this engine must run alone: while it swaps, or sliced. [audio-thread]
+  Pipeline* begin(const float* in, uint32_t frames) noexcept RTV_NONBLOCKING;
+  void end(float* out, uint32_t frames, size_t nonfinite, uint64_t ticks) noexcept RTV_NONBLOCKING;
+  bool refuses(uint32_t frames) const noexcept RTV_NONBLOCKING;
   void reset() noexcept RTV_NONBLOCKING;                                                           // [audio-thread]
   uint32_t latency() const noexcept RTV_NONBLOCKING { return static_cast<uint32_t>(latency_); }    // [any-thread]
   rtv_status set(const char* name, const float* values, uint32_t count) noexcept RTV_NONBLOCKING;  // [any-thread]
@@ -48,14 +54,17 @@ class Engine {
   };
   // From one tier to another. Down: the old one has stopped, so that a late engine never runs two. Across: both run.
   enum class Shift : uint8_t { kNone, kDown, kAcross };
-  Engine(const rtv_config& config);
+  Engine(const rtv_config& config, StreamShare* share);
   std::unique_ptr<Stage> make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status,
                                     std::string* error);
   ControlBank* bank_for(const Graph& graph);
   void carry_over(const ControlBank& from, ControlBank* to);
+  void take_in(const float* in, uint32_t frames) noexcept RTV_NONBLOCKING;
   size_t guard_input(const float* in, size_t samples) noexcept RTV_NONBLOCKING;
   static size_t guard_output(float* out, size_t samples) noexcept RTV_NONBLOCKING;
   void delay_dry(size_t frames) noexcept RTV_NONBLOCKING;
+  void keep_last(size_t frames) noexcept RTV_NONBLOCKING;
+  void leave_as_is(const Stage& stage, float* wet, size_t frames) noexcept RTV_NONBLOCKING;
   void run_stage(Stage& stage, float* wet, size_t frames) noexcept RTV_NONBLOCKING;
   void run_models(size_t frames) noexcept RTV_NONBLOCKING;
   // tiers.cc
@@ -75,6 +84,7 @@ class Engine {
   const rtv_config config_;
   const size_t channels_;
   const size_t fade_frames_;
+  StreamShare* share_;  // until it is made
   int64_t latency_ = 0;
   LatencyParts latency_parts_;
   double ticks_per_second_;

@@ -61,4 +61,20 @@ Statistics::Snapshot Statistics::snapshot() const noexcept {
   return s;
 }
 
+void Statistics::describe(rtv_stats* out, double ticks_per_second, double sample_rate) const noexcept {
+  const Snapshot s = snapshot();
+  const double us = 1e6 / ticks_per_second;
+  out->frames = s.frames;
+  out->calls = s.calls;
+  out->overruns = s.overruns;
+  out->nonfinite = s.nonfinite;
+  out->us_p50 = static_cast<float>(s.p50 * us);
+  out->us_p90 = static_cast<float>(s.p90 * us);
+  out->us_p99 = static_cast<float>(s.p99 * us);
+  out->us_p999 = static_cast<float>(s.p999 * us);
+  out->us_max = static_cast<float>(s.max * us);
+  const double seconds = static_cast<double>(s.frames) / sample_rate;
+  out->load = s.frames == 0 ? 0.0f : static_cast<float>(s.busy / ticks_per_second / seconds);
+}
+
 }  // namespace rtvoice

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "rtvoice/rtvoice.h"  // RTV_NONBLOCKING
+#include "rtvoice/rtvoice.h"
 
 namespace rtvoice {
 
@@ -20,6 +20,8 @@ class Statistics {
   void count_nonfinite(uint64_t count) noexcept RTV_NONBLOCKING;                                 // [audio-thread]
   void reset() noexcept RTV_NONBLOCKING;                                                         // [audio-thread]
   Snapshot snapshot() const noexcept RTV_NONBLOCKING;                                            // [any-thread]
+  // The counts and times of a snapshot, in a host's terms; the other fields stay. [any-thread]
+  void describe(rtv_stats* stats, double ticks_per_second, double sample_rate) const noexcept RTV_NONBLOCKING;
 
  private:
   // 32 steps an octave, at most 3.1 % apart, over 2^40 ticks.

@@ -99,6 +99,10 @@ void Engine::run_ladder(size_t frames) noexcept {
       run_across(frames);
       break;
   }
+  keep_last(frames);
+}
+
+void Engine::keep_last(size_t frames) noexcept {
   std::memcpy(last_.data(), wet_.data() + (frames - 1) * channels_, channels_ * sizeof(float));
 }
 

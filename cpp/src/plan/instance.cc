@@ -8,10 +8,26 @@
 
 namespace rtvoice {
 
-Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed)
+namespace {
+
+constexpr size_t kLine = 16;  // floats
+
+size_t whole_lines(size_t floats) { return (floats + kLine - 1) / kLine * kLine; }
+
+}  // namespace
+
+// An odd number of cache lines apart: at a power of two, the same row of every stream would fall into one set of the cache.
+StreamMemory::StreamMemory(const Plan& plan, size_t streams)
+    : streams_(streams),
+      distance_(((whole_lines(plan.state_floats_) + whole_lines(plan.scratch_floats_)) / kLine | 1) * kLine),
+      floats_(streams * distance_) {}
+
+Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed, std::shared_ptr<StreamMemory> memory, size_t index)
     : plan_(std::move(plan)),
-      state_(plan_->state_floats_),
-      scratch_(plan_->scratch_floats_),
+      memory_(memory != nullptr ? std::move(memory) : std::make_shared<StreamMemory>(*plan_, 1)),
+      index_(index),
+      state_{memory_->of(index), plan_->state_floats_},
+      scratch_{memory_->of(index) + whole_lines(plan_->state_floats_), plan_->scratch_floats_},
       segments_(plan_->max_segments_),
       seed_(seed) {
   slots_.reserve(plan_->slots_.size());
@@ -41,14 +57,16 @@ Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed)
   snapshot_ = AlignedFloats(state_.size());
   if (state_.size() != 0) std::memcpy(snapshot_.data(), state_.data(), state_.bytes());
   snapshot_slots_ = slots_;
+  snapshot_turn_ = turn_;
 }
 
 void Instance::zero() noexcept {
   if (state_.size() != 0) std::memset(state_.data(), 0, state_.bytes());
   // Lanes beside a row's channels meet zero weights, so they need not be zero, but finite.
   if (scratch_.size() != 0) std::memset(scratch_.data(), 0, scratch_.bytes());
+  turn_ = memory_->turn_;
   for (Slot& slot : slots_) {
-    slot.pos = 0;
+    if (slot.spec->ring != 0) slot.pos = static_cast<uint32_t>((turn_ * slot.spec->frames) & (slot.spec->ring - 1));
     slot.frame = 0;
   }
   last_hops_ = 0;
@@ -67,6 +85,7 @@ void Instance::reset() noexcept {
   if (snapshot_slots_.empty()) return;
   if (state_.size() != 0) std::memcpy(state_.data(), snapshot_.data(), state_.bytes());
   std::copy(snapshot_slots_.begin(), snapshot_slots_.end(), slots_.begin());
+  turn_ = snapshot_turn_;
 }
 
 void Instance::set_parameter(size_t index, const float* values, bool jump) noexcept {
@@ -208,6 +227,8 @@ size_t Instance::end(float* out, size_t hops) noexcept {
     if (slot.spec->ring != 0) slot.pos = static_cast<uint32_t>((slot.pos + rows) & (slot.spec->ring - 1));
   }
   last_hops_ = hops;
+  turn_ += hops;
+  memory_->turn_ = turn_;
   return good;
 }
 

@@ -98,6 +98,7 @@ class Plan {
  private:
   friend class Compiler;
   friend class Instance;
+  friend class StreamMemory;
   friend struct StepAccess;
   std::shared_ptr<const Graph> graph_;
   Timing timing_;
@@ -113,10 +114,29 @@ class Plan {
   PlanInfo info_;
 };
 
-// One stream's state and scratch.
+// State and scratch of `streams` streams of one plan, at equal distances: where streams keep step, one kernel call serves them all.
+class StreamMemory {
+ public:
+  StreamMemory(const Plan& plan, size_t streams);  // [main-thread]
+  size_t streams() const { return streams_; }
+  size_t distance() const noexcept RTV_NONBLOCKING {
+    return distance_;
+  }  // floats from one stream's memory to the next one's
+  float* of(size_t stream) { return floats_.data() + stream * distance_; }
+
+ private:
+  friend class Instance;
+  size_t streams_, distance_;
+  AlignedFloats floats_;
+  uint64_t turn_ = 0;  // hops run by the stream that ran last: where a stream that starts afresh joins the others
+};
+
+// One stream.
 class Instance {
  public:
-  Instance(std::shared_ptr<const Plan> plan, uint64_t seed);  // [main-thread]
+  // As stream number `index` of `memory`; without it, in memory of its own. [main-thread]
+  Instance(std::shared_ptr<const Plan> plan, uint64_t seed, std::shared_ptr<StreamMemory> memory = nullptr,
+           size_t index = 0);
 
   // hops*hop samples in and out; out may be null (a model without audio output). Returns how many hops had to be silenced: one whose output
   // or recurrent state is not finite is silence, and the stream starts afresh behind it, however the hops are grouped. [audio-thread]
@@ -125,6 +145,9 @@ class Instance {
   void start(const float* in, size_t hops) noexcept RTV_NONBLOCKING;
   void run_steps(size_t until) noexcept RTV_NONBLOCKING;
   size_t finish(const float* in, float* out, size_t hops) noexcept RTV_NONBLOCKING;
+  // All steps of several streams of one plan, each started with `hops`: products with few rows for all streams at once, the rest stream by stream.
+  // The bits are those of each alone. [audio-thread]
+  static void run_together(Instance* const* streams, size_t count, size_t hops) noexcept RTV_NONBLOCKING;
   void reset() noexcept RTV_NONBLOCKING;  // [audio-thread]
   // New target of parameter `index`; jumps when `jump`. [audio-thread]
   void set_parameter(size_t index, const float* values, bool jump) noexcept RTV_NONBLOCKING;
@@ -145,7 +168,17 @@ class Instance {
     size_t offset, size;  // in ramps_data_: current, target, step
     uint32_t remaining, steps;
   };
+  struct Floats {  // a part of memory_
+    float* first;
+    size_t count;
+    float* data() const noexcept RTV_NONBLOCKING { return first; }
+    size_t size() const noexcept RTV_NONBLOCKING { return count; }
+    size_t bytes() const noexcept RTV_NONBLOCKING { return count * sizeof(float); }
+  };
   void fill_parameters(size_t hops) noexcept RTV_NONBLOCKING;
+  bool keeps_step_with(const Instance& before) const noexcept RTV_NONBLOCKING;
+  static void run_shared(const StepSpec& step, Instance* const* streams, size_t count,
+                         size_t hops) noexcept RTV_NONBLOCKING;
   size_t end(float* out, size_t hops) noexcept RTV_NONBLOCKING;
   size_t resume(const float* in, float* out, size_t hops, size_t done) noexcept RTV_NONBLOCKING;
   void commit(Slot& slot, size_t rows) noexcept RTV_NONBLOCKING;
@@ -153,12 +186,16 @@ class Instance {
   static bool is_finite(const float* values, size_t count) noexcept RTV_NONBLOCKING;
 
   std::shared_ptr<const Plan> plan_;
-  AlignedFloats state_, scratch_, snapshot_;  // snapshot: a prewarmed model's start
+  std::shared_ptr<StreamMemory> memory_;
+  size_t index_;  // of this stream in memory_
+  Floats state_, scratch_;
+  AlignedFloats snapshot_;  // a prewarmed model's start
   std::vector<Slot> slots_, snapshot_slots_;
   std::vector<Ramp> ramps_;
   std::vector<float> ramp_data_;
   std::vector<const float*> segments_;
   uint64_t seed_ = 0;
+  uint64_t turn_ = 0, snapshot_turn_ = 0;                  // hops run: with it go the positions of all rings
   size_t last_hops_ = 0, batch_hops_ = 0, next_step_ = 0;  // of the run in progress
   size_t good_hops_ = 0;  // of this batch: those before the first recurrent state that is not finite
 };

@@ -45,6 +45,9 @@ struct StepAccess {
   const float** segments() const { return in.segments_.data(); }
 };
 
+// What run_gemm calls the kernel with.
+simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hops) noexcept RTV_NONBLOCKING;
+
 // The step functions, one file per kind.
 void run_gemm(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_gemm_narrow(const StepSpec&, Instance&,

@@ -39,13 +39,17 @@ void point_epilogue(const StepSpec& step, const StepAccess& at, simd::Epilogue* 
 
 }  // namespace
 
-void run_gemm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
-  const StepAccess at{instance};
+simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hops) noexcept {
   simd::GemmArgs args = gemm_args(step, at);
   args.rows = at.rows(step.out, hops) / step.factor;
   args.out = at.out(step.out);
   point_epilogue(step, at, &args.epilogue);
-  at.k().gemm(args);
+  return args;
+}
+
+void run_gemm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  at.k().gemm(product_of(step, at, hops));
 }
 
 void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noexcept {

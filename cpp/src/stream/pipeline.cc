@@ -50,11 +50,8 @@ std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, Contr
   pipeline->pull_parameters(true);
   // Pages of code and data are touched, and symbols bound, before the audio thread's first frame.
   // Each number of blocks may take other tiles of the kernels; beyond 16 they repeat.
-  for (Lane& lane : pipeline->lanes_) {
-    pipeline->run_blocks(lane, blocks.max_blocks, blocks.max_blocks * blocks.host_max);
-    for (size_t count = std::min<size_t>(blocks.max_blocks, 16); count != 0; --count)
-      pipeline->run_blocks(lane, count, count * blocks.host_max);
-  }
+  pipeline->warm_up(blocks.max_blocks);
+  for (size_t count = std::min<size_t>(blocks.max_blocks, 16); count != 0; --count) pipeline->warm_up(count);
   if (config.sliced) {
     for (size_t at = 0; at < 3 * blocks.host_max; ++at) {
       const std::vector<float> silence(config.channels, 0.0f);
@@ -75,8 +72,6 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const Pi
       host_rate_(config.sample_rate),
       model_rate_(plan_->graph().sample_rate) {
   const size_t model = blocks.model * blocks.max_blocks, host = blocks.host_max * blocks.max_blocks;
-  model_in_ = AlignedFloats(model);
-  model_out_ = AlignedFloats(model);
   host_out_ = AlignedFloats(host);
   size_t largest = 1;
   for (const auto& control : bank->parameters) largest = std::max<size_t>(largest, control->size());
@@ -88,10 +83,24 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const Pi
   block_period_ = static_cast<uint64_t>(model_rate_) /
                   std::gcd(static_cast<uint64_t>(model_rate_), static_cast<uint64_t>(host_rate_) * blocks.model);
   lanes_.resize(channels_);
+  StreamShare own(channels_);
+  StreamShare& share = config.share != nullptr &&
+                               (config.share->plan == nullptr || config.share->plan == plan_.get()) &&
+                               config.share->taken + channels_ <= config.share->streams
+                           ? *config.share
+                           : own;
+  if (share.memory == nullptr) {
+    share.memory = std::make_shared<StreamMemory>(*plan_, share.streams);
+    share.plan = plan_.get();
+  }
   for (size_t c = 0; c < channels_; ++c) {
     // Channels are streams of their own: the same noise in all would sit in the middle.
-    lanes_[c].instance = std::make_unique<Instance>(plan_, config.seed + 0x9e3779b97f4a7c15ull * c);
+    lanes_[c].instance =
+        std::make_unique<Instance>(plan_, config.seed + 0x9e3779b97f4a7c15ull * c, share.memory, share.taken++);
+    together_.push_back(lanes_[c].instance.get());
     lanes_[c].gather = AlignedFloats(host);
+    lanes_[c].model_in = AlignedFloats(model);
+    lanes_[c].model_out = AlignedFloats(model);
     if (config.sliced) lanes_[c].held = AlignedFloats(host);
   }
   sliced_ = config.sliced;
@@ -168,20 +177,15 @@ size_t Pipeline::next_block() const noexcept {
   return ceil_div((block_index_ + 1) * step, rate) - ceil_div(block_index_ * step, rate);
 }
 
-size_t Pipeline::run_blocks(Lane& lane, size_t blocks, size_t host_samples) noexcept {
-  const size_t model = blocks * blocks_.model, hops = blocks * blocks_.hops;
-  const float* in = lane.gather.data();
-  float* out = host_out_.data();
-  if (lane.down != nullptr) {
-    lane.down->process(in, host_samples, model_in_.data(), model);
-    in = model_in_.data();
-    out = model_out_.data();
-  }
-  const size_t silenced = lane.instance->run(in, has_audio_ ? out : nullptr, hops);
-  if (!has_audio_) std::memset(out, 0, model * sizeof(float));
-  if (lane.up != nullptr) lane.up->process(out, model, host_out_.data(), host_samples);
-  store(lane, host_out_.data(), host_samples);
-  return silenced;
+// All lanes' networks, already started.
+void Pipeline::run_instances(size_t hops) noexcept { Instance::run_together(together_.data(), together_.size(), hops); }
+
+void Pipeline::warm_up(size_t blocks) noexcept {
+  run_blocks_ = blocks;
+  run_take_ = 0;
+  pending_ = blocks * blocks_.host_max;
+  run_instances(start_run());
+  settle();
 }
 
 void Pipeline::store(Lane& lane, const float* samples, size_t count) noexcept {
@@ -219,22 +223,64 @@ size_t Pipeline::process(const float* in, float* out, size_t frames) noexcept {
 
 size_t Pipeline::process_inline(const float* in, float* out, size_t frames) noexcept {
   size_t silenced = 0;
-  for (size_t done = 0; done < frames;) {
-    const size_t rest = frames - done, block = next_block();
-    size_t blocks = (pending_ + rest) / block;
-    blocks = std::min(blocks, blocks_.constant ? blocks_.max_blocks : size_t{1});
-    const size_t take = blocks != 0 ? blocks * block - pending_ : rest;
-    take_in(in + done * channels_, take);
-    if (blocks != 0) {
-      for (Lane& lane : lanes_) silenced += run_blocks(lane, blocks, pending_);
-      fifo_write_ += pending_;
-      pending_ = 0;
-      block_index_ = (block_index_ + blocks) % block_period_;
-    }
-    hand_out(out + done * channels_, take);
-    done += take;
+  begin(in, out, frames);
+  while (const size_t hops = advance()) {
+    run_instances(hops);
+    silenced += settle();
   }
+  return silenced;
+}
+
+void Pipeline::begin(const float* in, float* out, size_t frames) noexcept {
+  frame_in_ = in;
+  frame_out_ = out;
+  frame_size_ = frames;
+  frame_done_ = 0;
+}
+
+size_t Pipeline::advance() noexcept {
+  const size_t rest = frame_size_ - frame_done_, block = next_block();
+  run_blocks_ = std::min((pending_ + rest) / block, blocks_.constant ? blocks_.max_blocks : size_t{1});
+  run_take_ = run_blocks_ != 0 ? run_blocks_ * block - pending_ : rest;
+  take_in(frame_in_ + frame_done_ * channels_, run_take_);
+  if (run_blocks_ != 0) return start_run();
+  hand_out(frame_out_ + frame_done_ * channels_, rest);
+  frame_done_ = frame_size_;
   publish();
+  return 0;
+}
+
+// What was gathered goes to the networks.
+size_t Pipeline::start_run() noexcept {
+  const size_t hops = run_blocks_ * blocks_.hops;
+  for (Lane& lane : lanes_) {
+    if (lane.down != nullptr)
+      lane.down->process(lane.gather.data(), pending_, lane.model_in.data(), run_blocks_ * blocks_.model);
+    lane.instance->start(lane.down != nullptr ? lane.model_in.data() : lane.gather.data(), hops);
+  }
+  return hops;
+}
+
+size_t Pipeline::settle() noexcept {
+  size_t silenced = 0;
+  for (Lane& lane : lanes_) silenced += take_result(lane, lane.gather, run_blocks_, pending_);
+  fifo_write_ += pending_;
+  pending_ = 0;
+  block_index_ = (block_index_ + run_blocks_) % block_period_;
+  if (run_take_ != 0) hand_out(frame_out_ + frame_done_ * channels_, run_take_);
+  frame_done_ += run_take_;
+  return silenced;
+}
+
+// From a lane's network, whose steps have run, to its fifo. `gathered`: what it was started with, at the host's rate.
+size_t Pipeline::take_result(Lane& lane, AlignedFloats& gathered, size_t blocks, size_t host_samples) noexcept {
+  const size_t model = blocks * blocks_.model;
+  const float* in = lane.down != nullptr ? lane.model_in.data() : gathered.data();
+  float* out = lane.model_out.data();
+  const size_t silenced = lane.instance->finish(in, has_audio_ ? out : nullptr, blocks * blocks_.hops);
+  if (!has_audio_) std::memset(out, 0, model * sizeof(float));
+  if (lane.up != nullptr) lane.up->process(out, model, host_out_.data(), host_samples);
+  store(lane, lane.up != nullptr ? host_out_.data() : out, host_samples);
   return silenced;
 }
 
@@ -277,25 +323,20 @@ size_t Pipeline::work_until(double share) noexcept {
   size_t silenced = 0;
   while (job_lane_ < channels_) {
     Lane& lane = lanes_[job_lane_];
-    const float* in = lane.down != nullptr ? model_in_.data() : lane.held.data();
-    float* out = lane.up != nullptr ? model_out_.data() : host_out_.data();
     // A lane's first and last moments, resampling included, count as part of its first and last step.
     size_t until = job_step_;
     while (until < progress.size() && (static_cast<double>(job_lane_) + progress[until]) / lanes <= share) ++until;
     if (share >= 1.0) until = progress.size();
     if (until == job_step_ && until < progress.size()) return silenced;
     if (!job_started_) {
-      if (lane.down != nullptr) lane.down->process(lane.held.data(), job_samples_, model_in_.data(), blocks_.model);
-      lane.instance->start(in, blocks_.hops);
+      if (lane.down != nullptr) lane.down->process(lane.held.data(), job_samples_, lane.model_in.data(), blocks_.model);
+      lane.instance->start(lane.down != nullptr ? lane.model_in.data() : lane.held.data(), blocks_.hops);
       job_started_ = true;
     }
     lane.instance->run_steps(until);
     job_step_ = until;
     if (until < progress.size()) return silenced;
-    silenced += lane.instance->finish(in, has_audio_ ? out : nullptr, blocks_.hops);
-    if (!has_audio_) std::memset(out, 0, blocks_.model * sizeof(float));
-    if (lane.up != nullptr) lane.up->process(out, blocks_.model, host_out_.data(), job_samples_);
-    store(lane, host_out_.data(), job_samples_);
+    silenced += take_result(lane, lane.held, 1, job_samples_);
     ++job_lane_;
     job_step_ = 0;
     job_started_ = false;

@@ -13,6 +13,14 @@
 
 namespace rtvoice {
 
+// Where the streams of several pipelines lie side by side, so that their networks can run together.
+struct StreamShare {
+  explicit StreamShare(size_t most) : streams(most) {}
+  size_t streams, taken = 0;  // channels of all pipelines together
+  std::shared_ptr<StreamMemory> memory;
+  const Plan* plan = nullptr;  // whose memory it is
+};
+
 struct PipelineConfig {
   int sample_rate = 48000;
   size_t max_frame = 1024;
@@ -20,8 +28,9 @@ struct PipelineConfig {
   size_t block = 0;  // 0: any
   ResamplerKind resampler = ResamplerKind::kAuto;
   uint64_t seed = 0;
-  int64_t latency = -1;  // wanted, in host samples: padded up to it; -1: the least
-  bool sliced = false;   // a block's work is spread over the time in which the next one is gathered
+  int64_t latency = -1;          // wanted, in host samples: padded up to it; -1: the least
+  bool sliced = false;           // a block's work is spread over the time in which the next one is gathered
+  StreamShare* share = nullptr;  // of several pipelines of one plan: memory side by side
 };
 
 struct LatencyParts {  // in host samples
@@ -46,11 +55,19 @@ class Pipeline {
 
   // Interleaved; in == out allowed; frames <= max_frame. Returns how many hops had to be silenced. [audio-thread]
   size_t process(const float* in, float* out, size_t frames) noexcept RTV_NONBLOCKING;
+  // The same in pieces, where several pipelines' networks run together. begin, then, until it gives 0: advance takes in samples up to the next run and
+  // gives the hops that every lane's instance, already started, has to run; settle hands out what they made. Not sliced. [audio-thread]
+  void begin(const float* in, float* out, size_t frames) noexcept RTV_NONBLOCKING;
+  size_t advance() noexcept RTV_NONBLOCKING;
+  size_t settle() noexcept RTV_NONBLOCKING;  // returns how many hops had to be silenced
+  Instance* instance(size_t lane) const noexcept RTV_NONBLOCKING { return lanes_[lane].instance.get(); }
+  size_t most_hops() const { return blocks_.hops * blocks_.max_blocks; }
+  bool sliced() const noexcept RTV_NONBLOCKING { return sliced_; }
   void reset() noexcept RTV_NONBLOCKING;                     // [audio-thread]
   void pull_parameters(bool jump) noexcept RTV_NONBLOCKING;  // [audio-thread]
   int64_t latency() const { return latency_; }
   const LatencyParts& latency_parts() const { return parts_; }
-  const Plan& plan() const { return *plan_; }
+  const Plan& plan() const noexcept RTV_NONBLOCKING { return *plan_; }
   ControlBank* bank() const { return bank_; }
   bool has_audio_output() const { return has_audio_; }
   // Sliced: how much of the block in work is done, 0 to 1; 1 between two blocks. [audio-thread]
@@ -60,7 +77,7 @@ class Pipeline {
   struct Lane {  // one channel
     std::unique_ptr<Instance> instance;
     std::unique_ptr<Resampler> down, up;  // towards the model, and back; null at equal rates
-    AlignedFloats gather, fifo;
+    AlignedFloats gather, fifo, model_in, model_out;
     AlignedFloats held;  // sliced: the block that is worked on
   };
   Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config, const BlockPlan& blocks);
@@ -73,7 +90,10 @@ class Pipeline {
   size_t process_sliced(const float* in, float* out, size_t frames) noexcept RTV_NONBLOCKING;
   size_t work_until(double share) noexcept RTV_NONBLOCKING;
   void publish() noexcept RTV_NONBLOCKING;
-  size_t run_blocks(Lane& lane, size_t blocks, size_t host_samples) noexcept RTV_NONBLOCKING;
+  size_t start_run() noexcept RTV_NONBLOCKING;
+  size_t take_result(Lane& lane, AlignedFloats& gathered, size_t blocks, size_t host_samples) noexcept RTV_NONBLOCKING;
+  void run_instances(size_t hops) noexcept RTV_NONBLOCKING;
+  void warm_up(size_t blocks) noexcept RTV_NONBLOCKING;
 
   std::shared_ptr<const Plan> plan_;
   ControlBank* bank_;
@@ -82,7 +102,8 @@ class Pipeline {
   int host_rate_, model_rate_;
   bool has_audio_ = true;
   std::vector<Lane> lanes_;
-  AlignedFloats model_in_, model_out_, host_out_, parameter_;
+  std::vector<Instance*> together_;  // one per lane
+  AlignedFloats host_out_, parameter_;
   std::vector<uint32_t> seen_;  // parameter versions
   size_t fifo_mask_ = 0, fifo_read_ = 0, fifo_write_ = 0;
   size_t prefill_ = 0;        // zeros in the fifo at the start
@@ -91,6 +112,11 @@ class Pipeline {
   uint64_t block_period_ = 1;
   int64_t latency_ = 0;
   LatencyParts parts_;
+
+  // The frame in progress, between begin and the advance that gives 0.
+  const float* frame_in_ = nullptr;
+  float* frame_out_ = nullptr;
+  size_t frame_size_ = 0, frame_done_ = 0, run_take_ = 0, run_blocks_ = 0;
 
   // Sliced: the block in work, one lane after the other.
   bool sliced_ = false, working_ = false;
