@@ -320,7 +320,7 @@ void Engine::run_models(size_t frames) noexcept {
         std::min(1.0f, static_cast<float>(swap_frame_ - prime_frames_ + 1) / static_cast<float>(fade_frames_));
     for (size_t c = 0; c < channels_; ++c) {
       float& wet = wet_.data()[i * channels_ + c];
-      wet += (wet_incoming_.data()[i * channels_ + c] - wet) * share;
+      wet = faded(wet, wet_incoming_.data()[i * channels_ + c], share);
     }
   }
   if (swap_frame_ >= prime_frames_ + fade_frames_) finish_swap();

@@ -60,6 +60,10 @@ class Engine {
   ControlBank* bank_for(const Graph& graph);
   void carry_over(const ControlBank& from, ControlBank* to);
   void take_in(const float* in, uint32_t frames) noexcept RTV_NONBLOCKING;
+  // Between two samples. At the end exactly the second, whatever rounding says: a fade ends with a frame, so where it ends hangs on the cutting.
+  static float faded(float from, float to, float share) noexcept RTV_NONBLOCKING {
+    return share < 1.0f ? from + (to - from) * share : to;
+  }
   size_t guard_input(const float* in, size_t samples) noexcept RTV_NONBLOCKING;
   static size_t guard_output(float* out, size_t samples) noexcept RTV_NONBLOCKING;
   void delay_dry(size_t frames) noexcept RTV_NONBLOCKING;

@@ -120,7 +120,7 @@ void Engine::run_down(size_t frames) noexcept {
     for (size_t c = 0; c < channels_; ++c) {
       const float between = dry ? (1.0f - old) * delayed_.data()[i * channels_ + c] : 0.0f;
       const float gap = old * stopped_.data()[c] + between;
-      wet_.data()[i * channels_ + c] = gap + (wet_incoming_.data()[i * channels_ + c] - gap) * share;
+      wet_.data()[i * channels_ + c] = faded(gap, wet_incoming_.data()[i * channels_ + c], share);
     }
   }
   if (shift_frame_ >= prime + fade_frames_) end_shift();
@@ -142,7 +142,7 @@ void Engine::run_across(size_t frames) noexcept {
     const float share = std::min(1.0f, static_cast<float>(shift_frame_ - prime + 1) / static_cast<float>(fade_frames_));
     for (size_t c = 0; c < channels_; ++c) {
       float& wet = wet_.data()[i * channels_ + c];
-      wet += (wet_incoming_.data()[i * channels_ + c] - wet) * share;
+      wet = faded(wet, wet_incoming_.data()[i * channels_ + c], share);
     }
   }
   if (shift_frame_ >= prime + fade_frames_) end_shift();

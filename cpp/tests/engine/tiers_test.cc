@@ -180,6 +180,28 @@ TEST(Tiers, AHeldTierIsCrossFadedToAndStays) {
   EXPECT_LT(host.largest_step(), 1.0f / static_cast<float>(kRate / 50));
 }
 
+// A fade ends inside a frame, wherever the frames end.
+TEST(Tiers, EveryCuttingOfAHeldTierGivesTheSameBits) {
+  std::vector<float> in(kRate / 4), expected;
+  for (size_t i = 0; i < in.size(); ++i) in[i] = std::sin(0.37f * static_cast<float>(i));
+  for (const size_t frame : {size_t{1024}, size_t{1}, size_t{7}, size_t{160}, size_t{1021}}) {
+    rtv_status status;
+    std::string error;
+    const auto engine =
+        Engine::make({scaled(1.0f, 8, 40, "hq"), scaled(0.3f, 40, 41, "default")}, config_of(), &status, &error);
+    ASSERT_NE(engine, nullptr) << error;
+    engine->pretend_load(0.01);
+    ASSERT_EQ(engine->hold_tier(1), RTV_OK);
+    std::vector<float> out(in.size());
+    for (size_t done = 0; done < in.size(); done += frame) {
+      const size_t now = std::min(frame, in.size() - done);
+      ASSERT_EQ(engine->process(&in[done], &out[done], static_cast<uint32_t>(now)), RTV_OK);
+    }
+    if (expected.empty()) expected = out;
+    EXPECT_EQ(out, expected) << "in frames of " << frame;
+  }
+}
+
 TEST(Tiers, ResetStartsWithTheBestAgain) {
   Host host;
   host.run(0.2, 0.2);
