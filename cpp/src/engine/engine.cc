@@ -68,6 +68,7 @@ std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& 
   std::unique_ptr<Engine> engine(new Engine(config, share));
   std::unique_ptr<Ladder> ladder = engine->make_ladder(tiers, -1, status, error);
   if (ladder == nullptr) return nullptr;
+  engine->tell_memory(*ladder);
   const Pipeline& best = *ladder->tiers.front()->pipeline;
   engine->latency_ = best.latency();
   engine->latency_parts_ = best.latency_parts();
@@ -192,20 +193,26 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
 
 rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
   const std::lock_guard<std::mutex> lock(swap_mutex_);
-  if (Ladder* unused = pending_.exchange(nullptr, std::memory_order_acquire);
-      unused != nullptr) {  // no frame came since: replaced
-    delete unused;
-    swapping_.store(false, std::memory_order_relaxed);
-  }
-  if (swapping_.load(std::memory_order_acquire)) {
+  const auto busy = [&] {
     *error = "the model before is still fading in; try again after the fade";
     return RTV_ERROR_BUSY;
-  }
-  delete retired_.exchange(nullptr,
-                           std::memory_order_acquire);  // after the check: a model is retired before its swap is over
+  };
+  if (swapping_.load(std::memory_order_acquire) && pending_.load(std::memory_order_relaxed) == nullptr) return busy();
   rtv_status status = RTV_OK;
   std::unique_ptr<Ladder> ladder = make_ladder({std::move(model)}, latency_, &status, error);
-  if (ladder != nullptr) bank_.store(ladder->stage().pipeline->bank());
+  // Only now is a model replaced that no frame has fetched: had this one been refused, that one would still come.
+  const std::unique_ptr<Ladder> unused(ladder == nullptr ? nullptr
+                                                         : pending_.exchange(nullptr, std::memory_order_acquire));
+  if (ladder != nullptr && unused == nullptr && swapping_.load(std::memory_order_acquire)) {
+    ladder.reset();  // it was fetched while this one was made
+    status = busy();
+  }
+  if (ladder != nullptr) {
+    // After the check: a model is retired before its swap is over.
+    delete retired_.exchange(nullptr, std::memory_order_acquire);
+    tell_memory(*ladder);
+    bank_.store(ladder->stage().pipeline->bank());
+  }
   next_bank_.store(nullptr);
   if (ladder == nullptr) return status;
   swapping_.store(true, std::memory_order_relaxed);

@@ -74,6 +74,7 @@ class Engine {
   // tiers.cc
   std::unique_ptr<Ladder> make_ladder(const std::vector<std::shared_ptr<Model>>& models, int64_t latency,
                                       rtv_status* status, std::string* error);
+  void tell_memory(Ladder& ladder) noexcept;
   void run_ladder(size_t frames) noexcept RTV_NONBLOCKING;
   void run_down(size_t frames) noexcept RTV_NONBLOCKING;
   void run_across(size_t frames) noexcept RTV_NONBLOCKING;

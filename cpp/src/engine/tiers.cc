@@ -39,18 +39,21 @@ std::unique_ptr<Engine::Ladder> Engine::make_ladder(const std::vector<std::share
     if (equal) break;
     for (const auto& stage : ladder->tiers) slowest = std::max(slowest, stage->pipeline->latency());
   }
+  return ladder;
+}
+
+void Engine::tell_memory(Ladder& ladder) noexcept {
   size_t weights = 0, state = 0, scratch = 0;
-  for (const auto& stage : ladder->tiers) {
+  for (const auto& stage : ladder.tiers) {
     const PlanInfo& info = stage->pipeline->plan().info();
     weights += info.weight_bytes;
     state += info.state_bytes;
     scratch += info.scratch_bytes;
   }
-  const size_t dry = std::max(dry_.bytes(), static_cast<size_t>(ladder->stage().pipeline->latency()) * sizeof(float));
+  const size_t dry = std::max(dry_.bytes(), static_cast<size_t>(ladder.stage().pipeline->latency()) * sizeof(float));
   weight_bytes_.store(weights, std::memory_order_relaxed);
   state_bytes_.store(state * channels_ + dry, std::memory_order_relaxed);
   scratch_bytes_.store(scratch * channels_, std::memory_order_relaxed);
-  return ladder;
 }
 
 // A model hears the input for its latency and 20 ms more before it is heard.

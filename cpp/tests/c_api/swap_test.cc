@@ -69,6 +69,32 @@ TEST(CApiSwap, ParametersKeepTheirValuesByName) {
   EXPECT_EQ(stream(engine, in), stream(expected, in));
 }
 
+TEST(CApiSwap, ARefusedModelLeavesTheOneBeforeItOnItsWay) {
+  const EngineHandle engine = make_engine(open_model(lookahead_model(10)));
+  ASSERT_EQ(rtv_engine_swap(engine.get(), open_model(scale_model(3.0f)).get()), RTV_OK);
+  const uint64_t state = stats_of(engine).memory_state;
+  EXPECT_EQ(rtv_engine_swap(engine.get(), open_model(lookahead_model(11)).get()), RTV_ERROR_LATENCY);
+  EXPECT_EQ(stats_of(engine).memory_state, state);
+  const Samples in = test_signal(9600);
+  const Samples out = stream(engine, in);
+  for (size_t i = 10 + kPrimeAndFade + 480; i < out.size(); ++i) ASSERT_EQ(out[i], 3.0f * in[i - 10]) << i;
+  EXPECT_EQ(rtv_engine_swap(engine.get(), open_model(scale_model(2.0f)).get()), RTV_OK);
+}
+
+// The fade ends inside a frame, wherever the frames end.
+TEST(CApiSwap, EveryCuttingGivesTheSameBits) {
+  const ModelHandle first = open_model(tcn_model()), second = open_model(gru_model());
+  const Samples in = test_signal(9600);
+  Samples expected;
+  for (const size_t frame : {size_t{1024}, size_t{1}, size_t{7}, size_t{480}, size_t{1021}}) {
+    const EngineHandle engine = make_engine(first);
+    ASSERT_EQ(rtv_engine_swap(engine.get(), second.get()), RTV_OK) << rtv_last_error();
+    const Samples out = stream(engine, in, frame);
+    if (expected.empty()) expected = out;
+    EXPECT_EQ(out, expected) << "in frames of " << frame;
+  }
+}
+
 TEST(CApiSwap, EngineMayGoInTheMiddle) {
   for (const size_t frames : {0u, 1u, 3u, 5u}) {
     const EngineHandle engine = make_engine(open_model(tcn_model()));
