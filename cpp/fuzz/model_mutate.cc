@@ -1,7 +1,7 @@
 // Runs deterministic mutations of seed files through the reader and the plan, counting allocations.
-//   model_mutate [--cases N] [--first I] [--dump FILE] SEED.rtv...
+//   model_mutate [--cases N] [--first I] [--dump FILE] [--plant] SEED.rtv...
 // Exit 0: all promises kept; 1: one was broken, named with its case number; --first I --cases 1 --dump FILE writes that
-// case.
+// case. --plant counts memory that nobody allocated, which must be found.
 #include <unistd.h>
 
 #include <atomic>
@@ -23,6 +23,7 @@ namespace {
 
 std::atomic<size_t> g_now{0}, g_peak{0};
 std::atomic<uint64_t> g_case{0};
+size_t g_planted = 0;           // bytes that nobody allocated
 constexpr size_t kPrefix = 64;  // before each block: its size; keeps the alignment that vectors ask for
 constexpr size_t kMostAtOnce = size_t{3} << 30;
 constexpr unsigned kSecondsPerCase = 60;  // a hang, not a slow case: the slowest take about a second under sanitizers
@@ -63,7 +64,7 @@ rtvoice::fuzz::Bytes read_file(const char* path) {
 }
 
 int usage() {
-  std::fputs("usage: model_mutate [--cases N] [--first I] [--dump FILE] SEED.rtv...\n", stderr);
+  std::fputs("usage: model_mutate [--cases N] [--first I] [--dump FILE] [--plant] SEED.rtv...\n", stderr);
   return 2;
 }
 
@@ -83,7 +84,7 @@ void operator delete(void* user, size_t, std::align_val_t) noexcept { uncounted(
 void operator delete[](void* user, size_t, std::align_val_t) noexcept { uncounted(user); }
 
 namespace rtvoice::fuzz {
-void allocation_mark() { g_peak = g_now.load(); }
+void allocation_mark() { g_peak = g_now.load() + g_planted; }
 Allocations allocations() { return {g_now, g_peak}; }
 }  // namespace rtvoice::fuzz
 
@@ -91,6 +92,7 @@ int main(int argc, char** argv) {
   using namespace rtvoice::fuzz;
   uint64_t cases = 100000, first = 0;
   const char* dump = nullptr;
+  bool plant = false;
   std::vector<Bytes> seeds;
   for (int i = 1; i < argc; ++i) {
     const bool more = i + 1 < argc;
@@ -100,6 +102,8 @@ int main(int argc, char** argv) {
       first = std::strtoull(argv[++i], nullptr, 10);
     } else if (std::strcmp(argv[i], "--dump") == 0 && more) {
       dump = argv[++i];
+    } else if (std::strcmp(argv[i], "--plant") == 0) {
+      plant = true;
     } else if (argv[i][0] == '-') {
       return usage();
     } else {
@@ -114,6 +118,7 @@ int main(int argc, char** argv) {
   }
   if (seeds.empty()) return usage();
 
+  if (plant) g_planted = size_t{1} << 30;
   std::signal(SIGALRM, on_alarm);
   size_t reached[4] = {};
   double slowest = 0.0;

@@ -88,7 +88,7 @@ struct Problem {
         double scale = 0;
         const double y = expected(k, r, c, &scale);
         const double error = std::abs(out.at(r, c) - y) / std::max(scale, 1.0);
-        worst = error < worst ? worst : error;  // a NaN stays
+        worst = worse(worst, error);
       }
     }
     EXPECT_LT(worst, tolerance) << shape.segments << "x" << shape.seg_len << " step " << shape.row_step << " rows "

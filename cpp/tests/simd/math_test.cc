@@ -28,7 +28,7 @@ class MathTest : public KernelTest {
       const double truth = reference(op, x[i], a, 0);
       double error = std::abs(y[i] - truth);
       if (relative) error /= std::max(std::abs(truth), floor);
-      w = error < w ? w : error;
+      w = worse(w, error);
     }
     RecordProperty("worst", std::to_string(w));
     return w;

@@ -27,6 +27,9 @@ class KernelTest : public testing::TestWithParam<const Kernels*> {
   INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(all_kernels()), \
                            [](const auto& table) { return std::string(table.param->isa); })
 
+// The larger one; a NaN stays.
+inline double worse(double worst, double error) { return error <= worst || std::isnan(worst) ? worst : error; }
+
 class Random {
  public:
   explicit Random(uint32_t seed) : state_(seed * 2654435761u + 12345u) {}
