@@ -215,3 +215,12 @@ def test_a_stage_that_reads_recordings_asks_for_them(recipe: Path, tmp_path: Pat
 def test_weights_of_a_folder_without_a_training_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no training has ended there"):
         runner.weights(tmp_path)
+
+
+def test_a_folder_that_is_given_stands_for_its_stage(recipe: Path, done: Path, tmp_path: Path) -> None:
+    shipped = next(done.glob("master-*"))
+    plan = status(recipe, tmp_path / "elsewhere", given={"master": shipped})
+    assert plan["master"] == "given"
+    assert plan["render"] == "run"
+    with pytest.raises(recipes.UsageError, match="there is no stage 'mastr'"):
+        status(recipe, tmp_path / "elsewhere", given={"mastr": shipped})

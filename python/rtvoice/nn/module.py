@@ -29,7 +29,12 @@ def precise(x: Tensor) -> contextlib.AbstractContextManager[Any]:
 
     16 bits are enough for weights, not for Fourier sums and frequencies: an F0 of 8 bits is off by 7 cents.
     """
-    return torch.autocast(x.device.type, enabled=False) if isinstance(x, Tensor) else contextlib.nullcontext()
+    return torch.autocast(x.device.type, enabled=False) if has_autocast(x) else contextlib.nullcontext()
+
+
+def has_autocast(x: Tensor) -> bool:
+    """Return whether mixed precision can touch `x`: a tensor, on a device that has it; not while a graph is traced."""
+    return isinstance(x, Tensor) and torch.amp.is_autocast_available(x.device.type)
 
 
 def full(x: Tensor) -> Tensor:

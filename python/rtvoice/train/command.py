@@ -89,6 +89,14 @@ def recipe_parser(program: str) -> Parser:
     parser.add_argument("recipe", metavar="RECIPE", type=Path, nargs="?", help="a TOML file")
     parser.add_argument("--stage", metavar="S", help="only this stage and what it needs")
     parser.add_argument("--shard", metavar="I/N", type=_shard, default=(0, 1), help="do part I (from 0) of N")
+    parser.add_argument(
+        "--given",
+        metavar="STAGE=DIR",
+        type=_given,
+        action="append",
+        default=[],
+        help="take this folder for a stage's result, such as master=models/voices (may be given again)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what is there, what would run, and how long")
     add_run_options(parser)
     new = parser.add_argument_group("a new skin from recordings of a consenting voice")
@@ -98,6 +106,13 @@ def recipe_parser(program: str) -> Parser:
         "--consent", metavar="TEXT", help="the speaker's own statement, written into the model (or consent.txt in DIR)"
     )
     return parser
+
+
+def _given(text: str) -> tuple[str, Path]:
+    stage, equals, folder = text.partition("=")
+    if not (stage and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as STAGE=DIR, such as master=models/voices")
+    return stage, Path(folder)
 
 
 def run_recipe(argv: Sequence[str], program: str) -> int:
@@ -130,7 +145,7 @@ def _run_recipe(options: argparse.Namespace, parser: argparse.ArgumentParser, pr
         parser.error("--name and --consent go with --target")
     if options.recipe is None:
         parser.error("name a recipe, or --target DIR --name NAME for a new skin")
-    return run_plan(options, program)
+    return run_plan(options, program, given=dict(options.given))
 
 
 def run_plan(

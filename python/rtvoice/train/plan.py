@@ -170,6 +170,10 @@ def make_plan(graph: Graph, recipe: Recipe, options: Options) -> Plan:
             if tier not in recipe.skin.tiers:
                 raise UsageError(f"{recipe.path}: there is no tier {tier!r}; tiers: {', '.join(recipe.skin.tiers)}")
     nodes = graph.nodes(recipe, options.tiers)
+    known = {node.name for node in nodes} | {node.stage.name for node in nodes}
+    for name, folder in options.given.items():
+        if name not in known:
+            raise UsageError(f"there is no stage {name!r} to take {folder} for; stages: {', '.join(sorted(known))}")
     wanted = nodes
     if options.stage is not None:
         wanted = [node for node in nodes if options.stage in (node.stage.name, node.name)]
@@ -525,7 +529,7 @@ def provenance(plan: Plan, step: Step) -> dict[str, Any]:
         "skin": skin.name,
         "stage": step.name,
         "recipe": plan.recipe.path.name,
-        "recipe_sha256": digest.json_digest([plan.recipe.text, plan.recipe.changed])[:16],
+        "recipe_sha256": digest.json_digest([plan.recipe.below, plan.recipe.text, plan.recipe.changed])[:16],
         "data": skin.data,
         "consent": skin.consent,
         "seed": plan.options.seed if plan.options.seed is not None else skin.seed,

@@ -86,6 +86,8 @@ class Recipe:
         The other tables by stage, as TOML gives them, overrides applied.
     changed : tuple of str
         The overrides, `table.key=value`.
+    below : str
+        What its base says.
     """
 
     path: Path
@@ -93,6 +95,7 @@ class Recipe:
     skin: Skin
     tables: Mapping[str, Any]
     changed: tuple[str, ...] = ()
+    below: str = ""
 
     def params(self, stage: str, cls: type[T], tier: str | None = None) -> T:
         """Return a stage's settings: its table, under it the tier's own, checked against `cls`.
@@ -147,7 +150,7 @@ def load(path: str | Path, changes: Iterable[str] = ()) -> Recipe:
     """
     path = Path(path)
     text = path.read_text(encoding="utf-8")
-    tables = _on_base(_toml(text, str(path)), path)
+    tables, below = _on_base(_toml(text, str(path)), path)
     changed = tuple(changes)
     for change in changed:
         _override(tables, change)
@@ -155,7 +158,7 @@ def load(path: str | Path, changes: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f'{path}: it has no table [skin]; start it with [skin] and name = "..."')
     shell = Recipe(path, text, Skin("none"), {}, changed)
     skin = _build(Skin, tables.pop("skin"), _Place(shell, ("skin",)))
-    return Recipe(path, text, skin, tables, changed)
+    return Recipe(path, text, skin, tables, changed, below)
 
 
 def graph_of(recipe: Recipe) -> Any:
@@ -317,19 +320,20 @@ def _merged(base: Mapping[str, Any], top: Any) -> dict[str, Any]:
     return result
 
 
-def _on_base(tables: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a recipe's tables over those of its base."""
+def _on_base(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """Return a recipe's tables over those of its base, and what the base says."""
     skin = tables.get("skin")
     base = skin.get("base") if isinstance(skin, dict) else None
     if not isinstance(base, str) or not base:
-        return tables
+        return tables, ""
     below = path.parent / base
     if not below.is_file():
         raise RecipeError(f"{path}: [skin] base = {base!r}: there is no file {below}")
-    inherited = _toml(below.read_text(encoding="utf-8"), str(below))
+    said = below.read_text(encoding="utf-8")
+    inherited = _toml(said, str(below))
     if "base" in inherited.get("skin", {}):
         raise RecipeError(f"{path}: [skin] base = {base!r} has a base itself; one step is all")
-    return _merged(inherited, tables)
+    return _merged(inherited, tables), said
 
 
 def _override(tables: dict[str, Any], change: str) -> None:

@@ -14,9 +14,10 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("parselmouth", reason="the train extra is not installed")
 
-from rtvoice.train.data import DataError, Prepared, features  # noqa: E402
+from rtvoice.train.data import Content, DataError, Prepared, features  # noqa: E402
 from rtvoice.train.models import excitation  # noqa: E402
 from rtvoice.train.models.student import SHAPES  # noqa: E402
+from rtvoice.train.optimise import to_device  # noqa: E402
 from rtvoice.train.schedule import Phase  # noqa: E402
 from rtvoice.train.skin import GRAPH, crops, master, material, own, pairs, render, student, vary  # noqa: E402
 from rtvoice.train.skin.voice import Voice, load_master  # noqa: E402
@@ -108,8 +109,8 @@ class Given:
     def __init__(self, prepare: material.PrepareParams) -> None:
         self.prepare = prepare
 
-    def params(self, stage: str, cls: type, tier: str | None = None) -> material.PrepareParams:
-        return self.prepare
+    def params(self, stage: str, cls: type, tier: str | None = None) -> Any:
+        return material.ContentParams(extractor="spectra") if stage == "content" else self.prepare
 
 
 def test_graph_of_own_recordings_reads_no_data_folder() -> None:
@@ -247,6 +248,32 @@ def test_same_step_gives_the_same_lessons(stages: dict[str, Path]) -> None:
     torch.testing.assert_close(half.source, first.source[1::2], rtol=0, atol=0)
 
 
+def test_losses_stay_on_the_device_of_their_batch(stages: dict[str, Path]) -> None:
+    """On PyTorch's meta device, which computes nothing, two tensors of different devices do not meet."""
+    network = student.load_student(stages["student"]).train()
+    lessons = pairs.Pairs(stages["render"], network.shape)
+    learning = student.StudentTask(network, lessons, student.StudentParams(batch=2, frames=60))
+    lesson = to_device(next(learning.batches(0, 0, 1)), torch.device("meta"))
+    for model in learning.models().values():
+        model.to("meta")
+    heard, output = learning.speak(lesson)
+    losses = [*learning.terms(output, lesson).values()]
+    losses += network.ear.losses(heard.pitch, lesson.f0, lesson.voiced, lesson.register).values()
+    speech = master.Speech(
+        Prepared(stages["prepare"]), Content(stages["content"]), crops.Scale(torch.ones(12)), ["man0", "man1", "skin"]
+    )
+    speaking = master.MasterTask(
+        load_master(stages["master"])[1].shape, master.MasterParams(batch=2, frames=40), speech, [[0, 1]], []
+    )
+    batch = to_device(next(speaking.batches(0, 0, 1)), torch.device("meta"))
+    for model in speaking.models().values():
+        model.to("meta")
+    made = speaking.speak(batch)
+    losses += speaking.terms(made, batch).values()
+    losses += [score.mean() for score, _ in speaking.adversary(made)]
+    assert all(loss.device.type == "meta" and loss.ndim == 0 for loss in losses)
+
+
 def test_crops_follow_the_shares_of_their_pools(stages: dict[str, Path]) -> None:
     speech = crops.Speech.__new__(crops.Speech)
     speech.ends = lambda clips: np.cumsum(np.ones(len(clips)))  # type: ignore[method-assign]
@@ -271,6 +298,7 @@ def test_model_file_says_what_it_is(stages: dict[str, Path], stage: str) -> None
         "CC0-1.0",
         16000,
     )
+    assert told["provenance"]["content"] == "spectra"
     assert {p["name"] for p in told["parameters"]} == {"pitch_shift", "formant_shift", "breathiness"}
 
 

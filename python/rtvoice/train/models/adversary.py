@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtvoice.train.models.blocks import precise
+from rtvoice.nn.module import precise
 
 Judged = list[tuple[Tensor, list[Tensor]]]
 """Of each discriminator, its scores and the features on the way to them."""
@@ -51,7 +51,7 @@ class SpectrogramDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judge `(batch, samples)`: scores over time and frequency, higher for real, and the features."""
-        with precise():
+        with precise(audio):
             spectrum = torch.fft.rfft(audio.float().unfold(1, self.size, self.size // 4) * self.window)
             power = spectrum.real.square() + spectrum.imag.square()
             x = (0.5 * torch.log(power + 1e-8) + 6.0)[:, None] / 3.0

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from rtvoice.nn.module import has_autocast
 
 
 class Depthwise(nn.Module):
@@ -70,6 +75,8 @@ class ConvNeXt(nn.Module):
         return x + changed
 
 
-def precise() -> torch.autocast:
-    """Return a context in which everything is computed in float32: transforms and losses under mixed precision."""
-    return torch.autocast("cpu", enabled=False)
+def mixed(x: Tensor, enabled: bool = True) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which products on `x`'s device are in bfloat16, where there is such a thing."""
+    if not has_autocast(x):
+        return contextlib.nullcontext()
+    return torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=enabled)

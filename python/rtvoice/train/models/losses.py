@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rtvoice.nn.module import precise
 from rtvoice.nn.spectral import mel_triangles
-from rtvoice.train.models.blocks import precise
 
 WINDOWS = (2048, 1024, 512, 256, 128, 64, 32)
 FLOOR = 1e-4  # magnitude; speech at -23 LUFS has 0.07: what lies 57 dB under it is nobody's voice
@@ -89,7 +89,7 @@ class SpectralDistance(nn.Module):
         if self.training:
             drawn = torch.randperm(len(WINDOWS))[: self.at_once]
             sizes = tuple(WINDOWS[int(i)] for i in drawn)
-        with precise():
+        with precise(output):
             return torch.stack([self.at(size, output.float(), target.float()) for size in sizes]).mean()
 
 
@@ -127,8 +127,8 @@ def periodicity(audio: Tensor, f0: Tensor, *, rate: int, hop: int, frames: Tenso
     length = 2 * hop
     period = torch.round(rate / f0[:, frames].clamp(min=50.0)).long()
     begin = frames[None, :] * hop - hop
-    steps = torch.arange(length)
-    rows = torch.arange(len(audio))[:, None, None]
+    steps = torch.arange(length, device=audio.device)
+    rows = torch.arange(len(audio), device=audio.device)[:, None, None]
     now = audio[rows, (begin[..., None] + steps).expand(len(audio), -1, -1)]
     before = audio[rows, (begin - period).clamp(min=0)[..., None] + steps]
     product = (now * before).sum(dim=-1)
@@ -171,13 +171,15 @@ class Reconstruction(nn.Module):
         f0, voiced : torch.Tensor
             `(batch, frames)` of the target.
         """
-        with precise():
+        with precise(output):
             terms = {
                 "spectra": self.spectra(output, target),
                 "loudness": self.weights.loudness * loudness_distance(output, target, self.hop),
             }
-            usable = torch.arange(4, f0.shape[1] - 2)
-            frames = usable[torch.randperm(len(usable))[: max(1, len(usable) // 4)]] if self.training else usable
+            usable = torch.arange(4, f0.shape[1] - 2, device=f0.device)
+            frames = usable
+            if self.training:
+                frames = usable[torch.randperm(len(usable))[: max(1, len(usable) // 4)].to(f0.device)]
             # Emphasis of the high end, where buzz and breath are told apart: a first difference.
             ours, theirs = output.float().diff(dim=1), target.float().diff(dim=1)
             ours_p = periodicity(ours, f0, rate=self.rate, hop=self.hop, frames=frames)

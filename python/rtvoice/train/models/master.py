@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtvoice.train.models.blocks import ConvNeXt, precise
+from rtvoice.train.models.blocks import ConvNeXt, mixed
 from rtvoice.train.models.synthesis import SourceFilter
 
 REFERENCE_HZ = 160.0
@@ -129,7 +129,7 @@ class Master(nn.Module):
 
     def forward(self, said: Said, *, start: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Speak: `(batch, frames * rate / 100)`, in step with the frames."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.training):
+        with mixed(said.f0, self.training):
             hidden = self.hidden(said)[-1]
             filters = self.filters(hidden)
         audio: Tensor = self.synthesis(said.f0, said.voiced, *filters, start=start, generator=generator)
@@ -160,4 +160,4 @@ def carried(f0: Tensor) -> Tensor:
     return torch.exp(torch.lerp(torch.log(f0[left]), torch.log(f0[right]), weight))
 
 
-__all__ = ["Master", "MasterShape", "Said", "carried", "precise", "to_frames"]
+__all__ = ["Master", "MasterShape", "Said", "carried", "to_frames"]

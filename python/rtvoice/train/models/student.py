@@ -22,8 +22,9 @@ from rtvoice.nn import (
     concat,
     lag_grid,
 )
+from rtvoice.nn.module import precise
 from rtvoice.train.models.analysis import FLOOR, Bands
-from rtvoice.train.models.blocks import precise
+from rtvoice.train.models.blocks import mixed
 from rtvoice.train.models.filterbank import StreamingSourceFilter
 from rtvoice.train.models.pitch import BINS, CENTRE, HIGHEST, LAGS, LOWEST, Block, Ear
 
@@ -148,9 +149,9 @@ class Student(Module):
 
     def hear(self, x: Tensor) -> Heard:
         """Listen to audio `(batch, samples, 1)`."""
-        with torch.no_grad(), precise():  # nothing before here is trained
+        with torch.no_grad(), precise(x):  # nothing before here is trained
             heard, loudness = self.features(x)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.training):
+        with mixed(x, self.training):
             pitch = self.ear(heard)
             body = self.norm(self.body(self.enter(heard)))
             filters = self.head(body)
@@ -172,9 +173,9 @@ class Student(Module):
 
     def speak(self, heard: Heard, height: Tensor) -> Tensor:
         """Speak `(batch, samples, 1)` at a height `(batch, frames, 1)`, log2 of Hz at the end of each hop."""
-        with torch.no_grad(), precise():  # a phase teaches nothing: F0 has a loss of its own
+        with torch.no_grad(), precise(height):  # a phase teaches nothing: F0 has a loss of its own
             pulses = self.source(torch.exp(OCTAVE * height.float()))
-        with precise():
+        with precise(pulses):
             return self.synthesis(pulses, heard.harmonic, heard.phase, heard.noise)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from rtvoice.train.models.blocks import precise
+from rtvoice.nn.module import precise
 from rtvoice.train.models.excitation import pulses
 
 
@@ -95,11 +95,11 @@ class SourceFilter(nn.Module):
         torch.Tensor
             `(batch, frames * hop)`.
         """
-        with precise(), torch.no_grad():
+        with precise(f0), torch.no_grad():
             train = pulses(f0, voiced, rate=self.rate, hop=self.hop, start=start)
             hiss = torch.empty_like(train).normal_(generator=generator)
             periodic, random = self.spectrum(train), self.spectrum(hiss)
-        with precise():
+        with precise(harmonic):
             harmonic = harmonic.float()
             angle = harmonic @ self.hilbert + phase.float()
             filtered = torch.polar(torch.exp(harmonic), angle) * periodic

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from rtvoice.train.data import Content, DataError, Prepared
 from rtvoice.train.models.adversary import Adversary, Balancer, discriminator_loss, feature_distance, generator_loss
+from rtvoice.train.models.blocks import mixed
 from rtvoice.train.models.losses import Reconstruction, Weights
 from rtvoice.train.models.master import Master, MasterShape
+from rtvoice.train.optimise import to_device
 from rtvoice.train.runner import Training, fit, part, step_rng
 from rtvoice.train.schedule import Phase
 from rtvoice.train.skin.convert import register_of
@@ -153,7 +155,7 @@ class MasterTask:
 
     def speak(self, batch: Batch) -> Tensor:
         """Return the master's audio for a batch, `(batch, samples)`."""
-        audio: Tensor = self.master(batch.said, start=torch.rand(len(batch.audio)))
+        audio: Tensor = self.master(batch.said, start=torch.rand(len(batch.audio), device=batch.audio.device))
         return audio
 
     def terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -161,7 +163,7 @@ class MasterTask:
         inner = slice(EDGE * HOP, -EDGE * HOP)
         frames = slice(EDGE, -EDGE)
         said = batch.said
-        judged = self.reconstruction(
+        judged = self.reconstruction.to(output.device)(
             output[:, inner], batch.audio[:, inner], said.f0[:, frames], said.voiced[:, frames]
         )
         return dict(judged)
@@ -182,7 +184,7 @@ class MasterTask:
         leaf = output.detach().requires_grad_()
         terms = self.terms(leaf, batch)
         at = int(torch.randint(0, int(leaf.shape[1] * (1 - self.params.judged)) + 1, ()))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed(leaf):
             fake = self.adversary(self.judged(leaf, at))
             with torch.no_grad():
                 real = self.adversary(self.judged(batch.audio, at))
@@ -198,7 +200,7 @@ class MasterTask:
         """Return the discriminators' loss on a batch."""
         output = self.spoken.keep(batch, lambda: self.speak(batch)).detach()
         at = int(torch.randint(0, int(output.shape[1] * (1 - self.params.judged)) + 1, ()))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed(output):
             loss = discriminator_loss(
                 self.adversary(self.judged(batch.audio, at)), self.adversary(self.judged(output, at))
             )
@@ -209,9 +211,11 @@ class MasterTask:
         if self.held_out is None:
             return {}
         self.reconstruction.eval()
+        device = next(self.master.parameters()).device
+        held_out = to_device(self.held_out, device)
         with torch.no_grad():
-            output = self.master(self.held_out.said, generator=torch.Generator().manual_seed(0))
-            terms = figures(self.terms(output, self.held_out))
+            output = self.master(held_out.said, generator=torch.Generator(device).manual_seed(0))
+            terms = figures(self.terms(output, held_out))
         self.reconstruction.train()
         return {"loss": sum(terms.values()), **terms}
 

@@ -16,9 +16,11 @@ from rtvoice.train import checkpoint, runner
 from rtvoice.train.data import Augment
 from rtvoice.train.data.augment import Chances
 from rtvoice.train.models.adversary import Adversary, Balancer, discriminator_loss, feature_distance, generator_loss
+from rtvoice.train.models.blocks import mixed
 from rtvoice.train.models.losses import Reconstruction, Weights
 from rtvoice.train.models.pitch import CENTRE
 from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape
+from rtvoice.train.optimise import to_device
 from rtvoice.train.runner import Training, fit, part, step_rng
 from rtvoice.train.schedule import Phase
 from rtvoice.train.skin.master import Once, figures
@@ -165,7 +167,7 @@ class StudentTask:
         """Return the reconstruction's terms inside the lesson."""
         hop = self.student.shape.hop
         inner, frames = slice(LEAD * hop, -TAIL * hop), slice(LEAD, -TAIL)
-        terms: dict[str, Tensor] = self.reconstruction(
+        terms: dict[str, Tensor] = self.reconstruction.to(output.device)(
             output[:, inner], lesson.answer[:, inner], torch.exp2(lesson.heights[:, frames]), lesson.voiced[:, frames]
         )
         return terms
@@ -191,7 +193,7 @@ class StudentTask:
         leaf = output.detach().requires_grad_()
         terms = self.terms(leaf, lesson)
         at = self.place()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed(leaf):
             fake = self.adversary(self.judged(leaf, at))
             with torch.no_grad():
                 real = self.adversary(self.judged(lesson.answer, at))
@@ -221,14 +223,15 @@ class StudentTask:
         """Return the discriminators' loss on a batch."""
         output = self.spoken.keep(lesson, lambda: self.speak(lesson))[1].detach()
         at = self.place()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed(output):
             real, fake = (self.adversary(self.judged(audio, at)) for audio in (lesson.answer, output))
         loss = discriminator_loss(real, fake)
         return loss, figures({"discriminator": loss})
 
     def validate(self) -> dict[str, float]:
         """Return the terms on held-out speakers, and how well F0 is heard."""
-        lesson, student = self.probe, self.student
+        student = self.student
+        lesson = to_device(self.probe, next(student.parameters()).device)
         self.reconstruction.eval()
         with torch.no_grad():
             heard = student.hear(lesson.source[..., None])

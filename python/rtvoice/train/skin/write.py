@@ -6,12 +6,16 @@ from pathlib import Path
 
 from rtvoice.export.torch_module import export
 from rtvoice.train.models.student import Student
+from rtvoice.train.skin.material import ContentParams
 from rtvoice.train.stages import StageContext
 
 
 def write_skin(student: Student, path: Path, tier: str, ctx: StageContext) -> None:
     """Write a student to `path` with the provenance of its training, after proving that its stream is itself."""
     skin = ctx.recipe.skin if ctx.recipe else None
+    provenance = dict(ctx.provenance)
+    if ctx.recipe:  # whoever judges the skin has to know which recogniser taught it
+        provenance["content"] = ctx.recipe.params("content", ContentParams).extractor
     export(
         student.eval(),
         path,
@@ -21,5 +25,5 @@ def write_skin(student: Student, path: Path, tier: str, ctx: StageContext) -> No
         description=skin.description if skin else "",
         licence=skin.licence if skin else "",
         tier=tier,
-        provenance=dict(ctx.provenance),
+        provenance=provenance,
     )
