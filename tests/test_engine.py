@@ -85,6 +85,7 @@ def fortran() -> np.ndarray:
         (1, noise(100, 2)),
         (2, noise(100)),
         (2, noise(100, 3)),
+        (1, np.zeros(41, np.uint8)[1:].view(np.float32)),
         (1, np.zeros((10, 10, 1), np.float32)),
         (1, np.float32(0.5)),
         (1, [0.0, 0.1]),
@@ -108,8 +109,15 @@ def test_an_unfit_frame_is_a_value_error_and_leaves_the_stream_alone(
 
 @pytest.mark.parametrize(
     "out",
-    [np.zeros(479, np.float32), np.zeros(480), np.zeros((480, 2), np.float32), np.zeros(960, np.float32)[::2], "x"],
-    ids=["short", "float64", "stereo", "strided", "text"],
+    [
+        np.zeros(479, np.float32),
+        np.zeros(480),
+        np.zeros((480, 2), np.float32),
+        np.zeros(960, np.float32)[::2],
+        np.zeros(1921, np.uint8)[1:].view(np.float32),
+        "x",
+    ],
+    ids=["short", "float64", "stereo", "strided", "unaligned", "text"],
 )
 def test_an_unfit_out_is_a_value_error(model: rtvoice.Model, out: object) -> None:
     engine = rtvoice.Engine(model, 48000, 480)

@@ -272,6 +272,8 @@ class Engine : public Zeroed {
     }
     if ((a.flags() & py::array::c_style) == 0)
       throw py::value_error(name + ": must be C-contiguous; use numpy.ascontiguousarray");
+    if ((a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0)
+      throw py::value_error(name + ": does not lie at whole floats in memory; use .copy()");
     if (writable && !a.writeable()) throw py::value_error(name + ": must be writable");
     if (a.shape(0) > static_cast<py::ssize_t>(max_frame_)) {
       throw py::value_error(name + ": has " + std::to_string(a.shape(0)) +
