@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import rtvoice
+
 
 def recurrent(net, op, x, size, hidden, gates, *, bias=True, state=False, **attrs):
     inputs = [x, net.random(1, gates * hidden, size), net.random(1, gates * hidden, hidden)]
@@ -256,6 +258,15 @@ def test_parameters_take_the_ranges_given(net):
     model = import_model(net.model(net.narrow(y)), sample_rate=16_000, parameters={"gain": options})
     parameter = model.metadata["parameters"][0]
     assert (parameter["default"], parameter["min"], parameter["max"]) == ([1.0], 0.0, 2.0)
+
+
+def test_ranges_of_a_parameter_that_is_not_there_are_refused(net):
+    from rtvoice.export import import_model
+
+    with pytest.raises(rtvoice.ModelError, match="no input is called 'gian'; there is: gain"):
+        gain = net("Unsqueeze", net.input("gain", (1, 1)), net.ints(2))
+        y = net.narrow(net("Mul", net.wide(), gain))
+        import_model(net.model(y), sample_rate=16_000, parameters={"gian": {"default": [1.0]}})
 
 
 def test_further_outputs_become_values(net, imported):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import rtvoice
+
 BIDIRECTIONAL = ["forward", "reverse", "bidirectional"]
 
 
@@ -265,6 +267,8 @@ def test_other_formats(name, tmp_path, refused):
 
 def test_missing_file(tmp_path, refused):
     assert "no such file" in refused(tmp_path / "missing.onnx")
+    with pytest.raises(FileNotFoundError, match="missing.onnx"):
+        rtvoice.import_model(tmp_path / "missing.onnx", sample_rate=16_000)
 
 
 def test_rate_is_asked_for(net):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtvoice.errors import ModelError
+from rtvoice.registry import ModelNotFoundError
 
 if TYPE_CHECKING:
     from rtvoice.export.onnx.report import ImportReport
@@ -52,7 +53,8 @@ def import_model(
     Raises
     ------
     ModelError
-        The file is damaged, uses what is not supported or cannot stream, or streams something else than it computes.
+        The file is missing (also a ``FileNotFoundError``), damaged, uses what is not supported or cannot stream, or
+        streams something else than it computes.
     """
     return import_with_report(src, sample_rate=sample_rate, hop=hop, name=name, weights=weights, **options)[0]
 
@@ -100,7 +102,7 @@ def _check_format(src: str | os.PathLike[str] | bytes) -> None:
     suffix = path.suffix.lower()
     if suffix == ".onnx":
         if not path.is_file():
-            raise ModelError(f"{path}: no such file; give the path of an .onnx file")
+            raise ModelNotFoundError(f"{path}: no such file; give the path of an .onnx file")
         return
     if suffix in (".nam", ".json"):
         raise ModelError(f"{path}: importing {suffix} files is not in this release; export the network to .onnx")

@@ -80,6 +80,10 @@ def _write(
     sources = [node for node in order if node.op in ("input", "parameter")]
     if not any(node.op == "input" for node in sources):
         raise ModelError("no output depends on the audio input; name the right one with audio_input=")
+    settable = [node.label for node in sources if node.op == "parameter"]
+    for name in parameters:
+        if name not in settable:
+            raise ModelError(f"parameters: no input is called {name!r}; there is: {', '.join(settable) or 'none'}")
     for node in sources:
         if node.op == "input":
             tensors[id(node)] = builder.input("audio")
