@@ -57,13 +57,16 @@ def run(argv: Sequence[str]) -> int:
         program = f"rtvoice {args.command}" if args.command else "rtvoice"
         return fail(program, f"unrecognized arguments: {' '.join(unknown)}; see '{program} --help'", 2)
     if args.version:
-        from rtvoice import __version__
-
-        print(f"rtvoice {__version__}")
-        return 0
+        return guarded("rtvoice", _version, args)
     if args.command is None:
         return fail("rtvoice", f"name a command: {', '.join(_NAMES)}; 'rtvoice --help' tells more", 2)
     return guarded(f"rtvoice {args.command}", args.run, args)
+
+
+def _version(args: argparse.Namespace) -> None:
+    from rtvoice import __version__
+
+    print(f"rtvoice {__version__}")
 
 
 def _train(args: argparse.Namespace) -> int:
