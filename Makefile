@@ -9,7 +9,7 @@ export JOBS
 help:
 	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
 	@echo "make test     the whole test suite, C++ and Python"
-	@echo "make bench    networks and kernels against this core's peak, and each frame of the shipped models"
+	@echo "make bench    networks and kernels against this core's peak, the shipped models, other engines: benchmarks/RESULTS.md"
 	@echo "make wheel    dist/*.whl, which runs without development packages"
 	@echo "make format   lay out the sources"
 	@echo "make lint     ruff, mypy, clang-format, import rules"

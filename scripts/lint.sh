@@ -6,15 +6,15 @@ export PATH="$PWD/.venv/bin:$PATH"
 failed=0
 check() { printf '%s\n' "== $1"; "$@" || failed=1; }
 
-mapfile -t sources < <(find cpp examples -name '*.cc' -o -name '*.h' -o -name '*.c' | sort)
+mapfile -t sources < <(find cpp examples benchmarks -name '*.cc' -o -name '*.h' -o -name '*.c' | sort)
 if [ "${1:-}" = --fix ]; then
-  ruff check --fix -q python tests scripts examples
-  ruff format -q python tests scripts examples
+  ruff check --fix -q python tests scripts examples benchmarks
+  ruff format -q python tests scripts examples benchmarks
   [ ${#sources[@]} -eq 0 ] || clang-format -i "${sources[@]}"
   exit 0
 fi
-check ruff check python tests scripts examples
-check ruff format --check -q python tests scripts examples
+check ruff check python tests scripts examples benchmarks
+check ruff format --check -q python tests scripts examples benchmarks
 # Without torch its modules are unknown: what derives from them, or is made by them, cannot be checked.
 types=()
 python -c 'import torch' 2>/dev/null ||

@@ -107,7 +107,7 @@ build_tools() {
   pip_install "${tools[@]}" || die "the build tools cannot be installed (${tools[*]}); check the network or pip's index"
 }
 
-extras() { case $target in demo) echo demo ;; test) echo test ;; lint) echo dev ;; bench) echo plot ;; wheel) echo wheel ;; esac; }
+extras() { case $target in demo) echo demo ;; test) echo test ;; lint) echo dev ;; bench) echo bench ;; wheel) echo wheel ;; esac; }
 
 package_dependencies() {
   say "installing the Python packages of the extra '$(extras)'"
@@ -153,6 +153,15 @@ training_dependencies() {
   say "the extra 'train' cannot be installed; the tests that need it are skipped (remedy: .venv/bin/pip install '.[train]')"
 }
 
+# Engines to compare with; each is optional, and the results say which was there.
+peer_engines() {
+  local package
+  for package in openvino tract "ncnn pnnx" executorch; do
+    # shellcheck disable=SC2086
+    pip_install $package 2>/dev/null || say "$package cannot be installed; it is left out of the comparison (remedy: .venv/bin/pip install $package)"
+  done
+}
+
 have python3 || { have apt-get && debian_install "everything" "install Python 3.10 or later" python3 python3-venv; } || die "python3 is not here; install Python 3.10 or later"
 install_debian
 make_venv
@@ -160,3 +169,4 @@ once build-tools "$(python3 --version)" build_tools
 once "extra-$(extras)" "$(stamp_of pyproject.toml)" package_dependencies
 once package "$(source_key)" install_package
 case $target in test | lint) install_torch && once training "$(stamp_of pyproject.toml)" training_dependencies || true ;; esac
+case $target in bench) install_torch && once peers "$(python3 --version)" peer_engines || true ;; esac

@@ -8,7 +8,7 @@ mkdir -p build
 failed=0
 
 native() {
-  cmake -S . -B build/test -G Ninja -DRTVOICE_BUILD_TESTS=ON -DRTVOICE_BUILD_BENCH=ON >build/test-configure.log 2>&1 ||
+  cmake -S . -B build/test -G Ninja -DRTVOICE_BUILD_TESTS=ON -DRTVOICE_BUILD_BENCH=ON -DRTVOICE_BUILD_PEERS=ON >build/test-configure.log 2>&1 ||
     { tail -20 build/test-configure.log; echo "configuring failed; the whole output is in build/test-configure.log"; return 1; }
   cmake --build build/test -j "$jobs" >build/test-build.log 2>&1 ||
     { grep -E 'error|Error|FAILED' build/test-build.log | head -20; echo "building failed; the whole output is in build/test-build.log"; return 1; }

@@ -1,0 +1,27 @@
+"""The page's words that no figure of a run decides."""
+
+#: Why a row is missed, where the figures alone do not say it; shown only while the row is missed.
+REASONS: dict[str, str] = {}
+
+NOT_COMPARED = """\
+## Not compared
+
+| | why |
+|---|---|
+| NAM's own models against NeuralAmpModelerCore (goal >= 1.5x, 1-sample blocks >= 4x) | not run: neither PyPI nor Debian carries NeuralAmpModelerCore, and nothing else is built here; nothing is claimed |
+| LiteRT | not run: its wheel (ai-edge-litert) holds an interpreter only; a model file for it comes from litert-torch, which brings jax, transformers and two converters with it |
+| int8 and bf16 forms of onnxruntime | not run: every row is float32 arithmetic on both sides |"""
+
+METHOD = """\
+## How it is measured
+
+- Everyone first gives 12 hops of the same random input; an output more than 1e-4 of the peak away from the float64 reference is not
+  timed. The largest errors are in the JSON.
+- Rounds: each times the peak loop, then for every network the reading of as many bytes and each engine once, so that all share the
+  machine's moods. A sample is one untimed hop, then hops for about 250 us, in thread CPU time. Ratios and percentages are medians of
+  the rounds' ratios. The rounds run at the lowest real-time priority where the system allows it, as an audio thread does.
+- onnxruntime: its C interface, from the library in its wheel; one thread, all optimisations, every tensor bound to fixed memory, states
+  as inputs and outputs that swap places between hops without a copy. `Conv`: rank 3; `H=1`: an image of height 1; `MatMul`: windows as
+  rows. torch: eager, `inference_mode`, one thread.
+- Ours: the plan's run of a hop, network against network. For 16-bit weights, onnxruntime runs the same numbers as float32.
+- A row of `T` frames is one hop; its input is handed over as frames to everyone. Strided and transposed layers come eight side by side."""
