@@ -24,7 +24,8 @@ def library_path() -> Path:
     """Return the built library: $RTVOICE_PEERS, or that of `make bench` or `make test`."""
     chosen = os.environ.get("RTVOICE_PEERS")
     folders = [ROOT / "build" / kind / "benchmarks" / "native" for kind in ("bench", "test")]
-    found = [Path(chosen)] if chosen else [path for folder in folders for path in folder.glob("librtvoice_peers.*")]
+    built = [path for folder in folders for path in folder.glob("librtvoice_peers.*")]
+    found = [Path(chosen)] if chosen else sorted(built, key=lambda path: -path.stat().st_mtime)
     if not found or not found[0].is_file():
         raise Missing("the library rtvoice_peers is not built; run: make bench")
     return found[0]

@@ -193,15 +193,25 @@ bool check_cost(const Graph& graph, const NodeContext& context, std::string* err
   return true;
 }
 
-// 64 bits at a time in FNV's manner, with a shift so that high bits reach low ones: 10 MB in about 2 ms.
+// 64 bits at a time in FNV's manner, with a shift so that high bits reach low ones: 10 MB in about 2 ms. A copy whose size
+// the compiler does not know is a call, and made it 9.
 uint64_t hash_bytes(const void* data, size_t size) {
   const auto* bytes = static_cast<const uint8_t*>(data);
   uint64_t hash = 0xcbf29ce484222325ull ^ size;
-  for (size_t i = 0; i < size; i += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, bytes + i, std::min<size_t>(8, size - i));
+  const auto add = [&hash](uint64_t word) {
     hash = (hash ^ word) * 0x100000001b3ull;
     hash ^= hash >> 32;
+  };
+  const size_t whole = size / 8 * 8;
+  uint64_t word;
+  for (size_t i = 0; i < whole; i += 8) {
+    std::memcpy(&word, bytes + i, 8);
+    add(word);
+  }
+  word = 0;
+  if (whole < size) {
+    std::memcpy(&word, bytes + whole, size - whole);
+    add(word);
   }
   return hash;
 }
