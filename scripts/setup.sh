@@ -156,7 +156,7 @@ training_dependencies() {
 # Engines to compare with; each is optional, and the results say which was there.
 peer_engines() {
   local package
-  for package in openvino tract "ncnn pnnx" executorch; do
+  for package in openvino tract "ncnn pnnx" executorch litert-torch; do
     # shellcheck disable=SC2086
     pip_install $package 2>/dev/null || say "$package cannot be installed; it is left out of the comparison (remedy: .venv/bin/pip install $package)"
   done

@@ -24,7 +24,18 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 RESULTS = HERE.parent / "results"
 PARTS = ("networks", "avx2", "skins", "cold", "tail", "allocations", "size")
-VERSIONS = ("rtvoice", "onnxruntime", "torch", "openvino", "ncnn", "tract", "executorch", "ai-edge-litert", "numpy")
+VERSIONS = (
+    "rtvoice",
+    "onnxruntime",
+    "torch",
+    "openvino",
+    "ncnn",
+    "tract",
+    "executorch",
+    "ai-edge-litert",
+    "litert-torch",
+    "numpy",
+)
 
 
 def main(arguments: list[str]) -> int:

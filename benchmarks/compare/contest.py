@@ -22,6 +22,18 @@ TOLERANCE = 1e-4  # of the reference's peak
 _SAMPLE_US = 250.0  # one timed sample lasts about so long
 
 
+#: How many bytes are read to learn a cache's speed.
+LEVELS = {"L2": 512 << 10, "L3": 6 << 20, "DRAM": 128 << 20}
+
+
+@dataclass
+class Limits:
+    """Limits of this core, one list entry a round: GFLOP/s, and GB/s read by level."""
+
+    peaks: list[float] = field(default_factory=list)
+    read: dict[str, list[float]] = field(default_factory=lambda: {level: [] for level in LEVELS})
+
+
 @dataclass
 class Contest:
     """A network and everyone who runs it; times in microseconds of a hop, one list entry a round."""
@@ -170,18 +182,19 @@ class _Check:
 
 def run_rounds(
     contests: list[Contest], native: Native, rounds: int, progress: Callable[[int], None] | None = None
-) -> list[float]:
-    """Time everyone once a round, at an audio thread's priority; return the peak of each round in GFLOP/s."""
+) -> Limits:
+    """Time everyone once a round, at an audio thread's priority; return the limits of each round."""
     with audio_thread_priority():
         return _rounds(contests, native, rounds, progress)
 
 
-def _rounds(
-    contests: list[Contest], native: Native, rounds: int, progress: Callable[[int], None] | None
-) -> list[float]:
-    peaks = []
+def _rounds(contests: list[Contest], native: Native, rounds: int, progress: Callable[[int], None] | None) -> Limits:
+    limits = Limits()
     for index in range(rounds):
-        peaks.append(native.lib.peers_peak())
+        limits.peaks.append(native.lib.peers_peak())
+        for level, count in LEVELS.items():
+            us = native.lib.peers_read(count, max(1, (4 << 20) // count))
+            limits.read[level].append(1e-3 * count / us)
         for contest in contests:
             per_read = max(1, min(4000, int(_SAMPLE_US * 3e4 / max(contest.weight_bytes, 1))))
             contest.read.append(native.lib.peers_read(contest.weight_bytes, per_read))
@@ -189,4 +202,4 @@ def _rounds(
                 contest.times.setdefault(who, []).append(contest.sample(who))
         if progress is not None:
             progress(index)
-    return peaks
+    return limits

@@ -24,7 +24,7 @@ _KEPT: list[
 ] = []  # OpenVINO 2026.4 crashes when its objects are destroyed: they live until the process ends at once
 
 
-_EXECUTORCH_NODES = 60
+_EXPORT_NODES = 60
 
 
 class OtherEngine(Protocol):
@@ -267,8 +267,8 @@ class ExecuTorch(_Timed):
 
         from torch_form import TorchStream
 
-        if len(graph.nodes) > _EXECUTORCH_NODES:
-            raise Unsupported(f"left out: exporting more than {_EXECUTORCH_NODES} nodes takes minutes")
+        if len(graph.nodes) > _EXPORT_NODES:
+            raise Unsupported(f"left out: exporting more than {_EXPORT_NODES} nodes takes minutes")
         stream = TorchStream(graph)
         self.ports = stream.ports
         module = stream.as_module()
@@ -294,10 +294,54 @@ class ExecuTorch(_Timed):
         return [out[0].numpy().T.copy() for out in self.outputs]
 
 
+class LiteRt(_Timed):
+    """LiteRT with its XNNPACK delegate, one thread, its file made by litert-torch; states are copied between hops."""
+
+    def __init__(self, graph: Graph, stem: Path) -> None:
+        import litert_torch
+        import torch
+        from ai_edge_litert.interpreter import Interpreter
+
+        from torch_form import TorchStream
+
+        if len(graph.nodes) > _EXPORT_NODES:
+            raise Unsupported(f"left out: exporting more than {_EXPORT_NODES} nodes takes minutes")
+        stream = TorchStream(graph)
+        self.ports = stream.ports
+        given = [stream.values[slot] for slot in (*stream.input_slots, *(state for state, _ in stream.kept))]
+        file = stem.with_suffix(".tflite")
+        with torch.no_grad():
+            litert_torch.convert(stream.as_module(), tuple(given)).export(str(file))
+        self.interpreter = Interpreter(str(file), num_threads=1)
+        self.interpreter.allocate_tensors()
+        self.into = self._by_number(self.interpreter.get_input_details(), "args_")
+        self.out_of = self._by_number(self.interpreter.get_output_details(), "output_")
+        for index, value in zip(self.into, given, strict=True):
+            self.interpreter.set_tensor(index, value.numpy())
+
+    @staticmethod
+    def _by_number(details: list[Any], word: str) -> list[int]:
+        """Return the tensors' indices in the order of the traced arguments; their names hold it."""
+        return [d["index"] for d in sorted(details, key=lambda d: int(d["name"].split(word)[1].split("_")[0]))]
+
+    def run(self) -> None:
+        self.interpreter.invoke()
+        count = len(self.ports.outputs)
+        for source, target in zip(self.out_of[count:], self.into[len(self.ports.inputs) :], strict=True):
+            np.copyto(self.interpreter.tensor(target)(), self.interpreter.tensor(source)())
+
+    def feed(self, inputs: list[F32]) -> list[F32]:
+        for index, rows in zip(self.into, inputs, strict=False):
+            self.interpreter.set_tensor(index, np.ascontiguousarray(rows.T)[None])
+        self.run()
+        return [self.interpreter.get_tensor(index)[0].T.copy() for index in self.out_of[: len(self.ports.outputs)]]
+
+
 ENGINES: dict[str, Any] = {
     "torch": Torch,
     "openvino": OpenVino,
     "tract": Tract,
     "ncnn": Ncnn,
     "executorch": ExecuTorch,
+    "litert": LiteRt,
 }

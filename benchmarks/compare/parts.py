@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from contest import Contest, open_contest, run_rounds
+from contest import Contest, Limits, open_contest, run_rounds
 from native import ROOT, Contender, Native
 from rows import ALLOCATIONS, COLD, ROWS, TAIL, Row
 from rtvoice.bench.measure import cache_sweep_bytes
@@ -25,7 +25,7 @@ from rtvoice.graph_reader import load_graph
 
 Json = dict[str, Any]
 _BY_NAME = {row.name: row for row in ROWS}
-_OTHERS = ("torch", "openvino", "tract", "ncnn", "executorch")
+_OTHERS = ("torch", "openvino", "tract", "ncnn", "executorch", "litert")
 _TEN_MEGABYTES = (256, 13)  # channels and layers of the model whose loading is timed
 
 
@@ -43,10 +43,10 @@ def _open(row: Row, native: Native, folder: Path, others: tuple[str, ...]) -> Co
     return open_contest(row.name, net.to_bytes(), net.b.graph(), native, folder, others)
 
 
-def summary(contest: Contest, peaks: list[float]) -> Json:
+def summary(contest: Contest, limits: Limits) -> Json:
     """Reduce a contest's rounds to medians: times, ratios to ours, shares of both limits."""
     ours = contest.times["rtvoice"]
-    flops = 2e-3 * contest.macs
+    flops, peaks = 2e-3 * contest.macs, limits.peaks
     forms = contest.onnxruntime_forms()
     best = min(forms, key=lambda who: _median(contest.times[who]), default=None)
     result: Json = {
@@ -81,10 +81,11 @@ def networks(options: Json, folder: Path) -> Json:
     for row in rows:
         others: tuple[str, ...] = _OTHERS if row.peers else ("torch",)
         contests.append(_open(row, native, folder, () if options.get("avx2") or options["quick"] else others))
-    peaks = run_rounds(contests, native, options["rounds"])
-    result["peak_gflops"] = _median(peaks)
+    limits = run_rounds(contests, native, options["rounds"])
+    result["peak_gflops"] = _median(limits.peaks)
+    result["read_gb_s"] = {level: _median(values) for level, values in limits.read.items()}
     result["masked_queries"] = native.lib.peers_masked_queries()
-    result["rows"] = {contest.name: summary(contest, peaks) for contest in contests}
+    result["rows"] = {contest.name: summary(contest, limits) for contest in contests}
     return result
 
 
@@ -106,11 +107,11 @@ def skins(options: Json, folder: Path) -> Json:
         with contextlib.suppress(RuntimeError):
             contest.add("rtvoice host", native.open("host", file))
         contests.append(contest)
-    peaks = run_rounds(contests, native, options["rounds"])
+    limits = run_rounds(contests, native, options["rounds"])
     cold = _cold_rounds(contests, native, options["rounds"])
     for contest in contests:
         hop_us = 1e6 * contest.graph.hop / contest.graph.sample_rate
-        result[contest.name] = {**summary(contest, peaks), "hop_us": hop_us, "cold_us": cold[contest.name]["us"]}
+        result[contest.name] = {**summary(contest, limits), "hop_us": hop_us, "cold_us": cold[contest.name]["us"]}
     return {"skins": result}
 
 
@@ -140,10 +141,10 @@ def cold(options: Json, folder: Path) -> Json:
     """Time a hop whose caches other work has swept, beside the warm one, in turns."""
     native = Native()
     contests = [_open(_BY_NAME[name], native, folder, ()) for name in COLD]
-    peaks = run_rounds(contests, native, options["rounds"])
+    limits = run_rounds(contests, native, options["rounds"])
     swept = _cold_rounds(contests, native, options["rounds"])
     for contest in contests:
-        warm = summary(contest, peaks)
+        warm = summary(contest, limits)
         swept[contest.name].update(
             warm_us=warm["us"],
             weight_bytes=contest.weight_bytes,

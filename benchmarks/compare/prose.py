@@ -3,13 +3,17 @@
 #: Why a row is missed, where the figures alone do not say it; shown only while the row is missed.
 REASONS: dict[str, str] = {}
 
+GOALS = """\
+The goals come from prototypes on a processor that runs 512-bit multiply-adds at full rate (265 GFLOP/s, 255 GB/s from L2, 120 from L3); the
+table at the top says what this one can do. Where multiply-adds are half as fast and everything around them is not, onnxruntime's own
+overhead weighs less, and the ratio that any engine can reach falls: the sentence on a perfect engine says to what."""
+
 NOT_COMPARED = """\
 ## Not compared
 
 | | why |
 |---|---|
 | NAM's own models against NeuralAmpModelerCore (goal >= 1.5x, 1-sample blocks >= 4x) | not run: neither PyPI nor Debian carries NeuralAmpModelerCore, and nothing else is built here; nothing is claimed |
-| LiteRT | not run: its wheel (ai-edge-litert) holds an interpreter only; a model file for it comes from litert-torch, which brings jax, transformers and two converters with it |
 | int8 and bf16 forms of onnxruntime | not run: every row is float32 arithmetic on both sides |"""
 
 METHOD = """\
