@@ -161,7 +161,8 @@ RTV_API uint32_t rtv_engine_latency(const rtv_engine* engine) RTV_NONBLOCKING;
 /* Zero history, as when fresh; parameters jump to their last set values. Not while process runs. [audio-thread] */
 RTV_API void rtv_engine_reset(rtv_engine* engine) RTV_NONBLOCKING;
 
-/* Sets a parameter of the model, or "mix" (0 dry to 1 wet); takes effect, smoothed, at the next hop. Values are clamped to the parameter's range.
+/* Sets a parameter of the model, or "mix" (0 dry to 1 wet); takes effect, smoothed, at the next hop, and
+ * before the first frame at once. Values are clamped to the parameter's range.
  * RTV_OK; RTV_ERROR_ARGUMENT for an unknown name, a wrong count or a value that is not finite. [any-thread] */
 RTV_API rtv_status rtv_engine_set(rtv_engine* engine, const char* name, const float* values,
                                   uint32_t count) RTV_NONBLOCKING;

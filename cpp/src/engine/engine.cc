@@ -357,7 +357,16 @@ bool Engine::refuses(uint32_t frames) const noexcept {
   return frames > config_.max_frame || (config_.block != 0 && frames != config_.block);
 }
 
+// Before the first frame nothing was heard: parameters, mix and bypass are where they were set, without a way there.
+void Engine::settle() noexcept {
+  gain_target_ = bypass_.load(std::memory_order_relaxed) ? 0.0f : mix_.load(std::memory_order_relaxed);
+  gain_ = gain_target_;
+  gain_left_ = 0;
+  active_->stage().pipeline->pull_parameters(true);
+}
+
 void Engine::take_in(const float* in, uint32_t frames) noexcept {
+  if (dry_write_ == 0) settle();
   statistics_.count_nonfinite(guard_input(in, frames * channels_));
   delay_dry(frames);
 }
@@ -407,9 +416,7 @@ void Engine::reset() noexcept {
   reset_tiers();
   if (dry_.size() != 0) std::memset(dry_.data(), 0, dry_.bytes());
   dry_write_ = 0;
-  gain_target_ = bypass_.load(std::memory_order_relaxed) ? 0.0f : mix_.load(std::memory_order_relaxed);
-  gain_ = gain_target_;
-  gain_left_ = 0;
+  settle();
   statistics_.reset();
 }
 

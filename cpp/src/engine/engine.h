@@ -59,6 +59,7 @@ class Engine {
                                     std::string* error);
   ControlBank* bank_for(const Graph& graph);
   void carry_over(const ControlBank& from, ControlBank* to);
+  void settle() noexcept RTV_NONBLOCKING;
   void take_in(const float* in, uint32_t frames) noexcept RTV_NONBLOCKING;
   // Between two samples. At the end exactly the second, whatever rounding says: a fade ends with a frame, so where it ends hangs on the cutting.
   static float faded(float from, float to, float share) noexcept RTV_NONBLOCKING {

@@ -57,6 +57,23 @@ TEST(CApiControl, ValuesAreClampedToTheirRange) {
   EXPECT_EQ(with("mix", -7.0f), with("mix", 0.0f));
 }
 
+// As after a reset: there is nothing to fade from.
+TEST(CApiControl, WhatIsSetBeforeTheFirstFrameHoldsFromItsFirstSample) {
+  const ModelHandle model = open_model(control_model());
+  const Samples in = test_signal(4800);
+  for (const char* name : {"gain", "hiss", "mix", "bypass"}) {
+    const EngineHandle fresh = make_engine(model), reset = make_engine(model);
+    for (const EngineHandle* engine : {&fresh, &reset}) {
+      if (std::string(name) == "bypass")
+        rtv_engine_bypass(engine->get(), 1);
+      else
+        ASSERT_EQ(set(*engine, name, 0.25f), RTV_OK);
+    }
+    rtv_engine_reset(reset.get());
+    EXPECT_EQ(stream(fresh, in), stream(reset, in)) << name;
+  }
+}
+
 TEST(CApiControl, MixAndBypassFadeToTheDelayedInput) {
   for (const uint32_t rate : {48000u, 44100u}) {
     const EngineHandle engine = make_engine(open_model(control_model()), default_config(rate));
