@@ -4,11 +4,13 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PY := .venv/bin/python
 export JOBS
 
-.PHONY: help demo test bench wheel format lint clean
+.PHONY: help demo test proof soak bench wheel format lint clean
 
 help:
 	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
 	@echo "make test     the whole test suite, C++ and Python"
+	@echo "make proof    every proof of real-time safety in its full form: benchmarks/proof/proof.md (an hour or two)"
+	@echo "make soak     hours of audio through every stream: benchmarks/proof/soak.md (HOURS=4 each)"
 	@echo "make bench    networks and kernels against this core's peak, the shipped models, other engines: benchmarks/RESULTS.md"
 	@echo "make wheel    dist/*.whl, which runs without development packages"
 	@echo "make format   lay out the sources"
@@ -22,6 +24,14 @@ demo:
 test:
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+proof:
+	@scripts/setup.sh test
+	@$(PY) scripts/proof.py
+
+soak:
+	@scripts/setup.sh test
+	@scripts/soak.sh $(HOURS)
 
 bench:
 	@scripts/setup.sh bench

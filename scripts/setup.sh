@@ -46,6 +46,20 @@ debian_install() {
   return 1
 }
 
+# What cross-builds for 64-bit Arm and runs there: the compiler, and both libraries of that architecture, which apt has to be told of.
+arm_packages() {
+  debian_install "the tests on 64-bit Arm" "they are skipped" g++-aarch64-linux-gnu || return 0
+  if [ "$(dpkg --print-architecture)" != arm64 ] && ! dpkg --print-foreign-architectures | grep -qx arm64; then
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+      have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; } || { say "missing for the tests on 64-bit Arm: dpkg --add-architecture arm64; they are skipped"; return 0; }
+      as_root=(sudo)
+    fi
+    "${as_root[@]}" dpkg --add-architecture arm64 && updated=
+  fi
+  debian_install "the tests on 64-bit Arm" "they are skipped" libgtest-dev:arm64 libsamplerate0-dev:arm64 || true
+}
+
 native_packages() {
   local packages=(pkg-config libhwy-dev libsamplerate0-dev nlohmann-json3-dev)
   have g++ || have clang++ || packages+=(g++)
@@ -69,6 +83,8 @@ install_debian() {
       debian_install "the run without AVX" "that test is skipped" qemu-user || true
       debian_install "the tests of alignment and rendering" "they are skipped" flite || true
       debian_install "rt-static and rt-rtsan, the checks of the process path" "they are skipped" clang-22 libclang-rt-22-dev || true
+      debian_install "the instruction counts" "they are skipped" valgrind || true
+      arm_packages
       ;;
   esac
 }

@@ -86,10 +86,19 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
         w += kSteps * at.stream_cols;
       }
     }
+    const auto weights_of = [&](size_t j) HWY_ATTR {
+      return load_weights(d, w + j / kPerStream * at.stream_step + j % kPerStream * kN);
+    };
+    // One row needs each vector of weights once: 8 of them beside 8 accumulators and an input are one more than AVX2 has registers.
+    for (; kRows == 1 && k < at.length; ++k) {
+      const VT xi = hn::Set(d, *x);
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[0][j] = hn::MulAdd(xi, weights_of(j), acc[0][j]);
+      ++x;
+      w += at.stream_cols;
+    }
     for (; k < at.length; ++k) {
       VT b[kVectors];
-      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) b[j] =
-          load_weights(d, w + j / kPerStream * at.stream_step + j % kPerStream * kN);
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) b[j] = weights_of(j);
       RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
         const VT xi = hn::Set(d, x[i * step]);
         RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(xi, b[j], acc[i][j]);
