@@ -30,10 +30,11 @@ if [ "${1:-}" = --full ]; then
   exit $failed
 fi
 export QEMU_CPU=cortex-a53
+run=(qemu-aarch64 -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=/usr/aarch64-linux-gnu/lib:/usr/lib/aarch64-linux-gnu)
 failed=0
-qemu-aarch64 build/neon/cpp/tests/simd/simd_test --gtest_brief=1 >build/neon-simd.log 2>&1 || failed=1
+"${run[@]}" build/neon/cpp/tests/simd/simd_test --gtest_brief=1 >build/neon-simd.log 2>&1 || failed=1
 grep -E '^\[  (PASSED|FAILED)' build/neon-simd.log | sed 's/^/neon: kernels /'
-qemu-aarch64 build/neon/cpp/tests/c_api/c_api_state_test --gtest_brief=1 --gtest_filter='*/gru:*/control:*/default' >build/neon-engine.log 2>&1 || failed=1
+"${run[@]}" build/neon/cpp/tests/c_api/c_api_state_test --gtest_brief=1 --gtest_filter='*/gru:*/control:*/default' >build/neon-engine.log 2>&1 || failed=1
 grep -E '^\[  (PASSED|FAILED)' build/neon-engine.log | sed 's/^/neon: engine /'
 [ $failed -eq 0 ] || grep -hE 'Failure|error' build/neon-simd.log build/neon-engine.log | head
 exit $failed
