@@ -1,10 +1,11 @@
-# What goes into the Python package beside its sources: the native module, the shipped models, the allocation counter.
+# What goes into the Python package beside its sources: the native module, the shipped models, device profiles, the allocation counter.
 if(NOT TARGET _core)
   message(FATAL_ERROR "RTVOICE_BUILD_PYTHON is ON but the native module was not configured: cpp/src/bindings is missing")
 endif()
 install(TARGETS _core DESTINATION rtvoice COMPONENT python)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/ DESTINATION rtvoice/models COMPONENT python
         FILES_MATCHING PATTERN "*.rtv" PATTERN "README.md" PATTERN "metrics.json")
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/benchmarks/devices/ DESTINATION rtvoice/bench/devices COMPONENT python FILES_MATCHING PATTERN "*.json")
 
 # The counter forwards to glibc's own entry points; other C libraries do not have them, and rtvoice-bench then says "not measured".
 include(CheckCSourceCompiles)

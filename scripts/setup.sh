@@ -134,7 +134,7 @@ package_dependencies() {
 }
 
 source_key() {
-  { find CMakeLists.txt pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES.md cmake cpp/CMakeLists.txt cpp/src cpp/include python models -type f \
+  { find CMakeLists.txt pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES.md cmake cpp/CMakeLists.txt cpp/src cpp/include python models benchmarks/devices -type f \
       ! -name '*.pyc' ! -name '*.so' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 sha256sum; python3 --version; } | sha256sum | cut -d' ' -f1
 }
 

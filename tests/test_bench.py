@@ -6,14 +6,17 @@ import ctypes
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import rtvoice
 from commands import run
-from rtvoice.bench import allocations
+from rtvoice.bench import allocations, device
 from rtvoice.bench.allocations import count_allocations
 
 KEYS = {
@@ -69,8 +72,9 @@ def test_tiers_tells_which_fits(skins: Path) -> None:
     done = run("echo", "--seconds", 0.3, "--tiers", "--json", program="rtvoice-bench")
     assert [r["tier"] for r in done.json["results"]] == ["default", "hq"]
     assert [(f["model"], f["block"]) for f in done.json["fits"]] == [("echo", 480)]
-    text = run("echo", "--seconds", 0.3, "--tiers", program="rtvoice-bench").out
+    text = run("echo", "--seconds", 0.2, "--tiers", program="rtvoice-bench").out
     assert "fits" in text
+    assert "nothing was run on those devices" in text
 
 
 @pytest.mark.parametrize("extension", ["png", "svg"])
@@ -87,6 +91,132 @@ def test_a_plot_that_cannot_be_drawn_is_told_before_measuring(model_path: Path, 
         done = run(model_path, "--seconds", 1000, "--plot", target, program="rtvoice-bench")
         assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
         assert word in done.err
+
+
+def test_tails_go_beyond_the_promised_keys(model_path: Path) -> None:
+    done = run(model_path, "--seconds", 0.5, "--block", "64,480", "--json", program="rtvoice-bench")
+    for tails, r in zip(done.json["tails"], done.json["results"], strict=True):
+        assert {k: tails[k] for k in ("model", "tier", "block")} == {k: r[k] for k in ("model", "tier", "block")}
+        assert tails["first_call_us"] > 0 and tails["create_ms"] > 0
+        for kind in ("call_us", "scheduled_us"):
+            us = tails[kind]
+            assert us["p9999"] is None  # 0.5 s are too few calls for one in ten thousand
+            told = [us[share] for share in ("p50", "p90", "p99", "p999", "max") if us[share] is not None]
+            assert told == sorted(told)
+        assert tails["scheduled_us"]["max"] >= tails["call_us"]["max"] - 1e-3
+        assert tails["call_us"]["max"] == pytest.approx(r["frame_us"]["max"])
+
+
+def test_paced_calls_are_held_to_the_clock(model_path: Path) -> None:
+    begin = time.monotonic()
+    done = run(model_path, "--seconds", 1, "--block", 480, "--paced", "--json", program="rtvoice-bench")
+    assert time.monotonic() - begin >= 1.0
+    tails = done.json["tails"][0]
+    assert tails["paced"] is True
+    assert tails["scheduled_us"]["p50"] >= tails["call_us"]["p50"]  # the wake-up is part of it
+
+
+def test_streams_compares_pools_with_engines(model_path: Path) -> None:
+    done = run(model_path, "--seconds", 0.3, "--streams", "1,4", "--json", program="rtvoice-bench")
+    assert [s["streams"] for s in done.json["streams"]] == [1, 4]
+    one, four = done.json["streams"]
+    assert four["memory_bytes"]["weights"] == one["memory_bytes"]["weights"]
+    assert four["pool_us_per_stream"] == pytest.approx(four["pool_us"] / 4)
+    text = run(model_path, "--seconds", 0.2, "--streams", "2", program="rtvoice-bench").out
+    assert "streams a core" in text
+
+
+def test_sliced_compares_the_schedules(model_path: Path) -> None:
+    done = run(model_path, "--seconds", 0.3, "--sliced", "--json", program="rtvoice-bench")
+    assert [s["block"] for s in done.json["schedules"]] == [64, 128]
+    for entry in done.json["schedules"]:
+        assert entry["places"] == {64: 15, 128: 15}[entry["block"]]  # a hop is 240 samples at 48 kHz
+        assert entry["sliced"]["latency_ms"] == pytest.approx(entry["inline"]["latency_ms"] + 5.0)
+
+
+def test_profile_is_measured_and_compared_with_what_is_known(skins: Path, tmp_path: Path) -> None:
+    target = tmp_path / "here.json"
+    words = ["echo", "--seconds", 0.2, "--tiers", "--profile", target, "--json"]
+    report = run(*words, program="rtvoice-bench").json
+    profile = json.loads(target.read_text())
+    assert profile == report["profile"]
+    assert profile["kind"] == "measured"
+    assert set(profile["bandwidth_gbs"]) == {"l1", "l2", "l3", "dram"}
+    assert profile["fma_gflops"] > 1 and profile["bandwidth_gbs"]["l1"] > profile["bandwidth_gbs"]["dram"] > 0.1
+    (fit,) = report["fits"]
+    assert set(fit["at"]) == {"0.05", "0.1", "0.25"}
+    kinds = {d["name"]: d["kind"] for d in report["devices"]}
+    assert {"measured", "estimate"} == set(kinds.values())
+    assert all(e["share"] > 0 for d in report["devices"] for e in d["estimate"])
+
+
+def test_every_known_number_names_its_source() -> None:
+    for profile in device.known_profiles():
+        assert {"fma_gflops", "bandwidth_gbs"} <= set(profile["sources"])
+        if profile["kind"] == "estimate":
+            assert "llvm-mca" in profile["sources"]["fma_gflops"]
+            assert set(profile["sources"]["bandwidth_gbs"]) == set(profile["bandwidth_gbs"])
+            assert profile["sources"]["clock_ghz"] and profile["sources"]["cache_bytes"]
+
+
+def test_the_estimate_is_the_longer_of_arithmetic_and_bytes(model_path: Path) -> None:
+    model = rtvoice.Model.load(model_path)
+    flops = 2 * model.info["mac_per_second"] * model.hop / model.sample_rate
+    weights = model.info["memory_bytes"]["weights"]
+    fast = {"cache_bytes": {}, "bandwidth_gbs": {"dram": 1.0}, "fma_gflops": 1e9}
+    assert device.reckon_us(model, fast) == pytest.approx(weights / 1e3)
+    slow = {"cache_bytes": {"l2": 1 << 30}, "bandwidth_gbs": {"l2": 1e9, "dram": 1.0}, "fma_gflops": 2.0}
+    assert device.reckon_us(model, slow) == pytest.approx(flops / 2e3)
+    here = device.reckon_us(model, slow)
+    assert device.estimate_share(model, slow, slow, 3 * here) == pytest.approx(
+        3 * here * 1e-6 * model.sample_rate / model.hop
+    )
+
+
+def test_a_profile_that_is_none_is_refused(tmp_path: Path) -> None:
+    for text in ("{}", "[]", "no", '{"name": 1, "kind": "guess", "fma_gflops": 1, "bandwidth_gbs": {"dram": 1}}'):
+        (tmp_path / "p.json").write_text(text)
+        with pytest.raises(ValueError, match="p.json"):
+            device.load_profile(tmp_path / "p.json")
+
+
+def test_plot_writes_an_offline_page(model_path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    done = run(model_path, "--seconds", 0.2, "--plot", target, program="rtvoice-bench")
+    assert (done.status, done.err) == (0, "")
+    page = target.read_text()
+    for title in (
+        "Percentiles against the deadline",
+        "Block sizes",
+        "Warm and cold",
+        "The sliced schedule",
+        "With malloc",
+    ):
+        assert title in page
+    assert page.count("<svg") == page.count("</svg>") >= 5
+    assert not re.search(r"https?://|src=|@import|url\(", page)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the counter is made for glibc")
+def test_malloc_mode_does_allocate(model_path: Path) -> None:
+    """The comparison's own control: its calls with malloc are seen by the counter, those without are not."""
+    code = (
+        "import ctypes, json, sys, numpy as np\n"
+        "from rtvoice import Engine, _core\n"
+        "count = ctypes.CDLL(None).rtvoice_alloc_count; count.restype = ctypes.c_uint64\n"
+        "e = Engine(sys.argv[1], 48000, 480, block=480); x = np.zeros((4, 480), np.float32)\n"
+        "def spent(buffers, calls):\n"
+        "    a = count(); _core.time_frames(e._core, x, calls, 0, None, buffers); return count() - a\n"
+        "[spent(b, 10) for b in (0, 2)]\n"
+        "print(json.dumps([spent(b, 1010) - spent(b, 10) for b in (0, 2)]))\n"
+    )
+    environment = {**os.environ, "LD_PRELOAD": str(allocations._COUNTER)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model_path)], env=environment, capture_output=True, text=True, check=True
+    )
+    ours, malloc = json.loads(done.stdout)
+    assert abs(ours) < 50
+    assert malloc == pytest.approx(4000, abs=50)
 
 
 def test_an_unknown_model_is_one_line() -> None:

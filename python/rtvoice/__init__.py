@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rtvoice.export.torch_module import export as export
     from rtvoice.graph import GraphBuilder as GraphBuilder
     from rtvoice.model import Model as Model
+    from rtvoice.pool import EnginePool as EnginePool
     from rtvoice.registry import Skin as Skin
     from rtvoice.registry import models as models
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Engine": "rtvoice.engine",
+    "EnginePool": "rtvoice.pool",
     "Stats": "rtvoice.engine",
     "isa": "rtvoice.engine",
     "Model": "rtvoice.model",
@@ -41,6 +43,7 @@ _HOMES = {
 
 __all__ = [
     "Engine",
+    "EnginePool",
     "GraphBuilder",
     "Model",
     "ModelError",

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias, TypedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rtvoice import _core
 from rtvoice.model import Model
+from rtvoice.registry import looks_like_path, models
 
 Fallback: TypeAlias = str | os.PathLike[str] | Model
 _TIERS = ("default", "hq")
+#: ``tier="auto"`` takes the best tier that needs at most this share of one core, measured warm: caches that a game
+#: sweeps between frames make it two to three times as much.
+AUTO_SHARE = 0.1
+#: What ``tier="auto"`` chose in this process, by the skin's files, the rate, the channels and the resampler.
+_chosen: dict[tuple[Any, ...], str] = {}
 _RESAMPLERS = ("auto", "fir", "fir-short", "fastest", "medium", "best")
 
 
@@ -54,14 +60,14 @@ class Stats(TypedDict):
 class Outputs(Mapping[str, NDArray[np.float32]]):
     """The newest values of a model's outputs that are not audio, by name."""
 
-    def __init__(self, core: _core.Engine, names: list[str]) -> None:
-        self._core = core
+    def __init__(self, read: Callable[[str], NDArray[np.float32]], names: list[str]) -> None:
+        self._read = read
         self._names = names
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         if name not in self._names:
             raise KeyError(f"no output is called {name!r}; there is: {', '.join(self._names) or 'none'}")
-        return self._core.output(name)
+        return self._read(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -84,7 +90,8 @@ class Engine:
     channels
         1 to 32; each is a stream of its own through the same weights.
     tier
-        ``"auto"``, ``"default"`` or ``"hq"``.
+        ``"default"``, ``"hq"``, or ``"auto"``: of a skin given by name, the best tier that takes at most a tenth of
+        one core here (all channels together), by a short trial of at most 60 ms a tier, once per process.
     block
         ``None`` for frames of any size. ``N`` promises frames of exactly ``N`` samples: less latency where ``N`` is a
         multiple of the model's hop.
@@ -115,7 +122,17 @@ class Engine:
         An argument is out of its range.
     """
 
-    __slots__ = ("__weakref__", "_channels", "_core", "_max_frame", "_model", "_sample_rate", "_sizes", "_tiers")
+    __slots__ = (
+        "__weakref__",
+        "_channels",
+        "_core",
+        "_max_frame",
+        "_model",
+        "_resampler",
+        "_sample_rate",
+        "_sizes",
+        "_tiers",
+    )
 
     def __init__(
         self,
@@ -133,32 +150,26 @@ class Engine:
         fallback: Fallback | Sequence[Fallback] | None = None,
         overload: str = "silence",
     ) -> None:
-        if schedule not in ("inline", "sliced"):
-            raise ValueError(f"schedule must be 'inline' or 'sliced', not {schedule!r}")
-        if resampler not in _RESAMPLERS:
-            raise ValueError(f"resampler must be one of {', '.join(_RESAMPLERS)}, not {resampler!r}")
+        given = check_arguments(sample_rate, max_frame, channels, block, schedule, resampler, fade_ms)
         if overload not in ("silence", "dry"):
             raise ValueError(f"overload must be 'silence' or 'dry', not {overload!r}")
-        rate = _whole("sample_rate", sample_rate, 8000, 192000)
-        frame = _whole("max_frame", max_frame, 1, 65536)
-        promised = 0 if block is None else _whole("block", block, 1, frame)
-        fade = _fade(fade_ms)
-        self._model = _as_model(model, tier)
-        self._tiers = [self._model, *_fallbacks(model, fallback)]
-        self._sizes = _sizes(self._model)
-        self._sample_rate = rate
-        self._max_frame = frame
-        self._channels = _whole("channels", channels, 1, 32)
+        self._model = choose_model(
+            model, tier, sample_rate=given.sample_rate, channels=given.channels, resampler=resampler
+        )
+        self._tiers = [self._model, *_fallbacks(model, self._model.tier, fallback)]
+        self._sizes = self._model.parameter_sizes
+        self._resampler = resampler
+        self._sample_rate, self._max_frame, self._channels = given.sample_rate, given.max_frame, given.channels
         self._core = _core.Engine(
             [made._core for made in self._tiers],
-            sample_rate=rate,
-            max_frame=frame,
-            channels=self._channels,
-            block=promised,
+            sample_rate=given.sample_rate,
+            max_frame=given.max_frame,
+            channels=given.channels,
+            block=given.block,
             seed=_whole("seed", seed, 0, 2**64 - 1),
             resampler=resampler,
-            fade_ms=fade,
-            sliced=schedule == "sliced",
+            fade_ms=given.fade_ms,
+            sliced=given.sliced,
             dry=overload == "dry",
         )
 
@@ -185,7 +196,7 @@ class Engine:
         try:
             return self._core.process(frame, out)
         except TypeError as error:
-            raise ValueError(_why_not(frame, out)) from error
+            raise ValueError(why_not(frame, out)) from error
 
     @property
     def latency(self) -> int:
@@ -209,12 +220,7 @@ class Engine:
         ValueError
             The name is unknown, or the value is no number, of the wrong count or not finite.
         """
-        sizes = self._sizes
-        if not isinstance(name, str):
-            raise ValueError(f"a parameter's name is a string, not {type(name).__name__}")
-        if name not in sizes:
-            raise ValueError(f"no parameter is called {name!r}; there is: {', '.join(sizes)}")
-        self._core.set(name, _values(name, value, sizes[name]))
+        self._core.set(name, parameter_values(name, value, self._sizes))
 
     @property
     def bypass(self) -> bool:
@@ -228,22 +234,12 @@ class Engine:
     @property
     def outputs(self) -> Outputs:
         """The newest values of the outputs that are not audio, by name."""
-        return Outputs(self._core, self._model.outputs)
+        return Outputs(self._core.output, self._model.outputs)
 
     def stats(self) -> Stats:
         """Return what was measured since the engine was made or reset."""
         raw = self._core.stats()
-        us = raw["us"]
-        return Stats(
-            frames=raw["frames"],
-            calls=raw["calls"],
-            us=Microseconds(p50=us["p50"], p90=us["p90"], p99=us["p99"], p999=us["p999"], max=us["max"]),
-            load=raw["load"],
-            overruns=raw["overruns"],
-            nonfinite=raw["nonfinite"],
-            tier=self._tier_at(raw["tier"]),
-            tier_changes=raw["tier_changes"],
-        )
+        return stats_from(raw, self._tier_at(raw["tier"]))
 
     @property
     def memory(self) -> dict[str, int]:
@@ -259,10 +255,11 @@ class Engine:
         ModelError
             The model cannot run, or needs more latency than this engine has.
         """
-        new = _as_model(model, tier)
-        sizes = _sizes(new)
+        new = choose_model(
+            model, tier, sample_rate=self._sample_rate, channels=self._channels, resampler=self._resampler
+        )
         self._core.swap(new._core)
-        self._model, self._sizes, self._tiers = new, sizes, [new]
+        self._model, self._sizes, self._tiers = new, new.parameter_sizes, [new]
 
     @property
     def tier(self) -> str:
@@ -312,7 +309,8 @@ class Engine:
         return f"<rtvoice.Engine {self._model.name!r}, {self._sample_rate} Hz, latency {self.latency}>"
 
 
-def _why_not(frame: object, out: object) -> str:
+def why_not(frame: object, out: object) -> str:
+    """Say which of the two is no frame, and why."""
     for name, array in (("frame", frame), ("out", out)):
         if name == "out" and array is None:
             continue
@@ -325,9 +323,59 @@ def _why_not(frame: object, out: object) -> str:
     return "frame and out must be float32, C-contiguous, of shape (n,) or (n, channels)"
 
 
-def _sizes(model: Model) -> dict[str, int]:
-    """Count the numbers of each parameter that ``set`` takes."""
-    return {**{str(p["name"]): int(p["size"]) for p in model._info["parameters"]}, "mix": 1}
+class Given(NamedTuple):
+    """Checked arguments that engines and pools share."""
+
+    sample_rate: int
+    max_frame: int
+    channels: int
+    block: int
+    sliced: bool
+    fade_ms: float
+
+
+def check_arguments(
+    sample_rate: Any, max_frame: Any, channels: Any, block: Any, schedule: Any, resampler: Any, fade_ms: Any
+) -> Given:
+    """Check what does not depend on the model.
+
+    Raises
+    ------
+    ValueError
+        One of them is out of its range; the message names it.
+    """
+    if schedule not in ("inline", "sliced"):
+        raise ValueError(f"schedule must be 'inline' or 'sliced', not {schedule!r}")
+    if resampler not in _RESAMPLERS:
+        raise ValueError(f"resampler must be one of {', '.join(_RESAMPLERS)}, not {resampler!r}")
+    rate = _whole("sample_rate", sample_rate, 8000, 192000)
+    frame = _whole("max_frame", max_frame, 1, 65536)
+    promised = 0 if block is None else _whole("block", block, 1, frame)
+    return Given(rate, frame, _whole("channels", channels, 1, 32), promised, schedule == "sliced", _fade(fade_ms))
+
+
+def stats_from(raw: _core.StatsDict, tier: str) -> Stats:
+    """Return the core's statistics in Python's terms."""
+    us = raw["us"]
+    return Stats(
+        frames=raw["frames"],
+        calls=raw["calls"],
+        us=Microseconds(p50=us["p50"], p90=us["p90"], p99=us["p99"], p999=us["p999"], max=us["max"]),
+        load=raw["load"],
+        overruns=raw["overruns"],
+        nonfinite=raw["nonfinite"],
+        tier=tier,
+        tier_changes=raw["tier_changes"],
+    )
+
+
+def parameter_values(name: Any, value: Any, sizes: Mapping[str, int]) -> NDArray[np.float32]:
+    """Return a parameter's numbers as float32, or say what is wrong with the name or with them."""
+    if not isinstance(name, str):
+        raise ValueError(f"a parameter's name is a string, not {type(name).__name__}")
+    if name not in sizes:
+        raise ValueError(f"no parameter is called {name!r}; there is: {', '.join(sizes)}")
+    return _values(name, value, sizes[name])
 
 
 def _values(name: str, value: Any, size: int) -> NDArray[np.float32]:
@@ -366,16 +414,40 @@ def _fade(fade_ms: Any) -> float:
     return float(fade_ms)
 
 
-def _as_model(model: str | os.PathLike[str] | Model, tier: str) -> Model:
-    if not isinstance(model, Model):
+def choose_model(
+    model: str | os.PathLike[str] | Model,
+    tier: str,
+    *,
+    sample_rate: int = 48000,
+    channels: int = 1,
+    resampler: str = "auto",
+) -> Model:
+    """Open the model; ``tier="auto"`` of a skin with several tiers takes the best that fits :data:`AUTO_SHARE`."""
+    if isinstance(model, Model):
+        if tier not in ("auto", model.tier):
+            raise ValueError(f"model {model.name!r} is of tier {model.tier!r}, not {tier!r}")
+        return model
+    if tier != "auto" or not isinstance(model, str) or looks_like_path(model):
         return Model.load(model, tier=tier)
-    if tier not in ("auto", model.tier):
-        raise ValueError(f"model {model.name!r} is of tier {model.tier!r}, not {tier!r}")
-    return model
+    skins = [skin for skin in models() if skin.name == model]
+    if len(skins) < 2:
+        return Model.load(model)
+    marks = [(os.fspath(skin.path), os.stat(skin.path).st_mtime_ns) for skin in skins]
+    key = (tuple(marks), sample_rate, channels, resampler)
+    if key in _chosen:
+        return Model.load(_chosen[key])
+    tiers = sorted((Model.load(skin.path) for skin in skins), key=lambda m: -float(m._info["mac_per_second"]))
+    taken = tiers[-1]
+    for candidate in tiers[:-1]:
+        if channels * _core.model_cost(candidate._core, sample_rate, 1024, resampler) <= AUTO_SHARE:
+            taken = candidate
+            break
+    _chosen[key] = os.fspath(taken.path or model)
+    return taken
 
 
 def _fallbacks(
-    model: str | os.PathLike[str] | Model, fallback: Fallback | Sequence[Fallback] | None
+    model: str | os.PathLike[str] | Model, running: str, fallback: Fallback | Sequence[Fallback] | None
 ) -> Iterator[Model]:
     """Open the cheaper tiers: a bare word is a tier of `model`'s skin, where that is given by name."""
     if fallback is None:
@@ -386,7 +458,8 @@ def _fallbacks(
         elif isinstance(item, str) and item in _TIERS:
             if not isinstance(model, str) or model.endswith(".rtv"):
                 raise ValueError(f"fallback={item!r} needs the model by its skin's name; give the tier's file instead")
-            yield Model.load(model, tier=item)
+            if item != running:  # tier="auto" may have chosen it already
+                yield Model.load(model, tier=item)
         else:
             yield Model.load(item)
 

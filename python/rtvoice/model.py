@@ -141,6 +141,11 @@ class Model:
         return [str(p["name"]) for p in self._info["parameters"]]
 
     @property
+    def parameter_sizes(self) -> dict[str, int]:
+        """How many numbers each name takes in :meth:`rtvoice.Engine.set`, ``"mix"`` included."""
+        return {**{str(p["name"]): int(p["size"]) for p in self._info["parameters"]}, "mix": 1}
+
+    @property
     def outputs(self) -> list[str]:
         """Names of the outputs that are not audio."""
         return [str(o["name"]) for o in self._info["outputs"] if o["kind"] != "audio"]

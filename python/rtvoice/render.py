@@ -94,7 +94,9 @@ def render_file(
     info = audio.probe(source)
     rate = sample_rate or info.sample_rate
     size = block or max(1, rate // 100)
-    engine = Engine(model, rate, size, info.channels, tier=tier, block=block, seed=seed)
+    # The default tier, not what fits this machine: the same file everywhere.
+    loaded = model if isinstance(model, Model) else Model.load(model, tier=tier)
+    engine = Engine(loaded, rate, size, info.channels, tier=tier, block=block, seed=seed)
     frames = audio.converted_length(info.frames, info.sample_rate, rate)
     skip, length = (0, frames + engine.latency) if raw_latency else (engine.latency, frames)
     times: list[int] = []

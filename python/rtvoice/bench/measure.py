@@ -1,8 +1,7 @@
-"""Times an engine frame by frame, as its caller sees it."""
+"""Times an engine frame by frame, as a host's callback would."""
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
 import time
@@ -14,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtvoice import _core
 from rtvoice.bench.allocations import count_allocations
+from rtvoice.bench.histogram import Histogram, response_times
 from rtvoice.bench.priority import audio_thread_priority
 from rtvoice.engine import Engine, isa
 from rtvoice.model import Model
@@ -24,15 +25,31 @@ from rtvoice.render import percentiles
 FITS_BELOW_LOAD = 0.5
 
 _COLD_FRAMES = 200
+_CHUNK = 256  # calls between two words on the progress
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model at one block size: the result by its JSON keys, and every frame's time in microseconds."""
+    """One model at one block size.
+
+    Attributes
+    ----------
+    result
+        By the keys that ``--json`` promises.
+    tails
+        What goes beyond them: times against the schedule, first calls, what making the engine took.
+    times_us, cold_times_us
+        Every frame's time in microseconds.
+    spent, scheduled
+        Histograms of each call's time, and of its end after the moment it was due.
+    """
 
     result: dict[str, Any]
+    tails: dict[str, Any]
     times_us: NDArray[np.float64]
     cold_times_us: NDArray[np.float64] | None
+    spent: Histogram
+    scheduled: Histogram
 
 
 def measure(
@@ -42,61 +59,98 @@ def measure(
     block: int = 480,
     seconds: float = 10.0,
     cold: bool = False,
+    paced: bool = False,
+    schedule: str = "inline",
+    count: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> Measurement:
     """Run ``seconds`` of noise at -20 dBFS through an engine and time each frame of ``block`` samples.
 
-    The times include the Python binding (about 1 us a call). ``cold`` adds frames between which other work has swept
-    the caches, as a game does.
+    Parameters
+    ----------
+    cold
+        Time also frames between which other work has swept the caches, as a game does.
+    paced
+        Make a call only when it is due, as a sound card does, and record when it ended after that moment. Without it
+        calls follow one another, and that moment is reckoned from their times: see :func:`response_times`.
+    schedule
+        As of :class:`rtvoice.Engine`.
+    count
+        Count the allocations, in a process of its own.
     """
-    engine = Engine(model, sample_rate, block, block=block)
+    begin = time.perf_counter()
+    engine = Engine(model, sample_rate, block, block=block, schedule=schedule)
+    create_ms = 1000 * (time.perf_counter() - begin)
     frames = max(1, round(seconds * sample_rate / block))
-    noise = np.random.default_rng(0).standard_normal((min(frames, 512), block)).astype(np.float32) * np.float32(0.1)
-    out = np.empty(block, np.float32)
+    noise = noise_frames(min(frames, 512), block)
+    period = 1e9 * block / sample_rate
     part = 0.5 if cold else 1.0
     cold_times = None
     with audio_thread_priority():
-        _timed(engine, noise, out, max(10, round(0.3 * sample_rate / block)), None, None)
-        times = _timed(engine, noise, out, frames, None, progress and (lambda done: progress(part * done)))
+        first_ns = int(_core.time_frames(engine._core, noise, 1)[0][0])
+        _core.time_frames(engine._core, noise, max(10, round(0.3 * sample_rate / block)))
+        spent, late = _timed(engine, noise, frames, period if paced else 0, None, _part(progress, 0.0, part))
         if cold:
             sweep = np.zeros(cache_sweep_bytes() // 8, np.float64)
-            cold_frames = min(frames, _COLD_FRAMES)
-            cold_progress = progress and (lambda done: progress(0.5 + 0.5 * done))
-            cold_times = _timed(engine, noise, out, cold_frames, sweep, cold_progress)
-    return Measurement(_result(model, engine, block, times, cold_times), times, cold_times)
+            cold_progress = _part(progress, 0.5, 0.5)
+            cold_times = _timed(engine, noise, min(frames, _COLD_FRAMES), 0, sweep, cold_progress)[0] / 1000.0
+    calls, scheduled = Histogram(), Histogram()
+    calls.record(spent)
+    scheduled.record(late if paced else response_times(spent, period))
+    times = spent / 1000.0
+    result = _result(
+        model, engine, block, times, cold_times, _allocations(model, sample_rate, block) if count else None
+    )
+    tails = {
+        **{name: result[name] for name in ("model", "tier", "block")},
+        "schedule": schedule,
+        "paced": paced,
+        "call_us": calls.microseconds(),
+        "scheduled_us": scheduled.microseconds(),
+        "missed": int(np.count_nonzero((late if paced else response_times(spent, period)) > period)),
+        "first_call_us": first_ns / 1000.0,
+        "create_ms": create_ms,
+    }
+    return Measurement(result, tails, times, cold_times, calls, scheduled)
+
+
+def noise_frames(rows: int, block: int) -> NDArray[np.float32]:
+    """Return ``(rows, block)`` of white noise at -20 dBFS, the same each time."""
+    return np.random.default_rng(0).standard_normal((rows, block)).astype(np.float32) * np.float32(0.1)
+
+
+def _part(progress: Callable[[float], None] | None, start: float, share: float) -> Callable[[float], None] | None:
+    return progress and (lambda done: progress(start + share * done))
 
 
 def _timed(
     engine: Engine,
     noise: NDArray[np.float32],
-    out: NDArray[np.float32],
     frames: int,
+    period: float,
     sweep: NDArray[np.float64] | None,
     progress: Callable[[float], None] | None,
-) -> NDArray[np.float64]:
-    process, clock = engine._core.process, time.perf_counter_ns
-    times = np.empty(frames, np.int64)
-    rows = list(noise)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        for i in range(frames):
-            frame = rows[i % len(rows)]
-            if sweep is not None:
-                sweep += 1.0
-            begin = clock()
-            process(frame, out)
-            times[i] = clock() - begin
-            if progress is not None and i % 1024 == 0:
-                progress(i / frames)
-    finally:
-        if collecting:
-            gc.enable()
-    return times / 1000.0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # A schedule must not stop for a progress bar.
+    chunk = frames if period or progress is None else (8 if sweep is not None else _CHUNK)
+    spent, late = [], []
+    for done in range(0, frames, chunk):
+        calls = min(chunk, frames - done)
+        part = _core.time_frames(engine._core, noise, calls, round(period), sweep)
+        spent.append(part[0])
+        late.append(part[1])
+        if progress is not None:
+            progress((done + calls) / frames)
+    return np.concatenate(spent), np.concatenate(late)
 
 
 def _result(
-    model: Model, engine: Engine, block: int, times: NDArray[np.float64], cold: NDArray[np.float64] | None
+    model: Model,
+    engine: Engine,
+    block: int,
+    times: NDArray[np.float64],
+    cold: NDArray[np.float64] | None,
+    allocations: int | None,
 ) -> dict[str, Any]:
     rate = engine.sample_rate
     budget = 1e6 * block / rate
@@ -125,7 +179,7 @@ def _result(
         "memory_bytes": engine.memory,
         "mac_per_second": macs,
         "gflops": 2e-9 * macs * audio / spent,
-        "allocations": _allocations(model, rate, block),
+        "allocations": allocations,
     }
     if cold is not None:
         figures = percentiles(cold)

@@ -1,0 +1,11 @@
+// The module's other parts.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace rtvoice::bindings {
+
+void add_pool(pybind11::module_& m);     // Pool, and the choice of a tier
+void add_measure(pybind11::module_& m);  // what rtvoice-bench times with
+
+}  // namespace rtvoice::bindings
