@@ -103,10 +103,10 @@ TEST_P(RtPool, ProcessTripsNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Pools, RtPool,
-                         testing::Values(Scenario{"whisper_48k", skin, 48000, 1, false, 6000},
-                                         Scenario{"whisper_44k1_swaps", skin, 44100, 1, true, 1500},
-                                         Scenario{"controls_48k_stereo", control_model, 48000, 2, false, 4000},
-                                         Scenario{"gru_48k", gru, 48000, 1, false, 2000}),
+                         testing::Values(Scenario{"whisper_48k", skin, 48000, 1, false, 3000},
+                                         Scenario{"whisper_44k1_swaps", skin, 44100, 1, true, 1000},
+                                         Scenario{"controls_48k_stereo", control_model, 48000, 2, false, 2000},
+                                         Scenario{"gru_48k", gru, 48000, 1, false, 1000}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -89,10 +89,10 @@ def measure(
     with audio_thread_priority():
         first_ns = int(_core.time_frames(engine._core, noise, 1)[0][0])
         _core.time_frames(engine._core, noise, max(10, round(0.3 * sample_rate / block)))
-        spent, late = _timed(engine, noise, frames, period if paced else 0, None, _part(progress, 0.0, part))
+        spent, late = _timed(engine, noise, frames, period if paced else 0, None, part_of(progress, 0.0, part))
         if cold:
             sweep = np.zeros(cache_sweep_bytes() // 8, np.float64)
-            cold_progress = _part(progress, 0.5, 0.5)
+            cold_progress = part_of(progress, 0.5, 0.5)
             cold_times = _timed(engine, noise, min(frames, _COLD_FRAMES), 0, sweep, cold_progress)[0] / 1000.0
     calls, scheduled = Histogram(), Histogram()
     calls.record(spent)
@@ -119,7 +119,8 @@ def noise_frames(rows: int, block: int) -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((rows, block)).astype(np.float32) * np.float32(0.1)
 
 
-def _part(progress: Callable[[float], None] | None, start: float, share: float) -> Callable[[float], None] | None:
+def part_of(progress: Callable[[float], None] | None, start: float, share: float) -> Callable[[float], None] | None:
+    """Return what to tell the part done of a share of the work, which begins at ``start``."""
     return progress and (lambda done: progress(start + share * done))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rtvoice.bench.measure import noise_frames
+from rtvoice.bench.measure import noise_frames, part_of
 from rtvoice.bench.priority import audio_thread_priority
 from rtvoice.engine import Engine
 from rtvoice.model import Model
@@ -35,7 +35,7 @@ def measure_streams(
     """
     found = []
     for done, count in enumerate(counts):
-        part = progress and (lambda share, done=done: progress((done + share) / len(counts)))
+        part = part_of(progress, done / len(counts), 1.0 / len(counts))
         found.append(_one(model, count, sample_rate, block, seconds / len(counts), part))
     return found
 
