@@ -4,7 +4,7 @@ scripts/estimates.py > benchmarks/estimates.md
 
 Estimates, of code whose data lies in the first-level cache: llvm-mca knows ports and latencies, no caches, no branches,
 no clock. The loops are read from the objects of build/test (x86-64) and build/neon (64-bit Arm); each core's
-multiply-add rate comes from the same tool, with 12 independent chains.
+multiply-add rate comes from the same tool, with as many independent chains as the registers hold.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEAD = """# Cycle estimates for processors that are not here
 
 **Estimates (L1-resident)**, not measurements: what llvm-mca expects of the products' innermost loops when every load
 hits the first-level cache. It knows ports and latencies, no caches, no branches and no clock. Per cent are of what the
-same tool gives 12 independent chains of multiply-adds on that core. The loops are what GCC made of this tree.
+same tool gives as many independent chains of multiply-adds as that core's registers hold. The loops are what GCC made of this tree.
 """
 NAMES = {
     "skylake-avx512": "Skylake-X",
@@ -111,7 +111,7 @@ def assembly(loop: Loop) -> str:
     """Return a loop as llvm-mca reads it: branches to a label of its own, no comments."""
     lines = [".Ltop:"]
     for i in loop.body:
-        operands = re.sub(r"[0-9a-f]+ <.*>", ".Ltop", re.sub(r"\s*(#|//).*$", "", i.operands))
+        operands = re.sub(r"[0-9a-f]+ <.*>", ".Ltop", re.sub(r"\s*(# |//).*$", "", i.operands))
         lines.append(f"{i.mnemonic} {operands}")
     return "\n".join(lines) + "\n"
 
@@ -140,8 +140,9 @@ def estimate(tool: str, isa: Isa) -> None:
     if not path.exists() or shutil.which(isa.objdump) is None:
         print(f"Not estimated: {path.relative_to(ROOT)} or {isa.objdump} is not here.")
         return
-    chains = "".join(isa.fma.format(i) + "\n" for i in range(12))
-    peaks = {core: 12 / cycles(tool, isa.triple, core, chains) for core in isa.cores}
+    count = 12 if isa.name == "AVX2" else 24
+    chains = "".join(isa.fma.format(i) + "\n" for i in range(count))
+    peaks = {core: count / cycles(tool, isa.triple, core, chains) for core in isa.cores}
     heads = " | ".join(f"{NAMES[core]}: cycles, % of its rate" for core in isa.cores)
     print(f"| tile | multiply-adds a pass | {heads} |")
     print("|---|---|" + "---|" * len(isa.cores))
