@@ -7,8 +7,6 @@
 // program that does nothing else. Cases that wait for weights are also shown as a share of what this core reads from as
 // many bytes in the same round. --floor fails the run when a case with multiply-adds stays below that share of the peak: one spilled
 // accumulator costs two thirds of it.
-#include <time.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -18,33 +16,15 @@
 #include <string>
 #include <vector>
 
+#include "bench_util.h"
 #include "simd/kernels.h"
 
 namespace rtvoice::simd {
 namespace {
 
-double now_us() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) * 1e-3;
-}
-
-double median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
-  return v[v.size() / 2];
-}
-
-// 64-byte aligned, filled with small numbers.
-std::shared_ptr<float> floats(size_t n) {
-  const size_t bytes = (n * sizeof(float) + 63) / 64 * 64;
-  std::shared_ptr<float> p(static_cast<float*>(std::aligned_alloc(64, bytes)), std::free);
-  uint32_t state = 1;
-  for (size_t i = 0; i < bytes / sizeof(float); ++i) {
-    state = state * 1664525u + 1013904223u;
-    p.get()[i] = (static_cast<float>(state >> 8) * 0x1p-23f - 1.0f) * 0.1f;
-  }
-  return p;
-}
+using bench::floats;
+using bench::median;
+using bench::now_us;
 
 constexpr int kSkipped = 77;  // ctest's SKIP_RETURN_CODE
 
