@@ -203,8 +203,8 @@ def check(
     else:
         provenance = model.metadata.get("provenance") or {}
         if isinstance(against, (str, os.PathLike)):
-            against = _reimported(against, provenance)
-            if provenance.get("weights") == "fp16":
+            against = _reimported(against, provenance, graph.hop)
+            if provenance.get("weights") in ("fp16", "auto"):
                 cost = provenance.get("weights_snr_db")
                 told = f" ({cost} dB SNR)" if isinstance(cost, (int, float)) else ""
                 report.notes.append(f"the weights were rounded to float16{told}: the source has the same rounded ones")
@@ -267,7 +267,7 @@ def _prewarmed(graph: Graph, signal: F32) -> F32:
     return np.concatenate([np.zeros(_warm_hops(graph) * graph.hop, np.float32), signal])
 
 
-def _reimported(against: str | os.PathLike[str], provenance: Mapping[str, Any]) -> Imported:
+def _reimported(against: str | os.PathLike[str], provenance: Mapping[str, Any], hop: int) -> Imported:
     from rtvoice.export.onnx.importer import import_onnx
 
     path = Path(against)
@@ -277,7 +277,8 @@ def _reimported(against: str | os.PathLike[str], provenance: Mapping[str, Any]) 
     return import_onnx(
         path,
         audio_input=audio_input if isinstance(audio_input, str) else None,
-        weights="fp16" if provenance.get("weights") == "fp16" else "source",
+        hop=hop if provenance.get("weights") == "auto" else None,  # which matrices it rounds depends on it
+        weights=str(provenance["weights"]) if provenance.get("weights") in ("fp16", "auto") else "source",
     )
 
 

@@ -223,6 +223,42 @@ def test_numbers_beyond_float16_stay_float32(net, imported):
     assert any("loud" in note and "float32" in note for note in report.notes)
 
 
+@pytest.fixture
+def slow(net):
+    """Wide layers at a sixteenth of the rate, and a narrow one at the full rate."""
+    low = net("Tanh", net.conv(net.x, 1, 64, 32, strides=[16], pads=[16, 16]))
+    low = net("Tanh", net.conv(low, 64, 64, 3, pads=[2, 0]))
+    back = net("ConvTranspose", low, net.random(64, 1, 32), strides=[16], pads=[8, 8])
+    return net.model(net.narrow(net("Tanh", net.conv(back, 1, 6, 3, pads=[2, 0]))))
+
+
+def test_auto_rounds_what_few_rows_share(slow, tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(slow)
+    model, report = import_with_report(path, sample_rate=16_000, weights="auto", hop=32)
+    provenance = model.metadata["provenance"]
+    halves, _, matrices = provenance["matrices_in_fp16"].split()
+    assert provenance["weights"] == "auto" and int(halves) == 3 < int(matrices)
+    assert 40 < provenance["weights_snr_db"] < 100
+    assert any(f"{halves} of {matrices} matrices rounded" in note for note in report.notes)
+    assert report.parity["tolerance"] == 1e-5 and report.parity["error"] <= 1e-5
+    against = check(model, path)
+    assert against.passed and any("rounded" in note for note in against.notes)
+
+
+def test_auto_leaves_what_many_rows_share(slow, tmp_path):
+    model, _ = import_with_report(slow, sample_rate=16_000, weights="auto", hop=160)
+    assert model.metadata["provenance"]["weights"] == "source"
+    assert {array.dtype for node in parse_graph(model._bytes()).nodes for array in node.weights.values()} == {
+        np.dtype(np.float32)
+    }
+
+
+def test_auto_leaves_what_a_cache_holds(strided):
+    model, _ = import_with_report(strided, sample_rate=16_000, weights="auto")
+    assert model.metadata["provenance"]["weights"] == "source"
+
+
 def test_rounding_of_a_silent_model_tells_no_figure(net, imported):
     report = imported(net.model(net("Conv", net.x, np.zeros((1, 1, 3), np.float32), pads=[2, 0])), weights="fp16")
     assert not any("dB" in note for note in report.notes)

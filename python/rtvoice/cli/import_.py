@@ -29,9 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", default="", metavar="SPDX", help="of the model, for its file")
     parser.add_argument(
         "--weights",
-        choices=("source", "fp16"),
+        choices=("source", "fp16", "auto"),
         default="source",
-        help="keep every bit, or round the matrices to 16 bits",
+        help="keep every bit, round the matrices to 16 bits, or (auto) those that the engine waits for",
     )
     console.add_common(parser)
 

@@ -19,7 +19,7 @@ from .ir import Emitter, Node
 from .patterns import PATTERNS
 from .report import ImportReport
 from .rewrite import FOLDING, LAST, LAST_ROUNDED, rewrite
-from .rounding import rounded
+from .rounding import read_by_few_rows, rounded
 from .source import Source, damage_of, read
 from .values import Refused, Stream, in_order
 from .walk import Walk
@@ -89,7 +89,8 @@ def import_onnx(
     name, licence, description, tier
         For the model file; the name is the file's where left out.
     weights
-        ``"source"`` keeps every bit, ``"fp16"`` rounds matrices to 16 bits.
+        ``"source"`` keeps every bit, ``"fp16"`` rounds matrices to 16 bits, ``"auto"`` those that the engine waits for:
+        where at most 4 rows of a hop share a matrix, and they do not all fit a first-level cache.
     audio_input
         Name of the input that is the audio, where there are several.
     parameters
@@ -100,8 +101,8 @@ def import_onnx(
     ModelError
         Something cannot be read, is not supported or cannot stream: every such node by name, why, and what to change.
     """
-    if weights not in ("source", "fp16"):
-        raise ValueError(f"weights is {weights!r}; it must be 'source' or 'fp16'")
+    if weights not in ("source", "fp16", "auto"):
+        raise ValueError(f"weights is {weights!r}; it must be 'source', 'fp16' or 'auto'")
     options = {
         "sample_rate": sample_rate,
         "hop": hop,
@@ -120,13 +121,18 @@ def import_onnx(
 
 
 def _import(original: Source, options: dict[str, Any]) -> Imported:
-    source, half = original, options["weights"] == "fp16"
+    source, half = original, options["weights"] != "source"
     label = str(source.provenance["source"])
     with damage_of(label):
         try:
             walk, reading = _walk(source, options["audio_input"])
             if half:  # before anything is compared: the source is given the weights that the file holds
-                source = rounded(source, walk.values)
+                chosen = None
+                if options["weights"] == "auto":
+                    found, _ = _rewritten([out.node for out in _outputs(walk, source, label)[0]], keep_matrices=True)
+                    chosen = read_by_few_rows(source, walk.values, options["hop"] or quantum(found))
+                source = rounded(source, walk.values, chosen)
+                half = half and (chosen is None or source is not original)
                 walk, reading = _walk(source, options["audio_input"])
         except ModelError as error:
             raise ModelError(f"{label}: {error}") from None
@@ -148,7 +154,7 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
             provenance={
                 **source.provenance,
                 "audio_input": reading.audio.name,
-                "weights": options["weights"],
+                "weights": options["weights"] if half or options["weights"] == "fp16" else "source",
             },
         )
         write(builder, outs, options["parameters"], half=half)

@@ -119,6 +119,14 @@ def _with_cost(imported: Imported, model: Model) -> Model:
     if imported.original is imported.source:
         return model
     cost = _cost(imported)
+    auto = imported.options["weights"] == "auto"
+    matrices = [
+        array
+        for node in imported.builder.graph().nodes
+        for array in node.weights.values()
+        if isinstance(array, np.ndarray) and array.ndim > 1
+    ]
+    halves = f"{sum(array.dtype == np.float16 for array in matrices)} of {len(matrices)}"
     kept = [
         node.name
         for node in imported.builder.graph().nodes
@@ -129,12 +137,15 @@ def _with_cost(imported: Imported, model: Model) -> Model:
     ]
     notes = imported.report.notes
     if cost is not None:
-        notes.append(f"matrices rounded to float16 before the check: {cost:.1f} dB SNR against the unrounded source")
-    if kept:
+        what = f"{halves} matrices" if auto else "matrices"
+        notes.append(f"{what} rounded to float16 before the check: {cost:.1f} dB SNR against the unrounded source")
+    if kept and not auto:
         notes.append(f"float16 does not hold all numbers of {', '.join(kept)}: kept in float32")
     if cost is not None:
         metadata = imported.builder.metadata
         metadata["provenance"] = {**metadata["provenance"], "weights_snr_db": round(cost, 1)}
+        if auto:
+            metadata["provenance"]["matrices_in_fp16"] = halves
     return imported.builder.model()
 
 
