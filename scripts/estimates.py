@@ -26,7 +26,7 @@ HEAD = """# Cycle estimates for processors that are not here
 
 **Estimates (L1-resident)**, not measurements: what llvm-mca expects of the products' innermost loops when every load
 hits the first-level cache. It knows ports and latencies, no caches, no branches and no clock. Per cent are of what the
-same tool gives as many independent chains of multiply-adds as that core's registers hold. The loops are what GCC made of this tree.
+same tool gives as many independent chains of multiply-adds as that core's registers hold. The loops are GCC's.
 """
 NAMES = {
     "skylake-avx512": "Skylake-X",
@@ -51,7 +51,7 @@ class Isa:
     triple: str
     lanes: int
     cores: tuple[str, ...]
-    fma: str
+    fma: tuple[str, ...]
 
 
 ISAS = (
@@ -63,7 +63,7 @@ ISAS = (
         "x86_64",
         16,
         ("skylake-avx512", "znver4"),
-        "vfmadd231ps %zmm30, %zmm31, %zmm{}",
+        ("vfmadd231ps %zmm30, %zmm31, %zmm{}",),
     ),
     Isa(
         "AVX2",
@@ -73,7 +73,7 @@ ISAS = (
         "x86_64",
         8,
         ("skylake", "znver2"),
-        "vfmadd231ps %ymm14, %ymm15, %ymm{}",
+        ("vfmadd231ps %ymm14, %ymm15, %ymm{}",),
     ),
     Isa(
         "NEON",
@@ -83,7 +83,7 @@ ISAS = (
         "aarch64",
         4,
         ("apple-m1", "cortex-a76", "cortex-a53"),
-        "fmla v{}.4s, v30.4s, v31.4s",
+        ("fmla v{}.4s, v30.4s, v31.4s", "fmla v{}.4s, v30.4s, v31.s[0]"),
     ),
 )
 
@@ -141,8 +141,8 @@ def estimate(tool: str, isa: Isa) -> None:
         print(f"Not estimated: {path.relative_to(ROOT)} or {isa.objdump} is not here.")
         return
     count = 12 if isa.name == "AVX2" else 24
-    chains = "".join(isa.fma.format(i) + "\n" for i in range(count))
-    peaks = {core: count / cycles(tool, isa.triple, core, chains) for core in isa.cores}
+    forms = ["".join(fma.format(i) + "\n" for i in range(count)) for fma in isa.fma]
+    peaks = {core: max(count / cycles(tool, isa.triple, core, form) for form in forms) for core in isa.cores}
     heads = " | ".join(f"{NAMES[core]}: cycles, % of its rate" for core in isa.cores)
     print(f"| tile | multiply-adds a pass | {heads} |")
     print("|---|---|" + "---|" * len(isa.cores))
