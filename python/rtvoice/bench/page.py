@@ -182,8 +182,8 @@ def _nines(axes: _Axes) -> None:
         axes.vertical(10.0**power, label)
 
 
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = max(min(values), 0.05), max(values)
+def _span(values: Sequence[float], least: float = 0.05) -> tuple[float, float]:
+    low, high = max(min(values), least), max(values)
     return low / 1.6, high * 1.6
 
 
@@ -224,25 +224,25 @@ def _sweep(measurements: Sequence[Measurement]) -> str:
     blocks = sorted({float(r["block"]) for r in results})
     if len(blocks) < 2:
         return ""
-    costs = [r["frame_us"][k] / r["budget_us"] for r in results for k in ("p50", "p99")]
-    axes = _Axes((blocks[0] / 1.2, blocks[-1] * 1.2), _span(costs))
+    span = _span([cost for r in results for cost in (r["realtime_factor"], r["load"])], 1e-6)
+    axes = _Axes((blocks[0] / 1.2, blocks[-1] * 1.2), span)
     for block in blocks:
         axes.vertical(block, f"{block:.0f}")
     for power in range(-5, 2):
-        if _span(costs)[0] <= 10.0**power <= _span(costs)[1]:
+        if span[0] <= 10.0**power <= span[1]:
             axes.horizontal(10.0**power, f"{100 * 10.0**power:g} %")
     keys = []
     for i, name in enumerate(dict.fromkeys(_name(r) for r in results)):
         own = sorted((r for r in results if _name(r) == name), key=lambda r: int(r["block"]))
-        for k, dash in (("p50", ""), ("p99", "4 3")):
+        for k, word, dash in (("realtime_factor", "all calls together", ""), ("load", "p99", "4 3")):
             of, colour = f"sweep{i}{k}", _COLOURS[i % len(_COLOURS)]
-            points = [(float(r["block"]), r["frame_us"][k] / r["budget_us"]) for r in own]
+            points = [(float(r["block"]), float(r[k])) for r in own]
             axes.curve(points, colour, of, dash)
             for r, (x, y) in zip(own, points, strict=True):
-                axes.dot(x, y, colour, of, f"{name}, {r['block']} samples: {k} {r['frame_us'][k]:.1f} µs, {y:.2%}")
-            keys.append((of, colour, f"{name}, {k}"))
+                axes.dot(x, y, colour, of, f"{name}, {r['block']} samples, {word}: {y:.2%}")
+            keys.append((of, colour, f"{name}, {word}"))
     axes.axis("samples of a call")
-    words = "A call's time as a share of its audio. In blocks shorter than a hop most calls only gather."
+    words = "Time spent over time of the audio. In blocks shorter than a hop one call does the work of several."
     return _figure("Block sizes", words, axes.svg("Block sizes"), keys)
 
 
