@@ -182,7 +182,7 @@ def test_a_profile_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_plot_writes_an_offline_page(model_path: Path, tmp_path: Path) -> None:
     target = tmp_path / "page.html"
-    done = run(model_path, "--seconds", 0.2, "--plot", target, program="rtvoice-bench")
+    done = run(model_path, "--seconds", 0.2, "--block", "128,480", "--plot", target, program="rtvoice-bench")
     assert (done.status, done.err) == (0, "")
     page = target.read_text()
     for title in (

@@ -1,6 +1,9 @@
 // Pools: every stream's bits are those of an engine alone, whatever the others do; and what a pool refuses.
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 #include "host.h"
 
@@ -172,6 +175,38 @@ TEST(Pool, AStreamThatIsNotFiniteStaysTheOnlyOne) {
     }
     ASSERT_TRUE(pair.step(480)) << frame;
   }
+}
+
+TEST(Pool, OtherThreadsMaySetBypassReadAndSwapMeanwhile) {
+  const ModelHandle model = open_model(control_model());
+  const PoolHandle pool = make_pool(model, 3);
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    std::mt19937 random(5);
+    while (!stop.load()) {
+      rtv_engine* engine = rtv_pool_engine(pool.get(), static_cast<uint32_t>(random() % 3));
+      const float value = static_cast<float>(random() % 100) * 0.01f;
+      for (const char* name : {"gain", "hiss", "mix"}) EXPECT_EQ(rtv_engine_set(engine, name, &value, 1), RTV_OK);
+      rtv_engine_bypass(engine, random() % 4 == 0);
+      float energy;
+      EXPECT_EQ(rtv_engine_output(engine, "energy", &energy, 1), 1u);
+      rtv_stats stats;
+      rtv_stats_init(&stats);
+      rtv_pool_stats(pool.get(), &stats);
+      if (random() % 8 == 0) rtv_engine_swap(engine, model.get());
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  });
+  const Samples in = test_signal(480);
+  std::vector<Samples> out(3, Samples(480));
+  const float* from[] = {in.data(), in.data(), in.data()};
+  float* to[] = {out[0].data(), out[1].data(), out[2].data()};
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(rtv_pool_process(pool.get(), from, to, 480), RTV_OK);
+    for (const Samples& samples : out) ASSERT_TRUE(all_finite(samples));
+  }
+  stop.store(true);
+  other.join();
 }
 
 TEST(Pool, RefusesAndSilences) {
