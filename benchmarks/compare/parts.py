@@ -103,7 +103,11 @@ def skins(options: Json, folder: Path) -> Json:
         name = f"{file.parent.name}-{file.stem}"
         graph = load_graph(file)
         others = () if options["quick"] else _OTHERS
-        contest = open_contest(name, file.read_bytes(), graph, native, folder, others)
+        try:
+            contest = open_contest(name, file.read_bytes(), graph, native, folder, others)
+        except (RuntimeError, ValueError) as error:
+            result[name] = {"not_run": str(error)}
+            continue
         with contextlib.suppress(RuntimeError):
             contest.add("rtvoice host", native.open("host", file))
         contests.append(contest)

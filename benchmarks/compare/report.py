@@ -491,6 +491,9 @@ class _Page:
             return ""
         rows = []
         for name, r in part.items():
+            if "not_run" in r:
+                rows.append([name, f"not run: {r['not_run']}"] + [""] * 8)
+                continue
             host, cold = r["us"].get("rtvoice host", 0.0), r["cold_us"].get("rtvoice host", 0.0)
             default = name.endswith("default")
             goal = (1, 3) if default else (3, 7)
@@ -514,7 +517,7 @@ class _Page:
             {
                 f"{who}: {why}"
                 for r in part.values()
-                for who, why in r["refused"].items()
+                for who, why in r.get("refused", {}).items()
                 if who.startswith("onnxruntime")
             }
         )
