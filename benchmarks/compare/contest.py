@@ -50,6 +50,7 @@ class Contest:
     refused: dict[str, str] = field(default_factory=dict)
     times: dict[str, list[float]] = field(default_factory=dict)
     read: list[float] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)  # GFLOP/s, timed beside this network
 
     def add(self, who: str, contender: Contender | OtherEngine) -> None:
         """Take someone in, timed for about as long as everyone else."""
@@ -202,6 +203,7 @@ def _rounds(contests: list[Contest], native: Native, rounds: int, progress: Call
             us = native.lib.peers_read(count, max(1, (4 << 20) // count))
             limits.read[level].append(1e-3 * count / us)
         for contest in contests:
+            contest.peaks.append(native.lib.peers_peak())
             per_read = max(1, min(4000, int(_SAMPLE_US * 3e4 / max(contest.weight_bytes, 1))))
             contest.read.append(native.lib.peers_read(contest.weight_bytes, per_read))
             for who in contest.contenders:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from contest import Contest, Limits, open_contest, run_rounds
+from contest import Contest, open_contest, run_rounds
 from native import ROOT, Contender, Native
 from rows import ALLOCATIONS, COLD, ROWS, TAIL, Row
 from rtvoice.bench.measure import cache_sweep_bytes
@@ -43,10 +43,10 @@ def _open(row: Row, native: Native, folder: Path, others: tuple[str, ...]) -> Co
     return open_contest(row.name, net.to_bytes(), net.b.graph(), native, folder, others)
 
 
-def summary(contest: Contest, limits: Limits) -> Json:
+def summary(contest: Contest) -> Json:
     """Reduce a contest's rounds to medians: times, ratios to ours, shares of both limits."""
     ours = contest.times["rtvoice"]
-    flops, peaks = 2e-3 * contest.macs, limits.peaks
+    flops, peaks = 2e-3 * contest.macs, contest.peaks
     forms = contest.onnxruntime_forms()
     best = min(forms, key=lambda who: _median(contest.times[who]), default=None)
     result: Json = {
@@ -85,7 +85,7 @@ def networks(options: Json, folder: Path) -> Json:
     result["peak_gflops"] = _median(limits.peaks)
     result["read_gb_s"] = {level: _median(values) for level, values in limits.read.items()}
     result["masked_queries"] = native.lib.peers_masked_queries()
-    result["rows"] = {contest.name: summary(contest, limits) for contest in contests}
+    result["rows"] = {contest.name: summary(contest) for contest in contests}
     return result
 
 
@@ -111,11 +111,11 @@ def skins(options: Json, folder: Path) -> Json:
         with contextlib.suppress(RuntimeError):
             contest.add("rtvoice host", native.open("host", file))
         contests.append(contest)
-    limits = run_rounds(contests, native, options["rounds"])
+    run_rounds(contests, native, options["rounds"])
     cold = _cold_rounds(contests, native, options["rounds"])
     for contest in contests:
         hop_us = 1e6 * contest.graph.hop / contest.graph.sample_rate
-        result[contest.name] = {**summary(contest, limits), "hop_us": hop_us, "cold_us": cold[contest.name]["us"]}
+        result[contest.name] = {**summary(contest), "hop_us": hop_us, "cold_us": cold[contest.name]["us"]}
     return {"skins": result}
 
 
@@ -145,10 +145,10 @@ def cold(options: Json, folder: Path) -> Json:
     """Time a hop whose caches other work has swept, beside the warm one, in turns."""
     native = Native()
     contests = [_open(_BY_NAME[name], native, folder, ()) for name in COLD]
-    limits = run_rounds(contests, native, options["rounds"])
+    run_rounds(contests, native, options["rounds"])
     swept = _cold_rounds(contests, native, options["rounds"])
     for contest in contests:
-        warm = summary(contest, limits)
+        warm = summary(contest)
         swept[contest.name].update(
             warm_us=warm["us"],
             weight_bytes=contest.weight_bytes,

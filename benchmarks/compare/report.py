@@ -214,7 +214,7 @@ class _Page:
             return "\n".join([*lines, "Nowhere in this run."])
         rows = []
         for name, what in grouped.items():
-            reasons = [self._ceiling(name, what), REASONS.get(name, "")]
+            reasons = [self._ceiling(name, what), self._both(name, what), REASONS.get(name, "")]
             rows.append([labels.get(name, name), "; ".join(what), " ".join(reason for reason in reasons if reason)])
         return "\n".join([*lines, GOALS, "", _table(["row", "measured for goal", "why"], rows)])
 
@@ -237,6 +237,17 @@ class _Page:
             else ""
         )
         return f"onnxruntime reaches {theirs:.0f} % of the {limit} itself, so a perfect engine would be {most:.2f} times as fast: {verdict}.{other}"
+
+    def _both(self, name: str, what: list[str]) -> str:
+        """Tell where a row is near two limits at once, or its goal beyond what can be read."""
+        r = self.networks[name]
+        row = next(row for row in ROWS if row.name == name)
+        if row.bandwidth and r["read_gb_s"] < row.bandwidth:
+            return "The goal is above what this core reads."
+        near = min(r["percent_of_peak"], r["percent_of_read"])
+        if near < 30 or not any("of the limit" in item or "fp32" in item for item in what):
+            return ""
+        return f"Multiply-adds alone are {r['percent_of_peak']:.0f} % of the time and reading alone {r['percent_of_read']:.0f} %: they overlap in part."
 
     # ---- other parts ----------------------------------------------------------------------------------------------------
 
