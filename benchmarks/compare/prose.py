@@ -1,7 +1,29 @@
 """The page's words that no figure of a run decides."""
 
 #: Why a row is missed, where the figures alone do not say it; shown only while the row is missed.
-REASONS: dict[str, str] = {}
+_HALF = "Widening 16 numbers costs about as much as multiplying them where 512-bit instructions run in two halves: the bytes halve, the time does not."
+
+_ALONE = "The layer alone reaches {} % of the peak (`kernel_bench --filter {}`); the network keeps less of it beside other work on the machine."
+
+REASONS: dict[str, str] = {
+    "tcn128_t160": _ALONE.format(94, "tcn128"),
+    "tcn64_t160": _ALONE.format(91, "tcn64"),
+    "tcn64_t160_relu": _ALONE.format(96, "tcn64"),
+    "tcn64_t12": _ALONE.format(91, "tcn64_t12"),
+    "tcn32_t160": _ALONE.format(85, "tcn32"),
+    "tcn8_t160": "Eight channels are half a vector, and tanh and residual are nearly a fifth of the layer: with ReLU it reaches 60 % alone (`kernel_bench --filter tcn8`).",
+    "tcn16_t160": "One vector a frame: tanh weighs twice what it does at 32 channels; the layer alone reaches 72 % (`kernel_bench --filter tcn16`).",
+    "gru256_fp16": _HALF,
+    "lstm256_fp16": _HALF,
+    "lstm128_fp16": _HALF,
+    "gru128_fp16": _HALF,
+    "low128x4_t1_fp16": _HALF,
+    "wavenet32x20": "A chain of 20 layers of small products, each waiting for the one before: reading is about half of the time, the rest is the start and the end of each product and its gate.",
+    "wavenet32x20_fp16": "The same chain: fewer bytes shorten only the half that is reading.",
+    "avx2": "AVX2 has 16 registers of 8 floats where AVX-512 has 32 of 16, at the same peak on this processor: a tile is smaller, and its inputs are loaded more often for each multiply-add.",
+    "size": "Loading reads, checks, hashes and packs; the plan is packed twice, once to answer `rtv_model_open` and once for the frame size of the engine.",
+    "tail": "The machine ran other heavy work at raised priority meanwhile.",
+}
 
 GOALS = """\
 The goals come from prototypes on a processor that runs 512-bit multiply-adds at full rate (265 GFLOP/s, 255 GB/s from L2, 120 from L3); the

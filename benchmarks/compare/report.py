@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from layout import number, table
 from prose import GOALS, METHOD, NOT_COMPARED, REASONS
 from rows import ROWS, TAIL, Row
 
@@ -39,17 +40,6 @@ def page_of(data: Json) -> str:
     )
 
 
-def _number(value: float, digits: int = 3) -> str:
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.{max(0, digits - len(str(int(abs(value)))))}f}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
 def _limit(r: Json) -> tuple[float, str, float]:
     """Return our share of the limit that binds, its name, and onnxruntime's share of the same."""
     if r["percent_of_peak"] >= r["percent_of_read"]:
@@ -81,7 +71,7 @@ class _Page:
                 "Written by `benchmarks/compare` from [results/comparison.json](results/comparison.json); `make bench` measures anew and",
                 "rewrites this page. How it is measured stands at the end.",
                 "",
-                _table(
+                table(
                     ["", ""],
                     [
                         ["machine", f"{machine['cpu']}{model}, {machine['cores']} virtual cores, {caches}"],
@@ -128,7 +118,7 @@ class _Page:
             "goal",
             "met",
         ]
-        return "\n".join([*lines, "", _table(head, rows)])
+        return "\n".join([*lines, "", table(head, rows)])
 
     def _row(self, row: Row, r: Json) -> list[str]:
         percent, kind, theirs = _limit(r)
@@ -136,7 +126,7 @@ class _Page:
         forms = []
         for who, _ in _FORMS:
             us = r["us"].get(who)
-            forms.append("-" if us is None else f"**{_number(us)}**" if who == best else _number(us))
+            forms.append("-" if us is None else f"**{number(us)}**" if who == best else number(us))
         base = self._baseline(row, r)
         ratio = r["ratio"][base]
         goals = [f">= {row.percent:g} %"] if row.percent else []
@@ -148,7 +138,7 @@ class _Page:
         if row.us:
             goals.append(f"<= {row.us:g} us")
             verdicts.append(
-                self._met(row.name, f"{_number(r['us']['rtvoice'])} us for {row.us:g} us", r["us"]["rtvoice"] <= row.us)
+                self._met(row.name, f"{number(r['us']['rtvoice'])} us for {row.us:g} us", r["us"]["rtvoice"] <= row.us)
             )
         if row.bandwidth:
             goals.append(f">= {row.bandwidth:g} GB/s")
@@ -182,9 +172,9 @@ class _Page:
         )
         return [
             row.label,
-            _number(r["us"]["rtvoice"]),
+            number(r["us"]["rtvoice"]),
             *forms,
-            _number(r["us"]["torch"]) if "torch" in r["us"] else "-",
+            number(r["us"]["torch"]) if "torch" in r["us"] else "-",
             f"{percent:.0f} % {kind}",
             ", ".join(goals),
             f"{theirs:.0f} %",
@@ -216,7 +206,7 @@ class _Page:
         for name, what in grouped.items():
             reasons = [self._ceiling(name, what), self._both(name, what), REASONS.get(name, "")]
             rows.append([labels.get(name, name), "; ".join(what), " ".join(reason for reason in reasons if reason)])
-        return "\n".join([*lines, GOALS, "", _table(["row", "measured for goal", "why"], rows)])
+        return "\n".join([*lines, GOALS, "", table(["row", "measured for goal", "why"], rows)])
 
     def _ceiling(self, name: str, what: list[str]) -> str:
         """Tell what a perfect engine could reach here, from the limit measured in the same run."""
@@ -270,8 +260,8 @@ class _Page:
             rows.append(
                 [
                     f"{row.group.split(',')[0].split(':')[0]}, {row.label}",
-                    _number(r["us"]["rtvoice"]),
-                    _number(r["us"][r["baseline"]]),
+                    number(r["us"]["rtvoice"]),
+                    number(r["us"][r["baseline"]]),
                     f"{percent:.0f} % {kind}",
                     goal,
                     f"{ratio:.2f}x",
@@ -286,7 +276,8 @@ class _Page:
                 f"Our AVX2 kernels (`RTVOICE_ISA=AVX2`, peak {part['peak_gflops']:.1f} GFLOP/s) against the same onnxruntime held to AVX2: its",
                 f"`cpuid` instructions are trapped and answered without AVX-512 ({part['masked_queries']} queries answered so). {verdict}",
                 "",
-                _table(["network", "ours", "onnxruntime", "limit", "goal", "ratio", "goal", "met"], rows),
+                table(["network", "ours", "onnxruntime", "limit", "goal", "ratio", "goal", "met"], rows),
+                *(["", REASONS["avx2"]] if any(row[-1] == "no" for row in rows) else []),
             ]
         )
 
@@ -313,12 +304,12 @@ class _Page:
             rows.append(
                 [
                     f"{labels[name]} ({r['weight_bytes'] / 1e6:.1f} MB)",
-                    _number(r["warm_us"]["rtvoice"]),
-                    _number(r["us"]["rtvoice"]),
+                    number(r["warm_us"]["rtvoice"]),
+                    number(r["us"]["rtvoice"]),
                     f"{over:.2f}x",
                     f"{r['percent_of_read']:.0f} % of {r['read_gb_s']:.0f} GB/s",
                     goals[name][0],
-                    _number(r["us"][best]),
+                    number(r["us"][best]),
                     f"{r['ratio'][best]:.2f}x",
                     f">= {goals[name][1]:g}x" if goals[name][1] else "",
                     "" if ok is None else "yes" if ok else "no",
@@ -330,7 +321,7 @@ class _Page:
                 f"Between two hops, every line of {part['sweep_bytes'] >> 20} MB is read and written, as a game does. Reading the same bytes after the",
                 "same sweep is the limit.",
                 "",
-                _table(
+                table(
                     [
                         "network",
                         "warm",
@@ -357,6 +348,8 @@ class _Page:
             f"For the {r['weight_bytes'] / 1e6:.1f} MB network onnxruntime takes in its weights at {share:.0f} % of the reading speed itself: in float32 a",
             f"perfect engine would be {max(100 / share, r['ratio'][best]):.2f} times as fast. Fewer bytes are what helps: the fp16 row, {cold['low256x8_t1_fp16']['ratio'][best]:.2f}x.",
         ]
+        if any(row["percent_of_read"] > 100 for row in cold.values()):
+            notes.append("Where the share is above 100 %, a network's own fetching ahead beats the plain reading loop.")
         return [*notes, *([REASONS["cold"]] if "cold" in REASONS else [])]
 
     def tail(self) -> str:
@@ -373,11 +366,11 @@ class _Page:
             rows.append(
                 [
                     who,
-                    _number(r["warm_p50_us"]),
-                    _number(r["p50_us"]),
-                    _number(r["p99_us"]),
-                    _number(r["p99.9_us"]),
-                    _number(r["max_us"]),
+                    number(r["warm_p50_us"]),
+                    number(r["p50_us"]),
+                    number(r["p99_us"]),
+                    number(r["p99.9_us"]),
+                    number(r["max_us"]),
                     f"{ratio:.2f}",
                     "<= 1.3" if who == "rtvoice" else "",
                     ("yes" if ratio <= 1.3 else "no") if who == "rtvoice" else "",
@@ -390,7 +383,8 @@ class _Page:
                 f"TCN {label}: {hops} hops, one every 10 ms, SCHED_FIFO, wall time, while a process per core does arithmetic over 32 MB at normal",
                 "priority. The yardstick is the warm median without that load.",
                 "",
-                _table(["", "warm p50", "p50", "p99", "p99.9", "max", "p99 / warm p50", "goal", "met"], rows),
+                table(["", "warm p50", "p50", "p99", "p99.9", "max", "p99 / warm p50", "goal", "met"], rows),
+                *(["", REASONS["tail"]] if any(row[-1] == "no" for row in rows) else []),
             ]
         )
 
@@ -419,7 +413,7 @@ class _Page:
                 *lines,
                 "Counted by a preloaded malloc; onnxruntime by the form of the file. Locks and system calls are counted by the proofs.",
                 "",
-                _table(["network", "ours", *(f"onnxruntime {name}" for _, name in _FORMS), "goal", "met"], rows),
+                table(["network", "ours", *(f"onnxruntime {name}" for _, name in _FORMS), "goal", "met"], rows),
             ]
         )
 
@@ -450,8 +444,8 @@ class _Page:
                 "yes" if ms["rtvoice"] <= 20 else "no",
             ]
         )
-        notes = [REASONS["size"]] if "size" in REASONS and any(row[-1] == "no" for row in rows) else []
-        return "\n".join([*lines, _table(["", "ours", "goal", "beside it", "met"], rows), *notes])
+        notes = ["", REASONS["size"]] if "size" in REASONS and any(row[-1] == "no" for row in rows) else []
+        return "\n".join([*lines, table(["", "ours", "goal", "beside it", "met"], rows), *notes])
 
     def converters(self) -> str:
         found = [row for row in ROWS if row.name in ("llvc_like", "beatrice_like") and row.name in self.networks]
@@ -465,11 +459,11 @@ class _Page:
                 [
                     row.label,
                     f"{r['weight_bytes'] / 1e6:.1f} MB, {r['macs'] / 1e6:.1f} M",
-                    _number(r["us"]["rtvoice"]),
+                    number(r["us"]["rtvoice"]),
                     f"{100 * r['us']['rtvoice'] / hop:.1f} %",
                     f"{r['percent_of_peak']:.0f} %",
                     f"{r['percent_of_read']:.0f} %",
-                    *(_number(r["us"][who]) if who in r["us"] else "-" for who, _ in _FORMS),
+                    *(number(r["us"][who]) if who in r["us"] else "-" for who, _ in _FORMS),
                     f"{r['ratio'][r['baseline']]:.2f}x",
                 ]
             )
@@ -480,7 +474,7 @@ class _Page:
                 "Built after the published layer lists. Left out on both sides, because the engine has no such op yet: LLVC's two attentions over a ring",
                 "of keys, and Beatrice's pulse placement, its difference function and its attention.",
                 "",
-                _table(
+                table(
                     [
                         "network",
                         "weights, MAC a hop",
@@ -513,13 +507,13 @@ class _Page:
             rows.append(
                 [
                     name,
-                    _number(r["us"]["rtvoice"]),
-                    _number(host),
+                    number(r["us"]["rtvoice"]),
+                    number(host),
                     f"{load:.2f} %",
                     f"<= {goal[0]} %",
                     f"{cold_load:.2f} %",
                     f"<= {goal[1]} %",
-                    _number(r["us"][best]) if best else "-",
+                    number(r["us"][best]) if best else "-",
                     f"{r['ratio'][best]:.2f}x" if best else "-",
                     "yes" if load <= goal[0] and cold_load <= goal[1] else "no",
                 ]
@@ -540,7 +534,7 @@ class _Page:
                 "`network` is the network alone at its own rate, `host` a call of `rtv_engine_process` with one hop at 48 kHz, resampling in both",
                 "directions included. onnxruntime runs the network alone, with its random numbers given to it.",
                 "",
-                _table(
+                table(
                     [
                         "skin",
                         "network",
@@ -568,14 +562,14 @@ class _Page:
             for who in _OTHERS
             if any(who in self.networks[row.name]["us"] or who in self.networks[row.name]["refused"] for row in rows)
         ]
-        table = []
+        lines = []
         for row in rows:
             r = self.networks[row.name]
             cells = [f"{r['ratio'][who]:.1f}x" if who in r["ratio"] else "-" for who in seen]
-            table.append(
+            lines.append(
                 [
                     f"{row.group.split(',')[0].split(':')[0]}, {row.label}",
-                    _number(r["us"]["rtvoice"]),
+                    number(r["us"]["rtvoice"]),
                     f"{r['ratio'][r['baseline']]:.2f}x",
                     *cells,
                 ]
@@ -593,7 +587,7 @@ class _Page:
                 "Their time over ours, in the same rounds; larger is slower than ours. All but onnxruntime are called through their Python binding,",
                 "which costs them a few microseconds, and timed in CPU time of the whole process.",
                 "",
-                _table(["network", "ours (us)", "onnxruntime", *seen], table),
+                table(["network", "ours (us)", "onnxruntime", *seen], lines),
                 *(["", "Where there is no figure:", "", *refusals] if refusals else []),
             ]
         )
