@@ -63,7 +63,7 @@ Case gemm_case(const Kernels& k, const LayerShape& s) {
   auto segments = std::make_shared<std::vector<const float*>>();
   for (size_t t = 0; t < s.taps; ++t) segments->push_back(input.get() + t * s.dilation * s.in);
   GemmArgs args{segments->data(), s.taps,    s.in,  s.in,   nullptr, nullptr, bias.get(),
-                nullptr,          out.get(), s.out, s.rows, s.out,   {}};
+                nullptr,          out.get(), s.out, s.rows, s.out,   {},      nullptr};
   args.epilogue.act = s.act;
   args.epilogue.residual = s.residual ? residual.get() : nullptr;
   args.epilogue.residual_ld = s.out;

@@ -141,7 +141,8 @@ std::shared_ptr<const Plan> Compiler::compile() {
     slot_of_value_[v] = static_cast<int>(add_slot(value.channels, value.frames, 0));
   }
   for (size_t i = 0; i < graph_->nodes.size(); ++i) {
-    if (absorbed_by_[i] < 0 && !emit(static_cast<int>(i))) return nullptr;
+    const bool made = absorbed_by_[i] >= 0 || slot_of_value_[first_node_ + static_cast<int>(i)] >= 0;
+    if (!made && !emit(static_cast<int>(i))) return nullptr;
   }
   for (const Output& output : graph_->outputs) {
     if (output.audio) plan_->audio_output_ = static_cast<int>(plan_->outputs_.size());
@@ -242,13 +243,11 @@ bool Compiler::emit(int node) {
   StepSpec* step = nullptr;
   switch (n.op) {
     case Op::kConv1d:
+    case Op::kLinear:
       emit_convolution(node);
       return true;
     case Op::kConvTranspose1d:
       emit_transposed(node);
-      return true;
-    case Op::kLinear:
-      emit_linear(node);
       return true;
     case Op::kGru:
     case Op::kLstm:
@@ -389,7 +388,7 @@ void Compiler::emit_fir(int node) {
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[1]]), timing.lags[1] + before}, before + 1);
 }
 
-void Compiler::apply_fusion(int node, StepSpec* step) {
+void Compiler::apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols) {
   const int root = root_of_[node];
   if (root < 0) return;
   const Fusion& fusion = fusions_[root];
@@ -398,19 +397,27 @@ void Compiler::apply_fusion(int node, StepSpec* step) {
     const int64_t channels = timing_->values[first_node_ + fusion.activation].channels;
     if (act.op == Op::kSnake || (act.op == Op::kPrelu && act.w0.data.size() != 1)) {
       const ChannelParameters made = channel_parameters(act, channels);
-      step->act_channelwise = true;
-      step->epilogue.channelwise = made.op;
-      step->act_p = add_weights(spread(made.p, row_floats(channels), step->cols));
-      step->act_q = add_weights(spread(made.q, row_floats(channels), step->cols));
+      end->act_channelwise = true;
+      end->epilogue.channelwise = made.op;
+      end->act_p = add_weights(spread(made.p, row_floats(channels), cols));
+      end->act_q = add_weights(spread(made.q, row_floats(channels), cols));
     } else {
-      step->epilogue.act = unary_of(act);
-      unary_parameters(act, &step->epilogue.a, &step->epilogue.b);
+      end->epilogue.act = unary_of(act);
+      unary_parameters(act, &end->epilogue.a, &end->epilogue.b);
     }
   }
+  if (fusion.gate >= 0) {
+    Node half;
+    half.op = fusion.gate_a;
+    end->epilogue.gate = true;
+    end->epilogue.act = unary_of(half);
+    half.op = fusion.gate_b;
+    end->epilogue.gate_act = unary_of(half);
+  }
   if (fusion.residual_node >= 0) {
-    step->epilogue.residual_before_act = fusion.residual_before_act;
+    end->epilogue.residual_before_act = fusion.residual_before_act;
     const int other = graph_->nodes[fusion.residual_node].inputs[fusion.residual_input];
-    step->residual = static_cast<int>(step->in.size());
+    end->residual = static_cast<int>(step->in.size());
     read(step, {static_cast<uint32_t>(slot_of_value_[other]),
                 timing_->nodes[fusion.residual_node].lags[fusion.residual_input]});
   }

@@ -87,54 +87,122 @@ void Compiler::fold_affine(int node, std::vector<float>* dense, std::vector<floa
   }
 }
 
-void Compiler::emit_convolution(int node) {
+// A convolution's or a linear layer's, with what is folded into it.
+Dense Compiler::dense_product(int node) {
   const int root = root_of_[node];
   const Node& n = graph_->nodes[root];
-  const Attributes& at = n.attrs;
   const size_t cout = static_cast<size_t>(n.w0.shape[0]), per_group = static_cast<size_t>(n.w0.shape[1]),
-               kernel = static_cast<size_t>(n.w0.shape[2]);
-  const size_t groups = std::max<size_t>(static_cast<size_t>(at.groups), 1), cin = per_group * groups;
-  if (groups == cin && cout == cin && groups > 1) {
-    emit_depthwise(node, n.w0, n.b0, static_cast<int64_t>(kernel));
-    return;
-  }
-  const size_t ld_in = row_floats(static_cast<int64_t>(cin)), cols = row_floats(static_cast<int64_t>(cout));
-  const size_t depth = kernel * ld_in;
-  std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
+               kernel = n.w0.shape.size() > 2 ? static_cast<size_t>(n.w0.shape[2]) : 1;
+  const size_t groups = std::max<size_t>(static_cast<size_t>(n.attrs.groups), 1), cin = per_group * groups;
+  const size_t ld_in = row_floats(static_cast<int64_t>(cin));
+  Dense made;
+  made.depth = kernel * ld_in;
+  made.cols = row_floats(static_cast<int64_t>(cout));
+  made.weights.assign(made.depth * made.cols, 0.0f);
+  made.bias.assign(made.cols, 0.0f);
   const size_t out_per_group = std::max<size_t>(cout / groups, 1);  // the reader has checked: groups divide both
   for (size_t o = 0; o < cout; ++o) {
     const size_t first = o / out_per_group * per_group;
     for (size_t c = 0; c < per_group; ++c) {
       for (size_t k = 0; k < kernel; ++k)
-        dense[(k * ld_in + first + c) * cols + o] = n.w0.data[(o * per_group + c) * kernel + k];
+        made.weights[(k * ld_in + first + c) * made.cols + o] = n.w0.data[(o * per_group + c) * kernel + k];
     }
-    if (!n.b0.empty()) bias[o] = n.b0.data[o];
+    if (!n.b0.empty()) made.bias[o] = n.b0.data[o];
   }
-  fold_affine(node, &dense, &bias, depth, cols, cout, cols);
-  const int64_t lag = timing_->nodes[root].lags[0];
+  fold_affine(node, &made.weights, &made.bias, made.depth, made.cols, cout, made.cols);
+  return made;
+}
+
+namespace {
+
+// Column c of the first half and c of the second, `turn` columns of each in turn; both padded to whole vectors.
+Dense in_turns(const Dense& halves, size_t channels, size_t turn) {
+  const size_t padded = row_floats(static_cast<int64_t>(channels));
+  Dense made;
+  made.depth = halves.depth;
+  made.cols = 2 * padded;
+  made.weights.assign(made.depth * made.cols, 0.0f);
+  made.bias.assign(made.cols, 0.0f);
+  for (size_t half = 0; half < 2; ++half) {
+    for (size_t c = 0; c < channels; ++c) {
+      const size_t to = (2 * (c / turn) + half) * turn + c % turn, from = half * channels + c;
+      for (size_t d = 0; d < made.depth; ++d) made.weights[d * made.cols + to] = halves.weights[d * halves.cols + from];
+      made.bias[to] = halves.bias[from];
+    }
+  }
+  return made;
+}
+
+Dense side_by_side(const Dense& a, const Dense& b) {
+  Dense made;
+  made.depth = a.depth;
+  made.cols = a.cols + b.cols;
+  for (size_t d = 0; d < made.depth; ++d) {
+    for (const Dense* part : {&a, &b}) {
+      const auto row = part->weights.begin() + static_cast<ptrdiff_t>(d * part->cols);
+      made.weights.insert(made.weights.end(), row, row + static_cast<ptrdiff_t>(part->cols));
+    }
+  }
+  made.bias = a.bias;
+  made.bias.insert(made.bias.end(), b.bias.begin(), b.bias.end());
+  return made;
+}
+
+}  // namespace
+
+void Compiler::emit_convolution(int node) {
+  const int root = root_of_[node];
+  const Node& n = graph_->nodes[root];
+  const Attributes& at = n.attrs;
+  const size_t cout = static_cast<size_t>(n.w0.shape[0]), per_group = static_cast<size_t>(n.w0.shape[1]),
+               kernel = n.w0.shape.size() > 2 ? static_cast<size_t>(n.w0.shape[2]) : 1;
+  const size_t groups = std::max<size_t>(static_cast<size_t>(at.groups), 1), cin = per_group * groups;
+  if (groups == cin && cout == cin && groups > 1) {
+    emit_depthwise(node, n.w0, n.b0, static_cast<int64_t>(kernel));
+    return;
+  }
+  const Fusion& fusion = fusions_[root];
+  const size_t ld_in = row_floats(static_cast<int64_t>(cin));
+  Dense dense = dense_product(node);
+  if (fusion.gate >= 0) dense = in_turns(dense, cout / 2, plan_->kernels_->gate_cols());
   const ValueTiming& value = timing_->values[first_node_ + node];
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  uint32_t out_b = 0;
+  const size_t cols_a = dense.cols;
+  if (fusion.sibling >= 0) {
+    dense = side_by_side(dense, dense_product(fusion.sibling));
+    const ValueTiming& other = timing_->values[first_node_ + fusion.sibling];
+    out_b = add_slot(other.channels, other.frames, other.delay);
+    slot_of_value_[first_node_ + fusion.sibling] = static_cast<int>(out_b);
+  }
   StepSpec& step = add_step(node, run_gemm, out);
   // Without dilation a window of rows is one contiguous segment; grouped layers skip parts of each row, so theirs stay apart.
   const bool contiguous = (at.dilation == 1 || kernel == 1) && groups == 1;
   step.taps = contiguous ? 1 : kernel;
-  step.seg_len = contiguous ? depth : ld_in;
+  step.seg_len = contiguous ? dense.depth : ld_in;
   step.tap_rows = static_cast<size_t>(at.dilation);
   step.stride = static_cast<size_t>(at.stride);
-  step.cols = cols;
-  step.weights = pack(dense, depth, cols, n.w0.half, value.frames, &step.half);
-  step.bias = add_weights(bias);
-  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), lag}, static_cast<int64_t>(contiguous ? kernel : 1));
+  step.cols = dense.cols;
+  step.weights = pack(dense.weights, dense.depth, dense.cols, n.w0.half, value.frames, &step.half);
+  step.bias = add_weights(dense.bias);
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[root].lags[0]},
+       static_cast<int64_t>(contiguous ? kernel : 1));
   if (groups > 1) {
-    const size_t panel = plan_->kernels_->gemm_panel_cols(cols);
-    for (size_t first = 0; first < cols; first += panel) {
+    const size_t panel = plan_->kernels_->gemm_panel_cols(dense.cols);
+    for (size_t first = 0; first < dense.cols; first += panel) {
+      const size_t out_per_group = std::max<size_t>(cout / groups, 1);
       const size_t o0 = std::min(first, cout - 1), o1 = std::min(first + panel, cout) - 1;
       const size_t c0 = o0 / out_per_group * per_group, c1 = (std::max(o0, o1) / out_per_group + 1) * per_group;
       step.ranges.push_back({static_cast<uint32_t>(c0), static_cast<uint32_t>(c1 - c0)});
     }
   }
-  apply_fusion(node, &step);
+  apply_fusion(node, &step, &step.end, cols_a);
+  if (fusion.sibling < 0) return;
+  step.node_b = fusion.sibling;
+  step.out_b = static_cast<int>(out_b);
+  step.cols_a = cols_a;
+  apply_fusion(fusion.sibling, &step, &step.end_b, step.cols - cols_a);
 }
 
 void Compiler::emit_depthwise(int node, const Tensor& weight, const Tensor& bias_in, int64_t kernel) {
@@ -159,7 +227,7 @@ void Compiler::emit_depthwise(int node, const Tensor& weight, const Tensor& bias
   step.weights = add_weights(dense);
   step.bias = add_weights(bias);
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[root].lags[0]}, 1);
-  apply_fusion(node, &step);
+  apply_fusion(node, &step, &step.end, step.cols);
 }
 
 // full[n*s + j] = sum over q of x[n - q] w[k], k*dilation = q*s + j: a convolution over Q past rows that makes s rows at once.
@@ -202,30 +270,7 @@ void Compiler::emit_transposed(int node) {
   if (exact != cols) step.scratch_floats = static_cast<size_t>(value.frames) / s * max_hops_ * cols;
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), static_cast<int64_t>(past) - 1},
        static_cast<int64_t>(past));
-  apply_fusion(node, &step);
-}
-
-void Compiler::emit_linear(int node) {
-  const int root = root_of_[node];
-  const Node& n = graph_->nodes[root];
-  const size_t cout = static_cast<size_t>(n.w0.shape[0]), cin = static_cast<size_t>(n.w0.shape[1]);
-  const size_t depth = row_floats(static_cast<int64_t>(cin)), cols = row_floats(static_cast<int64_t>(cout));
-  std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
-  for (size_t o = 0; o < cout; ++o) {
-    for (size_t c = 0; c < cin; ++c) dense[c * cols + o] = n.w0.data[o * cin + c];
-    if (!n.b0.empty()) bias[o] = n.b0.data[o];
-  }
-  fold_affine(node, &dense, &bias, depth, cols, cout, cols);
-  const ValueTiming& value = timing_->values[first_node_ + node];
-  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
-  slot_of_value_[first_node_ + node] = static_cast<int>(out);
-  StepSpec& step = add_step(node, run_gemm, out);
-  step.seg_len = depth;
-  step.cols = cols;
-  step.weights = pack(dense, depth, cols, n.w0.half, value.frames, &step.half);
-  step.bias = add_weights(bias);
-  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), 0}, 1);
-  apply_fusion(node, &step);
+  apply_fusion(node, &step, &step.end, step.cols);
 }
 
 // The input's product runs over all frames at once; the recurrent one frame by frame. Gates are `hidden` floats apart, padded to whole vectors.

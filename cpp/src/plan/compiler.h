@@ -19,6 +19,16 @@ struct Fusion {
   int residual_node = -1;   // add node, or -1
   int residual_input = 0;   // which of its inputs is the residual
   bool residual_before_act = false;
+  int gate =
+      -1;  // node that multiplies one half of the channels, through `gate_a`, by the other, through `gate_b`; or -1
+  Op gate_a = Op::kAffine, gate_b = Op::kSigmoid;
+  int sibling = -1;  // node that another product's step makes along with this one's; or -1
+};
+
+// A product's weights before they are packed: [depth][cols], bias [cols].
+struct Dense {
+  std::vector<float> weights, bias;
+  size_t depth = 0, cols = 0;
 };
 
 // tanh(x[:h]) * sigmoid(x[h:]) and its kin, found as slices, activations and a product.
@@ -43,6 +53,9 @@ class Compiler {
   void find_fusions();
   void fuse_chain(int node);
   void fuse_glu(int node);
+  void find_siblings();
+  bool may_share(int node) const;
+  bool may_gate(int root) const;
   int sole_consumer(int value) const;  // node, or -1 when there are several, none, or the value is an output
   const Node* node_of(int value) const;
 
@@ -61,9 +74,9 @@ class Compiler {
   void emit_convolution(int node);
   void emit_transposed(int node);
   void emit_depthwise(int node, const Tensor& weight, const Tensor& bias, int64_t kernel);
-  void emit_linear(int node);
+  Dense dense_product(int node);
   void emit_recurrent(int node);
-  void apply_fusion(int node, StepSpec* step);
+  void apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols);
   size_t add_weights(const std::vector<float>& values);
   size_t pack(const std::vector<float>& dense, size_t depth, size_t cols);
   // As float16 where `stored_half`, every number survives it and the product runs for `rows` rows a hop at most.

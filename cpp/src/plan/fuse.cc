@@ -64,6 +64,59 @@ void Compiler::find_fusions() {
     if (op == Op::kConv1d || op == Op::kConvTranspose1d || op == Op::kLinear) fuse_chain(static_cast<int>(i));
     if (op == Op::kMul) fuse_glu(static_cast<int>(i));
   }
+  find_siblings();
+}
+
+// Gates want whole vectors of both halves, and all of every input row.
+bool Compiler::may_gate(int root) const {
+  const Node& n = graph_->nodes[root];
+  const ValueTiming& value = timing_->values[first_node_ + root];
+  return (n.op == Op::kConv1d || n.op == Op::kLinear) && n.attrs.groups <= 1 && !value.control &&
+         value.channels % 2 == 0 && row_floats(value.channels / 2) % 16 == 0;
+}
+
+namespace {
+
+// With more rows a step's own cost is little beside its product's.
+constexpr int64_t kMaxSharedRows = 4;
+
+}  // namespace
+
+// Whether a product may run in one step with another.
+bool Compiler::may_share(int node) const {
+  const int root = root_of_[node];
+  if (root < 0 || absorbed_by_[node] >= 0 || fusions_[root].gate >= 0) return false;
+  const Node& n = graph_->nodes[root];
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  return (n.op == Op::kConv1d || n.op == Op::kLinear) && n.attrs.groups <= 1 && !value.control &&
+         value.frames <= kMaxSharedRows && row_floats(value.channels) % 16 == 0;
+}
+
+// Two layers that read the same rows, as a residual and a skip path do, become one product with two outputs: at one row per hop a step costs as
+// much as a small product, and twice the columns are twice the independent sums.
+void Compiler::find_siblings() {
+  std::vector<bool> taken(graph_->nodes.size(), false);
+  const auto taps = [](const Node& n) { return n.w0.shape.size() > 2 ? n.w0.shape[2] : 1; };
+  for (int i = 0; i < static_cast<int>(graph_->nodes.size()); ++i) {
+    if (taken[i] || !may_share(i)) continue;
+    const Node& a = graph_->nodes[root_of_[i]];
+    for (int consumer : consumers_[a.inputs[0]]) {
+      const int j = fusions_[consumer].last;
+      if (j <= i || taken[j] || !may_share(j)) continue;
+      const Node& b = graph_->nodes[consumer];
+      const Fusion& other = fusions_[consumer];
+      const bool same = taps(a) == taps(b) && a.attrs.dilation == b.attrs.dilation &&
+                        a.attrs.stride == b.attrs.stride && a.w0.half == b.w0.half &&
+                        timing_->nodes[root_of_[i]].lags[0] == timing_->nodes[consumer].lags[0];
+      // The step runs where the first one's would: what the second one adds must be there by then.
+      const bool ready =
+          other.residual_node < 0 || graph_->nodes[other.residual_node].inputs[other.residual_input] < first_node_ + i;
+      if (!same || !ready) continue;
+      fusions_[root_of_[i]].sibling = j;
+      taken[i] = taken[j] = true;
+      break;
+    }
+  }
 }
 
 // Follows a product through nodes that nobody else reads.
@@ -79,6 +132,13 @@ void Compiler::fuse_chain(int node) {
     const Node& consumer = graph_->nodes[next];
     if (consumer.op == Op::kAffine && fusion.activation < 0 && fusion.residual_node < 0) {
       fusion.affine.push_back(next);
+    } else if (consumer.op == Op::kGlu && fusion.activation < 0 && fusion.residual_node < 0 && may_gate(node)) {
+      fusion.gate = next;
+      fusion.gate_a = consumer.attrs.glu_a;
+      fusion.gate_b = consumer.attrs.glu_b;
+      chain.push_back(next);
+      fusion.last = next;
+      break;
     } else if (is_activation(consumer.op) && fusion.activation < 0) {
       fusion.activation = next;
       fusion.residual_before_act = fusion.residual_node >= 0;
@@ -147,6 +207,22 @@ void Compiler::fuse_glu(int node) {
     absorbed_by_[half.slice] = node;
     if (half.act >= 0) absorbed_by_[half.act] = node;
   }
+  // The product in front makes the halves, and nobody else reads them.
+  const int producer = glu.input - first_node_;
+  const int root = producer < 0 ? -1 : root_of_[producer];
+  if (root < 0 || is_output_[glu.input] || consumers_[glu.input].size() != 2 || !may_gate(root)) return;
+  Fusion& fusion = fusions_[root];
+  if (fusion.last != producer || fusion.activation >= 0 || fusion.residual_node >= 0 || fusion.gate >= 0) return;
+  fusion.gate = node;
+  fusion.gate_a = glu.a;
+  fusion.gate_b = glu.b;
+  for (int& by : absorbed_by_) {
+    if (by == producer) by = node;
+  }
+  absorbed_by_[producer] = node;
+  root_of_[producer] = -1;
+  root_of_[node] = root;
+  fusion.last = node;
 }
 
 }  // namespace rtvoice

@@ -178,6 +178,7 @@ void Instance::run_steps(size_t until) noexcept {
     const StepSpec& step = plan_->steps_[next_step_];
     step.run(step, *this, batch_hops_);
     commit(slots_[step.out], slots_[step.out].spec->frames * batch_hops_);
+    if (step.out_b >= 0) commit(slots_[step.out_b], slots_[step.out_b].spec->frames * batch_hops_);
   }
 }
 

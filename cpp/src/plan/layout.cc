@@ -52,6 +52,7 @@ bool Compiler::lay_out() {
     const StepSpec& step = plan_->steps_[i];
     first[step.out] = i;
     last[step.out] = std::max(last[step.out], i);
+    if (step.out_b >= 0) first[step.out_b] = last[step.out_b] = i;
     for (uint32_t slot : step.in) last[slot] = std::max(last[slot], i);
     plan_->max_segments_ = std::max(plan_->max_segments_, step.taps);
   }
@@ -136,7 +137,9 @@ void Compiler::describe() {
   for (const StepSpec& step : plan_->steps_) {
     const SlotSpec& slot = plan_->slots_[step.out];
     total += 4.0 * slot.frames * slot.ld;
-    if (step.node >= 0) total += std::exchange(cost[static_cast<size_t>(step.node)], 0.0);
+    for (int node : {step.node, step.node_b}) {
+      if (node >= 0) total += std::exchange(cost[static_cast<size_t>(node)], 0.0);
+    }
     plan_->progress_.push_back(total);
   }
   for (double& share : plan_->progress_) share /= total;

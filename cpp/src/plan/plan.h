@@ -35,13 +35,22 @@ struct StepSpec;
 class Instance;
 using StepFn = void (*)(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 
+// What happens to a product on its way out.
+struct StepEnd {
+  simd::Epilogue epilogue;  // residual: input number `residual`, or -1
+  int residual = -1;
+  size_t act_p = 0, act_q = 0;  // floats in the weight arena: channelwise parameters, one of each per column
+  bool act_channelwise = false;
+};
+
 // One call. Which fields count is the step function's business; offsets point into the arenas.
 struct StepSpec {
   StepFn run = nullptr;
-  int node = -1;                                                           // of the graph: the last one fused in
-  std::vector<uint32_t> in;                                                // slots
-  std::vector<int64_t> lag;                                                // per input
-  uint32_t out = 0;                                                        // slot
+  int node = -1;                // of the graph: the last one fused in
+  std::vector<uint32_t> in;     // slots
+  std::vector<int64_t> lag;     // per input
+  uint32_t out = 0;             // slot
+  int node_b = -1, out_b = -1;  // a second layer in the same product, and its slot; or -1
   size_t weights = 0, bias = 0, extra = 0, extra_bias = 0, candidate = 0;  // floats in the weight arena
   bool has_bias = false, half = false, half_extra = false;                 // float16: weights; extra and candidate
   size_t state = 0, state_floats = 0;                                      // floats in the state arena
@@ -49,10 +58,8 @@ struct StepSpec {
   // Windows over the input: `taps` segments of `seg_len` floats, `tap_rows` rows apart, rows `stride` apart.
   size_t taps = 1, seg_len = 0, tap_rows = 1, stride = 1, cols = 0, hidden = 0;
   std::vector<simd::PanelRange> ranges;
-  simd::Epilogue epilogue;  // residual: input number `residual`, or -1
-  int residual = -1;
-  size_t act_p = 0, act_q = 0;  // floats in the weight arena: the epilogue's channelwise parameters, [cols] each
-  bool act_channelwise = false;
+  StepEnd end, end_b;
+  size_t cols_a = 0;  // where the second layer's columns begin
   simd::Unary unary = simd::Unary::kNone, unary_b = simd::Unary::kNone;
   simd::Binary binary = simd::Binary::kAdd;
   simd::Channelwise channelwise = simd::Channelwise::kAffine;

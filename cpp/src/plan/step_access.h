@@ -46,7 +46,8 @@ struct StepAccess {
 };
 
 // What run_gemm calls the kernel with.
-simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hops) noexcept RTV_NONBLOCKING;
+simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hops,
+                          simd::GemmPart* part) noexcept RTV_NONBLOCKING;
 
 // The step functions, one file per kind.
 void run_gemm(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;

@@ -6,50 +6,65 @@
 namespace rtvoice {
 namespace {
 
+// Field by field: clearing the whole first is a string instruction, 90 cycles of a step that may take 300.
 simd::GemmArgs gemm_args(const StepSpec& step, const StepAccess& at) {
   const float** segments = at.segments();
   for (size_t i = 0; i < step.taps; ++i)
     segments[i] = at.row(step.in[0], step.lag[0] - static_cast<int64_t>(i * step.tap_rows));
-  simd::GemmArgs args{};
+  simd::GemmArgs args;
   args.seg = segments;
   args.num_segments = step.taps;
   args.seg_len = step.seg_len;
   args.row_step = step.stride * at.spec(step.in[0]).ld;
   args.weights = at.weights(step.weights);
-  if (step.half) args.half = at.half_weights(step.weights);
+  args.half = step.half ? at.half_weights(step.weights) : nullptr;
   args.bias = at.weights(step.bias);
   args.ranges = step.ranges.empty() ? nullptr : step.ranges.data();
+  args.out = nullptr;
   args.out_ld = step.cols;
+  args.rows = 0;
   args.cols = step.cols;
-  args.epilogue = step.epilogue;
+  args.part = nullptr;
   return args;
 }
 
-// What the plan cannot hold of an epilogue: pointers into the arenas.
-void point_epilogue(const StepSpec& step, const StepAccess& at, simd::Epilogue* epilogue) {
-  if (step.act_channelwise) {
-    epilogue->p = at.weights(step.act_p);
-    epilogue->q = at.weights(step.act_q);
+// The pointers into the arenas that the plan cannot hold. In place: a copy of what was just written field by field waits for every one of those
+// stores, 40 cycles of a step that may take 300.
+void set_epilogue(const StepSpec& step, const StepEnd& end, const StepAccess& at, simd::Epilogue* epilogue) {
+  *epilogue = end.epilogue;
+  if (end.act_channelwise) {
+    epilogue->p = at.weights(end.act_p);
+    epilogue->q = at.weights(end.act_q);
   }
-  if (step.residual < 0) return;
-  const size_t i = static_cast<size_t>(step.residual);
+  if (end.residual < 0) return;
+  const size_t i = static_cast<size_t>(end.residual);
   epilogue->residual = at.row(step.in[i], step.lag[i]);
   epilogue->residual_ld = at.spec(step.in[i]).ld;
 }
 
 }  // namespace
 
-simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hops) noexcept {
+simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hops, simd::GemmPart* part) noexcept {
   simd::GemmArgs args = gemm_args(step, at);
   args.rows = at.rows(step.out, hops) / step.factor;
   args.out = at.out(step.out);
-  point_epilogue(step, at, &args.epilogue);
+  set_epilogue(step, step.end, at, &args.epilogue);
+  if (args.epilogue.gate) args.out_ld = step.cols / 2;
+  if (step.out_b < 0) return args;
+  const uint32_t out_b = static_cast<uint32_t>(step.out_b);
+  part->col = step.cols_a;
+  part->out = at.out(out_b);
+  part->out_ld = at.spec(out_b).ld;
+  set_epilogue(step, step.end_b, at, &part->epilogue);
+  args.out_ld = step.cols_a;
+  args.part = part;
   return args;
 }
 
 void run_gemm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  at.k().gemm(product_of(step, at, hops));
+  simd::GemmPart part;
+  at.k().gemm(product_of(step, at, hops, &part));
 }
 
 void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noexcept {
@@ -57,7 +72,7 @@ void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noex
   simd::GemmArgs args = gemm_args(step, at);
   args.rows = at.rows(step.out, hops) / step.factor;
   args.out = at.scratch(step.scratch);
-  point_epilogue(step, at, &args.epilogue);
+  set_epilogue(step, step.end, at, &args.epilogue);
   at.k().gemm(args);
   float* out = at.out(step.out);
   for (size_t r = 0; r < args.rows; ++r)
@@ -80,8 +95,7 @@ void run_depthwise(const StepSpec& step, Instance& instance, size_t hops) noexce
   args.out_ld = step.cols;
   args.rows = at.rows(step.out, hops);
   args.cols = step.cols;
-  args.epilogue = step.epilogue;
-  point_epilogue(step, at, &args.epilogue);
+  set_epilogue(step, step.end, at, &args.epilogue);
   at.k().depthwise(args);
 }
 
@@ -90,8 +104,10 @@ namespace {
 // hidden-state product: out[cols] = bias + h W
 void product(const StepAccess& at, const float* h, size_t depth, size_t weights, bool half, const float* bias,
              float* out, size_t cols) {
-  simd::GemmArgs args{};
-  if (half) args.half = at.half_weights(weights);
+  simd::GemmArgs args;
+  args.half = half ? at.half_weights(weights) : nullptr;
+  args.ranges = nullptr;
+  args.part = nullptr;
   args.seg = &h;
   args.num_segments = 1;
   args.seg_len = depth;
@@ -110,7 +126,6 @@ float* input_gates(const StepSpec& step, const StepAccess& at, size_t rows) {
   simd::GemmArgs args = gemm_args(step, at);
   args.rows = rows;
   args.out = at.scratch(step.scratch);
-  args.epilogue = {};
   at.k().gemm(args);
   return args.out + rows * step.cols;
 }

@@ -22,17 +22,23 @@ bool Instance::keeps_step_with(const Instance& before) const noexcept {
 
 void Instance::run_shared(const StepSpec& step, Instance* const* streams, size_t count, size_t hops) noexcept {
   const StepAccess at{*streams[0]};
-  simd::GemmArgs args = product_of(step, at, hops);
+  simd::GemmPart part;  // of a step with two outputs
+  simd::GemmArgs args = product_of(step, at, hops, &part);
   const size_t rows = args.rows, distance = streams[0]->memory_->distance();
   const size_t in_step = args.row_step, out_step = args.out_ld, residual_step = args.epilogue.residual_ld;
   args.rows = count;
   args.row_step = args.out_ld = args.epilogue.residual_ld = distance;
+  const size_t part_step = part.out_ld, part_residual_step = part.epilogue.residual_ld;
+  part.out_ld = part.epilogue.residual_ld = distance;
   const float** segments = at.segments();
   for (size_t row = 0; row < rows; ++row) {
     at.k().gemm(args);
     for (size_t s = 0; s < args.num_segments; ++s) segments[s] += in_step;
     args.out += out_step;
     if (args.epilogue.residual != nullptr) args.epilogue.residual += residual_step;
+    if (args.part == nullptr) continue;
+    part.out += part_step;
+    if (part.epilogue.residual != nullptr) part.epilogue.residual += part_residual_step;
   }
 }
 
@@ -55,6 +61,10 @@ void Instance::run_together(Instance* const* streams, size_t count, size_t hops)
       for (size_t i = 0; i < count; ++i) {
         Slot& slot = streams[i]->slots_[steps[at].out];
         streams[i]->commit(slot, slot.spec->frames * hops);
+        if (steps[at].out_b >= 0) {
+          Slot& second = streams[i]->slots_[static_cast<size_t>(steps[at].out_b)];
+          streams[i]->commit(second, second.spec->frames * hops);
+        }
         ++streams[i]->next_step_;
       }
     }

@@ -116,7 +116,7 @@ HWY_INLINE void with_channelwise(Channelwise op, Body body) {
   }
 }
 
-HWY_INLINE bool has_activation(const Epilogue& e) { return e.act != Unary::kNone || e.p != nullptr; }
+HWY_INLINE bool has_activation(const Epilogue& e) { return e.act != Unary::kNone || e.p != nullptr || e.gate; }
 
 // A finished tile of sums on its way out; residual_before_act is already in.
 struct TileOut {

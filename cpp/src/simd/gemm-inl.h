@@ -7,6 +7,7 @@
 
 #include "simd/activation-inl.h"
 #include "simd/dot-inl.h"
+#include "simd/gate-inl.h"
 
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
@@ -59,6 +60,38 @@ struct TileAt {
   size_t stream_step;    // weights between streams
   size_t begin, length;  // of every segment
 };
+
+// Columns [col, col + cols) of one row, all of one output.
+void finish_part(const Epilogue& e, float* sums, float* out, size_t row, size_t col, size_t cols) noexcept {
+  const float* residual = e.residual == nullptr ? nullptr : e.residual + row * e.residual_ld + col;
+  if (residual != nullptr && e.residual_before_act) {
+    columns(cols,
+            [&](auto io, size_t c) HWY_ATTR { io.store(hn::Add(io.load(sums + c), io.load(residual + c)), sums + c); });
+    residual = nullptr;
+  }
+  finish_tile(e, {sums, out + col, cols, residual, cols, 1, cols, col});
+}
+
+// A tile of sums that is not stored as it is. Apart from the tiles, of which there are a hundred.
+HWY_NOINLINE void finish_product(const GemmArgs& args, size_t row, size_t col, size_t rows, size_t cols,
+                                 float* sums) noexcept {
+  const Epilogue& e = args.epilogue;
+  if (args.part != nullptr) {
+    const GemmPart& part = *args.part;
+    const size_t first = col >= part.col ? 0 : min_size(cols, part.col - col);  // columns of the first output
+    for (size_t r = 0; r < rows; ++r) {
+      float* s = sums + r * cols;
+      if (first > 0) finish_part(e, s, args.out + (row + r) * args.out_ld, row + r, col, first);
+      if (first == cols) continue;
+      finish_part(part.epilogue, s + first, part.out + (row + r) * part.out_ld, row + r, col + first - part.col,
+                  cols - first);
+    }
+    return;
+  }
+  if (e.gate) return finish_gate(e, sums, rows, cols, args.out + row * args.out_ld + col / 2, args.out_ld);
+  const float* after = e.residual_before_act || !e.residual ? nullptr : e.residual + row * e.residual_ld + col;
+  finish_tile(e, {sums, args.out + row * args.out_ld + col, args.out_ld, after, e.residual_ld, rows, cols, col});
+}
 
 // A tile's rows of input. One pointer for every 4 rows, and 1 to 3 row steps beside it, is what an address can express: 16 rows take 6
 // registers. The compiler must not see through it, or it keeps a distance for each row, on the stack: a quarter of a tile of 16 columns.
@@ -158,15 +191,16 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
   }
 
   const Epilogue& e = args.epilogue;
-  if (e.residual != nullptr && (e.residual_before_act || !has_activation(e))) {
+  const bool apart = args.part != nullptr || has_activation(e);
+  if (e.residual != nullptr && args.part == nullptr && (e.residual_before_act || !apart)) {
     const float* residual = e.residual + at.row * e.residual_ld + at.col;
     RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
       RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] =
           hn::Add(acc[i][j], hn::LoadU(d, residual + i * e.residual_ld + j * kN));
     }
   }
-  float* out = args.out + at.row * args.out_ld + at.col;
-  if (!has_activation(e)) {
+  if (!apart) {
+    float* out = args.out + at.row * args.out_ld + at.col;
     RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
       RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, out + i * args.out_ld + j * kN);
     }
@@ -174,11 +208,21 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
   }
   // Through a buffer that stays in L1, so that `out` may be the residual.
   alignas(64) float sums[kRows * kVectors * kN];
-  RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
-    RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::Store(acc[i][j], d, sums + (i * kVectors + j) * kN);
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (2 * kN == kLanes && kVectors % 2 == 0) {
+    // They are read back as whole vectors: two halves stored apart would keep each read waiting until both are written.
+    RTV_UNROLL for (size_t i = 0; i < kRows * kVectors; i += 2) {
+      hn::Store(hn::Combine(D(), acc[i / kVectors][i % kVectors + 1], acc[i / kVectors][i % kVectors]), D(),
+                sums + i * kN);
+    }
+  } else
+#endif
+  {
+    RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
+      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) hn::Store(acc[i][j], d, sums + (i * kVectors + j) * kN);
+    }
   }
-  const float* after = e.residual_before_act || !e.residual ? nullptr : e.residual + at.row * e.residual_ld + at.col;
-  finish_tile(e, {sums, out, args.out_ld, after, e.residual_ld, kRows, kVectors * kN, at.col});
+  finish_product(args, at.row, at.col, kRows, kVectors * kN, sums);
 }
 
 // Rows in tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1.

@@ -40,6 +40,18 @@ struct Epilogue {
   Channelwise channelwise = Channelwise::kAffine;
   const float* p = nullptr;
   const float* q = nullptr;
+  // y = act(a) * gate_act(b), neither with parameters, without residual: the product's columns come in turns of gate_cols(), a before b, and
+  // the output has half as many.
+  bool gate = false;
+  Unary gate_act = Unary::kNone;
+};
+
+// Columns of a product from `col` on, where they are another output: two layers of one input in one pass.
+struct GemmPart {
+  size_t col = 0;  // a multiple of 16
+  float* out = nullptr;
+  size_t out_ld = 0;
+  Epilogue epilogue{};  // its columns count from 0; no gate
 };
 
 // Which part of every segment a panel of outputs needs: grouped convolutions skip the rest.
@@ -62,7 +74,8 @@ struct GemmArgs {
   float* out;                // never an input of the product
   size_t out_ld;             // >= cols
   size_t rows, cols;         // cols counts padded columns: 1, 4, 8 or a multiple of 16; all of them are written
-  Epilogue epilogue;
+  Epilogue epilogue;         // with a gate, cols is a multiple of 32
+  const GemmPart* part;      // or null; not with a gate
 };
 
 // out[r][c] = epilogue(bias[c] + sum_k tap[k][r*row_step + c] * w[k*weights_ld + c]). Any number of columns.
@@ -244,6 +257,9 @@ struct Kernels {
   void (*gemm_pack)(const float* w, size_t depth, size_t cols, float* packed) noexcept;
   // The same for float16 weights (their bits), or null where this table has no instruction to widen them. cols: a multiple of 16.
   void (*gemm_pack_half)(const uint16_t* w, size_t depth, size_t cols, uint16_t* packed) noexcept;
+
+  // How many columns a gate's halves take in turns.
+  size_t (*gate_cols)() noexcept;
 
   void (*gemm)(const GemmArgs&) noexcept RTV_NONBLOCKING;
   void (*depthwise)(const DepthwiseArgs&) noexcept RTV_NONBLOCKING;

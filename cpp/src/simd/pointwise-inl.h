@@ -1,4 +1,4 @@
-// Elementwise kernels over rows: per-channel parameters, two inputs, FiLM, gated units.
+// Elementwise kernels over rows: per-channel parameters, two inputs, FiLM.
 #pragma once
 
 #include "simd/activation-inl.h"
@@ -79,37 +79,6 @@ void film(const FilmArgs& args) noexcept RTV_NONBLOCKING {
     columns(args.cols, [&](auto io, size_t c) HWY_ATTR {
       io.store(hn::MulAdd(io.load(x + c), hn::Add(io.load(gamma + c), offset), io.load(beta + c)), out + c);
     });
-  }
-}
-
-template <class A, class B>
-HWY_INLINE void glu_rows(const GluArgs& args, A a, B b) {
-  for (size_t r = 0; r < args.rows; ++r) {
-    const float* in_a = args.in_a + r * args.in_ld;
-    const float* in_b = args.in_b + r * args.in_ld;
-    float* out = args.out + r * args.out_ld;
-    columns(args.cols, [&](auto io, size_t c)
-                           HWY_ATTR { io.store(hn::Mul(a(io.load(in_a + c)), b(io.load(in_b + c))), out + c); });
-  }
-}
-
-// The gates in use get a fused loop; the other pairs go through a buffer, so that 400 pairs do not become 400 loops.
-void glu(const GluArgs& args) noexcept RTV_NONBLOCKING {
-  const Activation<Unary::kSigmoid> sigmoid_gate(0.0f, 0.0f);
-  if (args.b == Unary::kSigmoid && args.a == Unary::kNone)
-    return glu_rows(args, Activation<Unary::kNone>(0.0f, 0.0f), sigmoid_gate);
-  if (args.b == Unary::kSigmoid && args.a == Unary::kTanh)
-    return glu_rows(args, Activation<Unary::kTanh>(0.0f, 0.0f), sigmoid_gate);
-  constexpr size_t kChunk = 256;
-  alignas(64) float a[kChunk], b[kChunk];
-  for (size_t r = 0; r < args.rows; ++r) {
-    for (size_t c = 0; c < args.cols; c += kChunk) {
-      const size_t n = min_size(kChunk, args.cols - c);
-      activate(args.a, 0.0f, 0.0f, args.in_a + r * args.in_ld + c, nullptr, a, n);
-      activate(args.b, 0.0f, 0.0f, args.in_b + r * args.in_ld + c, nullptr, b, n);
-      float* out = args.out + r * args.out_ld + c;
-      columns(n, [&](auto io, size_t i) HWY_ATTR { io.store(hn::Mul(io.load(a + i), io.load(b + i)), out + i); });
-    }
   }
 }
 

@@ -45,6 +45,7 @@ constexpr Kernels make_table(const char* isa) {
           gemm_packed_floats,
           gemm_pack,
           kHalfWeights ? gemm_pack_half : nullptr,
+          gate_cols,
           gemm,
           depthwise,
           dot,

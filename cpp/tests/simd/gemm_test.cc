@@ -49,7 +49,8 @@ struct Problem {
             out_ld,
             s.rows,
             s.cols,
-            {}};
+            {},
+            nullptr};
   }
 
   void use(const Kernels& k, Unary act, bool with_residual, bool before, float a, float b) {
@@ -321,6 +322,87 @@ TEST_P(GemmTest, HalfWeightsGiveTheBitsOfTheWidenedOnes) {
         k().gemm(p.args);
         ASSERT_EQ(std::memcmp(single.data(), doubled.data(), single.size() * sizeof(float)), 0)
             << "cols " << cols << " rows " << rows;
+      }
+    }
+  }
+}
+
+// A gate in the epilogue: the bits of the product followed by the gated unit.
+TEST_P(GemmTest, GateHasTheBitsOfItsOwnPass) {
+  uint32_t seed = 8000;
+  const Unary acts[][2] = {
+      {Unary::kTanh, Unary::kSigmoid}, {Unary::kNone, Unary::kSigmoid}, {Unary::kSilu, Unary::kTanh}};
+  for (const size_t cols : {32u, 64u, 96u, 128u, 160u}) {
+    for (const size_t rows : {1u, 2u, 3u, 4u, 5u, 7u, 13u, 30u}) {
+      for (const auto& act : acts) {
+        Problem p(k(), {2, 9, 11, 2, rows, cols, true, false}, seed++);
+        const size_t half = cols / 2, turn = k().gate_cols();
+        std::vector<float> apart(rows * cols), fused(rows * half), gated(rows * half);
+        p.args.out = apart.data();
+        p.args.out_ld = cols;
+        k().gemm(p.args);
+        k().glu({act[0], act[1], apart.data(), apart.data() + half, cols, gated.data(), half, rows, half});
+        Buffer turned(p.depth * cols, 0), bias(cols, 1);
+        for (size_t c = 0; c < cols; ++c) {
+          const size_t to = (2 * (c % half / turn) + c / half) * turn + c % half % turn;
+          for (size_t d = 0; d < p.depth; ++d) turned[d * cols + to] = p.weights[d * cols + c];
+          bias[to] = p.bias[c];
+        }
+        k().gemm_pack(turned.data(), p.depth, cols, p.packed.data());
+        p.args.bias = bias.data();
+        p.args.epilogue.act = act[0];
+        p.args.epilogue.gate = true;
+        p.args.epilogue.gate_act = act[1];
+        p.args.out = fused.data();
+        p.args.out_ld = half;
+        k().gemm(p.args);
+        ASSERT_EQ(std::memcmp(fused.data(), gated.data(), fused.size() * sizeof(float)), 0)
+            << "cols " << cols << " rows " << rows;
+      }
+    }
+  }
+}
+
+// Two layers in one product: the bits of each by itself.
+TEST_P(GemmTest, PartsHaveTheBitsOfTwoProducts) {
+  uint32_t seed = 9000;
+  for (const size_t cols : {32u, 64u, 96u, 192u}) {
+    for (size_t split = 16; split < cols; split += 16) {
+      for (const size_t rows : {1u, 2u, 4u, 5u, 13u}) {
+        for (int form = 0; form < 4; ++form) {
+          Problem p(k(), {2, 9, 11, 2, rows, cols, true, false}, seed++);
+          const size_t rest = cols - split;
+          const auto layer = [&](size_t first, size_t width, float* out, const Epilogue& epilogue) {
+            Buffer own(p.depth * width, 0), packed(k().gemm_packed_floats(p.depth, width), 0);
+            for (size_t i = 0; i < own.size(); ++i) own[i] = p.weights[i / width * cols + first + i % width];
+            k().gemm_pack(own.data(), p.depth, width, packed.data());
+            GemmArgs a = p.args;
+            a.weights = packed.data();
+            a.bias = p.bias.data() + first;
+            a.cols = a.out_ld = width;
+            a.out = out;
+            a.epilogue = epilogue;
+            k().gemm(a);
+          };
+          Epilogue a, b;
+          a.residual = p.residual.data();
+          a.residual_ld = b.residual_ld = p.residual_ld;
+          a.residual_before_act = form == 1;
+          if (form != 0) a.act = Unary::kTanh;
+          b.act = form == 2 ? Unary::kSilu : Unary::kNone;
+          if (form == 3) b.residual = p.residual.data() + split;
+          std::vector<float> one(rows * split), two(rows * rest), one_part(one), two_part(two);
+          layer(0, split, one.data(), a);
+          layer(split, rest, two.data(), b);
+          const GemmPart part{split, two_part.data(), rest, b};
+          p.args.epilogue = a;
+          p.args.part = &part;
+          p.args.out = one_part.data();
+          p.args.out_ld = split;
+          k().gemm(p.args);
+          ASSERT_EQ(std::memcmp(one.data(), one_part.data(), one.size() * sizeof(float)), 0) << cols << " " << split;
+          ASSERT_EQ(std::memcmp(two.data(), two_part.data(), two.size() * sizeof(float)), 0) << cols << " " << split;
+        }
       }
     }
   }
