@@ -19,8 +19,7 @@ struct Fusion {
   int residual_node = -1;   // add node, or -1
   int residual_input = 0;   // which of its inputs is the residual
   bool residual_before_act = false;
-  int gate =
-      -1;  // node that multiplies one half of the channels, through `gate_a`, by the other, through `gate_b`; or -1
+  int gate = -1;  // node that multiplies half of the channels, through `gate_a`, by the others, through `gate_b`; or -1
   Op gate_a = Op::kAffine, gate_b = Op::kSigmoid;
   int sibling = -1;  // node that another product's step makes along with this one's; or -1
 };

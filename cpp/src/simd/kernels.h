@@ -65,17 +65,17 @@ struct PanelRange {
 struct GemmArgs {
   const float* const* seg;  // num_segments pointers into the input, row 0
   size_t num_segments;
-  size_t seg_len;            // floats of a segment
-  size_t row_step;           // floats from one output row's input to the next one's
-  const float* weights;      // from gemm_pack
-  const uint16_t* half;      // from gemm_pack_half, and then used instead; or null
-  const float* bias;         // cols floats, or null
-  const PanelRange* ranges;  // one per panel of gemm_panel_cols(cols) outputs, or null: all of every segment
-  float* out;                // never an input of the product
-  size_t out_ld;             // >= cols
-  size_t rows, cols;         // cols counts padded columns: 1, 4, 8 or a multiple of 16; all of them are written
-  Epilogue epilogue;         // with a gate, cols is a multiple of 32
-  const GemmPart* part;      // or null; not with a gate
+  size_t seg_len;                  // floats of a segment
+  size_t row_step;                 // floats from one output row's input to the next one's
+  const float* weights;            // from gemm_pack
+  const uint16_t* half;            // from gemm_pack_half, and then used instead; or null
+  const float* bias;               // cols floats, or null
+  const PanelRange* ranges;        // one per panel of gemm_panel_cols(cols) outputs, or null: all of every segment
+  float* out;                      // never an input of the product
+  size_t out_ld;                   // >= cols
+  size_t rows, cols;               // cols counts padded columns: 1, 4, 8 or a multiple of 16; all of them are written
+  Epilogue epilogue;               // with a gate, cols is a multiple of 32
+  const GemmPart* part = nullptr;  // or null; not with a gate
 };
 
 // out[r][c] = epilogue(bias[c] + sum_k tap[k][r*row_step + c] * w[k*weights_ld + c]). Any number of columns.
