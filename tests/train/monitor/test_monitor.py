@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,32 @@ def test_mixed_precision_inside_a_network_is_replayed_as_it_was() -> None:
         monitor.step(loss=y.float().mean())
     assert [layer.name for layer in monitor.layers] == ["a.0/relu", "b.0/relu"]
     assert monitor._recorder.failure is None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Arguments that come together, as the master's do."""
+
+    signal: torch.Tensor
+    gains: dict[str, torch.Tensor]
+
+
+def test_a_network_that_is_called_with_a_dataclass_is_watched() -> None:
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = Net()
+
+        def forward(self, heard: Heard, *, start: torch.Tensor) -> torch.Tensor:
+            return self.net(heard.signal * heard.gains["all"][:, None, None]) + start[:, None, None]
+
+    model = Wrapped()
+    monitor = Monitor(model, run="a", store=None, every=1)
+    for _ in range(2):  # more examples than the probe keeps
+        said = Heard(torch.randn(9, 1, 256), {"all": torch.ones(9)})
+        monitor.step(loss=model(said, start=torch.zeros(9)).square().mean())
+    assert monitor._recorder.failure is None
+    assert [layer.name for layer in monitor.layers] == ["net.enter/relu"]
 
 
 def test_a_network_that_cannot_be_watched_trains_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,8 +61,7 @@ class Call:
 
     def first(self, examples: int) -> Call:
         """Return the call with copies of the first examples of its tensors, by the batch size of the first one."""
-        leaves = [leaf for leaf in tree_flatten((self.args, self.kwargs))[0] if isinstance(leaf, Tensor) and leaf.ndim]
-        batch = leaves[0].shape[0] if leaves else 0
+        batch = next((leaf.shape[0] for leaf in _leaves((self.args, self.kwargs)) if leaf.ndim), 0)
 
         def cut(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
@@ -69,7 +69,7 @@ class Call:
             taken = leaf[:examples] if leaf.ndim and leaf.shape[0] == batch else leaf
             return taken.detach().clone()
 
-        args, kwargs = tree_map(cut, (self.args, self.kwargs))
+        args, kwargs = _mapped(cut, (self.args, self.kwargs))
         return Call(self.net, args, kwargs, self.precision)
 
     def run(self, how: Callable[[Any, Any], Any] | None = None) -> Any:
@@ -132,6 +132,25 @@ class Inputs:
                 self.calls[name] = Call(net, args, kwargs, mixed)
 
         return hook
+
+
+def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """Return nested arguments with every leaf changed; dataclasses are taken apart as tuples and dicts are."""
+
+    def leaf(inner: Any) -> Any:
+        if not dataclasses.is_dataclass(inner) or isinstance(inner, type):
+            return change(inner)
+        fields = {f.name: _mapped(change, getattr(inner, f.name)) for f in dataclasses.fields(inner) if f.init}
+        return dataclasses.replace(inner, **fields)
+
+    return tree_map(leaf, value)
+
+
+def _leaves(value: Any) -> list[Tensor]:
+    """Return the tensors in nested arguments, in order."""
+    found: list[Tensor] = []
+    _mapped(lambda leaf: found.append(leaf) if isinstance(leaf, Tensor) else None, value)
+    return found
 
 
 def _device(net: torch.nn.Module) -> str:
