@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtvoice.train import digest
-from rtvoice.train.data import Clip, Limits, Prepared, find_recordings, prepare
+from rtvoice.train.data import Clip, Limits, Prepared, find_recordings, prepare, report
 from rtvoice.train.data.corpus import DataError, Recording
 from rtvoice.train.data.features import extract
 from rtvoice.train.data.prepare import fingerprint
@@ -101,7 +101,8 @@ def prepare_run(ctx: StageContext) -> None:
 
 
 def prepare_merge(ctx: StageContext) -> None:
-    """Tell what there is."""
+    """Tell what there is, in figures and as the page `data.html`."""
+    report(ctx.folder, ctx.folder / "data.html")
     prepared = Prepared(ctx.folder)
     for name in sorted({clip.collection for clip in prepared.clips}):
         minutes = sum(clip.seconds for clip in prepared.clips if clip.collection == name) / 60
