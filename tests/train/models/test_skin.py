@@ -292,13 +292,17 @@ def test_model_file_says_what_it_is(stages: dict[str, Path], stage: str) -> None
 
     with safetensors.safe_open(stages[stage] / "default.rtv", "np") as file:
         told = json.loads(file.metadata()["rtvoice"])
+        slices = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118 (it is no mapping)
+        kinds = {str(one.get_dtype()) for one in slices if len(one.get_shape()) > 1}
     assert (told["name"], told["tier"], told["licence"], told["sample_rate"]) == (
         "invented",
         "default",
         "CC0-1.0",
         16000,
     )
+    assert kinds == {"F16"}
     assert told["provenance"]["content"] == "spectra"
+    assert told["provenance"]["weights_snr_db"] > 40
     assert {p["name"] for p in told["parameters"]} == {"pitch_shift", "formant_shift", "breathiness"}
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class StudentParams:
         Share of F0, voicing and register.
     judged : float
         Share of each lesson that the discriminators see.
+    weights : str
+        What the model file's matrices are stored as: `fp16`, half the bytes, or `fp32`.
     shares : mapping of str to float
         What moves the student in an adversarial phase, by the gradient on its audio.
     phases, training
@@ -68,6 +70,7 @@ class StudentParams:
     taught: float = 1.0
     listening: float = 0.3
     judged: float = 0.5
+    weights: Literal["fp16", "fp32"] = "fp16"
     shares: dict[str, float] = field(default_factory=lambda: {"reconstruction": 1.0, "adversary": 0.3, "features": 0.6})
     phases: tuple[Phase, ...] = (Phase("answers", minutes=120, rate=1.2e-3, final=0.1),)
     training: Training = Training(clip=2.0, adversary_clip=2.0)
@@ -292,7 +295,7 @@ def _train(ctx: StageContext, begun: Path | None) -> None:
     pairs = Pairs(ctx.inputs["render"], student.shape)
     checkpoint.save(ctx.folder / FILE, {"shape": asdict(student.shape), "register": student.target})
     fit(StudentTask(student, pairs, params, ctx.seed, noise_folder(params, ctx.data)), ctx)
-    write_skin(load_student(ctx.folder), ctx.folder / f"{tier}.rtv", tier, ctx)
+    write_skin(load_student(ctx.folder), ctx.folder / f"{tier}.rtv", tier, ctx, half=params.weights == "fp16")
 
 
 def run(ctx: StageContext) -> None:
