@@ -1,4 +1,4 @@
-"""The demo: recorded speech through the whisper skin, as a 48 kHz host with 10 ms frames would call the engine."""
+"""The demo: recorded speech through a skin, called as a 48 kHz host with frames of 10 ms would: scripts/demo.py [SKIN]."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rtvoice.bench.priority import audio_thread_priority
 from rtvoice.cli.console import table
 from rtvoice.errors import ModelError
 from rtvoice.model import Model
+from rtvoice.registry import DEFAULT_SKIN
 from rtvoice.render import render_file
 from spectrogram import draw
 
@@ -81,7 +82,7 @@ def main() -> int:
     speech, rate, what = recording()
     with audio.Writer(OUT / "in.wav", RATE, 1, "PCM_16") as writer:
         writer.write(as_microphone(speech, rate))
-    model = Model.load("whisper")
+    model = Model.load(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_SKIN)
     with audio_thread_priority() as held:
         report = render_file(OUT / "in.wav", OUT / "out.wav", model, block=FRAME)
     allocations = count_allocations(str(model.path), sample_rate=RATE, block=FRAME)
@@ -96,7 +97,7 @@ def main() -> int:
         f"{report.frame_us['p99']:.0f}",
         "not measured" if allocations is None else str(allocations),
     ]
-    draw([("in", OUT / "in.wav"), ("out: whisper", OUT / "out.wav")], OUT / "spectrogram.png", end=6.0)
+    draw([("in", OUT / "in.wav"), (f"out: {model.name}", OUT / "out.wav")], OUT / "spectrogram.png", end=6.0)
     print(table(head, [row]))
     where = OUT.relative_to(ROOT)
     if not held:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 
 from rtvoice.cli import console
+from rtvoice.registry import DEFAULT_SKIN
 
 HELP = "run the streaming engine over an audio file, as a host would"
-EXAMPLE = "rtvoice render speech.wav whisper.flac --model whisper --block 480"
+EXAMPLE = "rtvoice render speech.wav kathleen.flac --model kathleen --block 480"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("input", metavar="IN", help="audio file: wav, flac, ogg, mp3, ...")
     parser.add_argument("output", metavar="OUT", help="audio file to write; the extension tells the format")
-    parser.add_argument("--model", metavar="M", default="whisper", help="a skin or a .rtv file (default: whisper)")
+    parser.add_argument(
+        "--model", metavar="M", default=DEFAULT_SKIN, help=f"a skin or a .rtv file (default: {DEFAULT_SKIN})"
+    )
     console.add_tier(parser)
     parser.add_argument(
         "--rate", metavar="HZ", type=console.whole(8000, 192000), help="rate of the host; the file is converted to it"
