@@ -1,4 +1,4 @@
-"""The demo: recorded speech through a skin, called as a 48 kHz host with frames of 10 ms would: scripts/demo.py [SKIN]."""
+"""The demo: recorded speech through a skin, called as a 48 kHz host with frames of 10 ms would: demo.py [SKIN]."""
 
 from __future__ import annotations
 

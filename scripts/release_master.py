@@ -1,7 +1,7 @@
 """Makes a trained master fit to ship: scripts/release_master.py MASTER_STAGE OUT.
 
-Keeps the voices that it was made for. The codes of those it only learned to listen from go: they agreed to be heard, not
-to be imitated. Weights are stored in 16 bits.
+Keeps the voices that it was made for. The codes of those it only learned to listen from go: they agreed to be heard,
+not to be imitated. Weights are stored in 16 bits.
 """
 
 from __future__ import annotations
