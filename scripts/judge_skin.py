@@ -70,11 +70,12 @@ def main() -> int:
     parser.add_argument("--render", type=Path, help="folder of the stage 'render': the master's answers")
     parser.add_argument("--noise", type=Path, help="noises, to judge at 20 and 10 dB as well")
     parser.add_argument("--clips", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each clip")
     options = parser.parse_args()
     folder = ROOT / "models" / options.name
     models = {tier: folder / f"{tier}.rtv" for tier in ("default", "hq") if (folder / f"{tier}.rtv").is_file()}
     command: list[str | Path] = ["evaluate", *models.values(), "--speech", options.speech, "--target", options.target]
-    command += ["--clips", str(options.clips), "--json"]
+    command += ["--clips", str(options.clips), "--seconds", str(options.seconds), "--json"]
     for name in ("held_out", "noise"):
         if getattr(options, name):
             command += [f"--{name.replace('_', '-')}", getattr(options, name)]

@@ -1,4 +1,4 @@
-"""The demo: its table, its files, and that what comes out is another voice that says what went in."""
+"""The demo: its table, its files, and that what comes out is a whisper of what went in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from rtvoice import audio
-from rtvoice.registry import DEFAULT_SKIN
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "demo"
@@ -30,7 +29,7 @@ def test_the_table_has_every_figure(printed: str) -> None:
     head, _, row = printed.splitlines()[:3]
     for column in ("input", "skin", "seconds", "real-time factor", "latency ms", "p50", "p99", "allocations"):
         assert column in head
-    assert "speech" in row and f"{DEFAULT_SKIN} (default)" in row
+    assert "speech" in row and "whisper (default)" in row
     assert row.rstrip().endswith((" 0", "not measured"))
 
 
@@ -42,7 +41,7 @@ def test_the_output_is_as_long_as_the_input(printed: str) -> None:
 
 
 def voiced_part(path: Path) -> float:
-    """The part of the loud 40 ms frames that repeat themselves at 70 to 400 Hz, as voices do."""
+    """The part of the loud 40 ms frames that repeat themselves at 70 to 400 Hz: voices do, whispers do not."""
     signal = audio.read(path, sample_rate=16000)[0][:, 0]
     frames = np.lib.stride_tricks.sliding_window_view(signal, 640)[::160] * np.hanning(640)
     energy = (frames**2).sum(axis=1)
@@ -54,14 +53,9 @@ def voiced_part(path: Path) -> float:
     return float((strength.max(axis=1) > 0.8).mean())
 
 
-def test_it_is_a_voice_and_another_one(printed: str) -> None:
+def test_the_voice_is_gone(printed: str) -> None:
     assert voiced_part(OUT / "in.wav") > 0.4
-    assert voiced_part(OUT / "out.wav") > 0.3
-    given, made = (audio.read(OUT / name)[0][:, 0] for name in ("in.wav", "out.wav"))
-    power = [np.abs(np.fft.rfft(signal[: 1 << 20])) ** 2 for signal in (given, made)]
-    likeness = np.abs(np.corrcoef(given, made)[0, 1])
-    assert likeness < 0.3, "what comes out is the waveform that went in"
-    assert power[1].sum() > 0.05 * power[0].sum()
+    assert voiced_part(OUT / "out.wav") < 0.05
 
 
 def test_the_words_keep_their_places(printed: str) -> None:

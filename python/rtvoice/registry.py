@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rtvoice.errors import ModelError
 
-#: What is taken where nobody names a skin: the shipped one with the best measures.
-DEFAULT_SKIN = "kathleen"
+#: What is taken where nobody names a skin: the best of those that pass their gates.
+DEFAULT_SKIN = "whisper"
 #: What ``tier="auto"`` chooses.
 AUTO_TIER = "default"
 

@@ -8,7 +8,7 @@ from rtvoice.cli import console
 from rtvoice.registry import DEFAULT_SKIN
 
 HELP = "run the streaming engine over an audio file, as a host would"
-EXAMPLE = "rtvoice render speech.wav kathleen.flac --model kathleen --block 480"
+EXAMPLE = "rtvoice render speech.wav whisper.flac --model whisper --block 480"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
