@@ -118,7 +118,7 @@ def samples(name: str, tiers: list[str]) -> None:
         for clip in clips:
             for tier in tiers:
                 wav = Path(place) / f"{clip.stem}-{tier}.wav"
-                render_file(clip, wav, Model.load(name, tier=tier), block=480)
+                render_file(clip, wav, Model.load(MODELS / name / f"{tier}.rtv"), block=480)
                 sound, rate = audio.read(wav)
                 with audio.Writer(folder / f"{clip.stem}-{tier}.ogg", rate, 1) as writer:
                     writer.write(sound)
