@@ -140,6 +140,7 @@ def test_no_value_set_during_a_swap_is_lost() -> None:
 def test_the_same_value_again_does_not_start_the_ramp_anew() -> None:
     def rise(again: bool) -> int:
         engine = rtvoice.Engine(parametrised(1), sample_rate=16000, max_frame=16)
+        engine.process(np.ones(16, np.float32))  # what is set before the first frame holds at once
         engine.set("p0", 2.0)
         for block in range(100):
             if again:
