@@ -15,6 +15,7 @@
  * Every function ends with its thread tag:
  *   [main-thread]   may allocate, lock, read files; not for the audio callback. Different objects may be used from different threads at once.
  *   [audio-thread]  real-time safe: no allocation, lock, system call or first touch of a page; bounded work. One thread at a time per engine.
+ *                   Less than 32 KiB of the calling thread's stack, whose pages are the host's to have touched.
  *   [any-thread]    real-time safe and callable from any thread while another one is in rtv_engine_process.
  */
 #ifndef RTVOICE_RTVOICE_H_
