@@ -1,0 +1,28 @@
+/* host_files.h: what the hosts of this folder share: raw audio files, lists of frame sizes, an engine by a model's path. */
+#ifndef HOST_FILES_H_
+#define HOST_FILES_H_
+
+#include <rtvoice/rtvoice.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The largest frame that an engine gets from here; a host's longer blocks are cut. */
+enum { kMaxFrame = 1024 };
+
+typedef struct host_audio {
+  float* samples; /* interleaved; free() it */
+  size_t frames;
+} host_audio;
+
+/* Raw float32 files in the machine's byte order. 0 when it went well, else a line on standard error and 1. */
+int host_read(const char* path, uint32_t channels, host_audio* audio);
+int host_write(const char* path, const float* samples, size_t count);
+/* Whole numbers between white space; free() *sizes. */
+int host_read_sizes(const char* path, uint32_t** sizes, size_t* count);
+
+/* An engine for frames of any size up to kMaxFrame. */
+int host_open_engine(const char* model, uint32_t sample_rate, uint32_t channels, rtv_engine** engine);
+/* A block of any length, in place allowed: cut into frames that the engine takes. Real-time safe. */
+rtv_status host_process(rtv_engine* engine, const float* in, float* out, uint32_t channels, uint32_t frames);
+
+#endif
