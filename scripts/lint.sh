@@ -6,7 +6,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 failed=0
 check() { printf '%s\n' "== $1"; "$@" || failed=1; }
 
-mapfile -t sources < <(find cpp examples benchmarks -name '*.cc' -o -name '*.h' -o -name '*.c' | sort)
+mapfile -t sources < <(find cpp examples plugins benchmarks -name '*.cc' -o -name '*.h' -o -name '*.c' | sort)
 if [ "${1:-}" = --fix ]; then
   ruff check --fix -q python tests scripts examples benchmarks
   ruff format -q python tests scripts examples benchmarks

@@ -1,4 +1,4 @@
-"""The C# binding and its Unity filter under mono, of Unity's runtime family: the reference bits, and their contracts."""
+"""The C# binding and its Unity filter under mono, of Unity's runtime family: the reference bits, their contracts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The PortAudio host on a sound server without a card (jackd's dummy driver): a virtual microphone in, a virtual speaker out."""
+"""The PortAudio host on a sound server without a card: jackd's dummy driver, a virtual microphone and speaker."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def delay_where_equal(heard: np.ndarray, expected: np.ndarray) -> int | None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [128, 441, 0])
 def test_microphone_to_speaker_is_the_reference(server: dict[str, str], model_path: Path, block: int) -> None:
-    """The model is without noise and silent in silence, so that its output does not depend on when the stream was opened."""
+    """The model has no noise and is silent in silence: its output does not depend on when the stream was opened."""
     program = hosts.built("examples/hosts") / "portaudio_host"
     silence = np.zeros((36000, 1), np.float32)  # while the host starts
     audio = hosts.speech(1.0, 48000, 1)

@@ -21,7 +21,7 @@ def sdl_host() -> Path:
 
 
 def gaps(played: np.ndarray, expected: np.ndarray) -> int:
-    """Follow the reference, block by block, through what was played; count the silent blocks inside it, the only thing allowed there."""
+    """Follow the reference through what was played; count the silent blocks inside it, all that is allowed there."""
     at = found = 0
     for heard in played:
         if at == len(expected):
