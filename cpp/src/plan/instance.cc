@@ -35,6 +35,7 @@ Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed, std::shared_
     float* base = (spec.ring != 0 ? state_.data() : scratch_.data()) + spec.base;
     slots_.push_back({&spec, base, state_.data() + spec.saved, 0, 0});
   }
+  prepare_products();
   const Graph& graph = plan_->graph();
   for (const Parameter& parameter : graph.parameters) {
     const size_t size = parameter.defaults.size();
@@ -177,7 +178,7 @@ void Instance::run_steps(size_t until) noexcept {
   for (; next_step_ < until; ++next_step_) {
     const StepSpec& step = plan_->steps_[next_step_];
     step.run(step, *this, batch_hops_);
-    commit(slots_[step.out], slots_[step.out].spec->frames * batch_hops_);
+    if (step.commits) commit(slots_[step.out], slots_[step.out].spec->frames * batch_hops_);
     if (step.out_b >= 0) commit(slots_[step.out_b], slots_[step.out_b].spec->frames * batch_hops_);
   }
 }

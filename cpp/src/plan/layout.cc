@@ -81,6 +81,9 @@ bool Compiler::lay_out() {
   }
   for (int i = 0; i < end; ++i) {
     StepSpec& step = plan_->steps_[i];
+    if (step.run == run_gemm) step.product = static_cast<uint32_t>(plan_->num_products_++);
+    const SlotSpec& slot = plan_->slots_[step.out];
+    step.commits = slot.history != 0 || slot.delay != 0;
     if (step.scratch_floats != 0) intervals.push_back({i, i, step.scratch_floats, &step.scratch});
     scratch += static_cast<double>(step.scratch_floats);
   }

@@ -43,14 +43,17 @@ struct StepEnd {
   bool act_channelwise = false;
 };
 
-// One call. Which fields count is the step function's business; offsets point into the arenas.
+// One call. Which fields count is the step function's business; offsets point into the arenas. What every run reads comes first.
 struct StepSpec {
   StepFn run = nullptr;
-  int node = -1;                // of the graph: the last one fused in
-  std::vector<uint32_t> in;     // slots
-  std::vector<int64_t> lag;     // per input
-  uint32_t out = 0;             // slot
-  int node_b = -1, out_b = -1;  // a second layer in the same product, and its slot; or -1
+  uint32_t product = 0;      // of run_gemm: its number among them
+  uint32_t out = 0;          // slot
+  int out_b = -1;            // slot of a second layer in the same product, or -1
+  bool commits = true;       // whether `out` has a history or a start that is silence
+  int node = -1;             // of the graph: the last one fused in
+  int node_b = -1;           // the second layer, or -1
+  std::vector<uint32_t> in;  // slots
+  std::vector<int64_t> lag;  // per input
   size_t weights = 0, bias = 0, extra = 0, extra_bias = 0, candidate = 0;  // floats in the weight arena
   bool has_bias = false, half = false, half_extra = false;                 // float16: weights; extra and candidate
   size_t state = 0, state_floats = 0;                                      // floats in the state arena
@@ -117,7 +120,7 @@ class Plan {
   std::vector<PlanOutput> outputs_;
   int audio_output_ = -1;  // index in outputs_
   AlignedFloats weights_;
-  size_t state_floats_ = 0, scratch_floats_ = 0, max_segments_ = 1;
+  size_t state_floats_ = 0, scratch_floats_ = 0, max_segments_ = 1, num_products_ = 0;
   PlanInfo info_;
 };
 
@@ -175,6 +178,20 @@ class Instance {
     size_t offset, size;  // in ramps_data_: current, target, step
     uint32_t remaining, steps;
   };
+  // A product's call, ready but for the number of rows and for what lies in rings.
+  struct Product {
+    simd::GemmArgs args;
+    simd::GemmPart part;
+    size_t rows = 0;  // of a hop
+    uint32_t first_place = 0, num_places = 0;
+  };
+  // A pointer of a product's call that a ring moves on with every run.
+  struct Place {
+    const float** pointer;
+    const float* base;
+    uint32_t slot, mask, ld;
+    int64_t lag;
+  };
   struct Floats {  // a part of memory_
     float* first;
     size_t count;
@@ -183,6 +200,7 @@ class Instance {
     size_t bytes() const noexcept RTV_NONBLOCKING { return count * sizeof(float); }
   };
   void fill_parameters(size_t hops) noexcept RTV_NONBLOCKING;
+  void prepare_products();
   bool keeps_step_with(const Instance& before) const noexcept RTV_NONBLOCKING;
   static void run_shared(const StepSpec& step, Instance* const* streams, size_t count,
                          size_t hops) noexcept RTV_NONBLOCKING;
@@ -200,7 +218,9 @@ class Instance {
   std::vector<Slot> slots_, snapshot_slots_;
   std::vector<Ramp> ramps_;
   std::vector<float> ramp_data_;
-  std::vector<const float*> segments_;
+  std::vector<const float*> segments_, product_segments_;
+  std::vector<Product> products_;  // in the plan's order
+  std::vector<Place> places_;
   uint64_t seed_ = 0;
   uint64_t turn_ = 0, snapshot_turn_ = 0;                  // hops run: with it go the positions of all rings
   size_t last_hops_ = 0, batch_hops_ = 0, next_step_ = 0;  // of the run in progress

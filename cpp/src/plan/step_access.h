@@ -43,6 +43,17 @@ struct StepAccess {
   float* state(size_t offset) const { return in.state_.data() + offset; }
   float* scratch(size_t offset) const { return in.scratch_.data() + offset; }
   const float** segments() const { return in.segments_.data(); }
+  // A product's call, with its pointers into rings where they are now.
+  const simd::GemmArgs& product(uint32_t index, size_t hops) const {
+    Instance::Product& product = in.products_[index];
+    product.args.rows = product.rows * hops;
+    const Instance::Place* place = in.places_.data() + product.first_place;
+    for (uint32_t i = 0; i < product.num_places; ++i, ++place) {
+      const uint64_t at = (in.slots_[place->slot].pos + static_cast<uint64_t>(-place->lag)) & place->mask;
+      *place->pointer = place->base + at * place->ld;
+    }
+    return product.args;
+  }
 };
 
 // What run_gemm calls the kernel with.

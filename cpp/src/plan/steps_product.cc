@@ -63,8 +63,7 @@ simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hop
 
 void run_gemm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
-  simd::GemmPart part;
-  at.k().gemm(product_of(step, at, hops, &part));
+  at.k().gemm(at.product(step.product, hops));
 }
 
 void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noexcept {

@@ -7,6 +7,7 @@
 
 #include "simd/activation-inl.h"
 #include "simd/dot-inl.h"
+#include "simd/row-inl.h"
 #include "simd/tile-inl.h"
 
 namespace rtvoice::simd::HWY_NAMESPACE {
@@ -115,6 +116,9 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
     }
     return;
   }
+  if constexpr (kRows == 1 && kVectors >= 4) {
+    if (finish_row<kVectors, DT>(args, at.row, at.col, acc[0])) return;
+  }
   // Through a buffer that stays in L1, so that `out` may be the residual.
   alignas(64) float sums[kRows * kVectors * kN];
 #if HWY_TARGET != HWY_SCALAR
@@ -217,15 +221,35 @@ void gemm_pack_half(const uint16_t* w, size_t depth, size_t cols, uint16_t* pack
   for_each_packed(depth, cols, [&](size_t i) { *packed++ = w[i]; });
 }
 
+// A single row's columns, as far as they fill whole panels; returns how many. Finding the tile for any shape, as below, takes as long as a small
+// layer's products. 8 vectors of AVX-512 span two panels.
+template <class W>
+HWY_INLINE size_t gemm_row(const GemmArgs& args, const W* weights) noexcept {
+  using DT = hn::CappedTag<float, sizeof(W) == 2 ? 8 : kLanes>;
+  constexpr size_t kCols = widest(1) * hn::MaxLanes(DT());
+  TileAt<W> at{0, 0, weights, kStreamCols, args.num_segments * args.seg_len * kStreamCols, 0, args.seg_len};
+  if constexpr (kCols % kPanelCols == 0) {
+    for (; at.col + kCols <= args.cols; at.col += kCols) {
+      gemm_tile<1, widest(1), DT, W>(args, at);
+      at.weights += kCols / kStreamCols * at.stream_step;
+    }
+    if constexpr (kCols / 2 == kPanelCols) {
+      if (at.col + kPanelCols <= args.cols) {
+        gemm_tile<1, widest(1) / 2, DT, W>(args, at);
+        at.col += kPanelCols;
+      }
+    }
+  }
+  return at.col;
+}
+
 template <class W>
 HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept RTV_NONBLOCKING {
   const size_t depth = args.num_segments * args.seg_len;
-  // A row of 8 AVX-512 vectors spans two panels.
-  constexpr size_t kRowCols = widest(1) * kLanes;
-  const bool wide = kRowCols > kPanelCols && args.rows == 1 && args.ranges == nullptr;
-  for (size_t col = 0; col < args.cols;) {
-    const size_t left = args.cols - col;
-    const size_t width = wide && left >= kRowCols ? kRowCols : min_size(kPanelCols, left);
+  size_t begin = 0;
+  if (args.rows == 1 && args.ranges == nullptr) begin = gemm_row(args, weights);
+  for (size_t col = begin; col < args.cols;) {
+    const size_t width = min_size(kPanelCols, args.cols - col);
     TileAt<W> at{0, col, weights + depth * col, min_size(kStreamCols, width), depth * kStreamCols, 0, args.seg_len};
     if (args.ranges != nullptr) {
       at.begin = args.ranges[col / kPanelCols].begin;
@@ -235,10 +259,10 @@ HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept RTV_NO
       if constexpr (sizeof(W) == 2 && kLanes > 8) {
         // A single row waits for the widening, and 8 lanes of it take less than half the time of 16 (Zen 4: 0.7 and 1.8
         // cycles). Two rows would take half a stream at a time, which reads at a third of the speed.
-        if (args.rows == 1) gemm_panel<hn::CappedTag<float, 8>, 128>(args, at, width);
+        if (args.rows == 1) gemm_panel<hn::CappedTag<float, 8>, 64>(args, at, width);
         if (args.rows > 1) gemm_panel<D, 64>(args, at, width);
       } else {
-        gemm_panel<D, 128>(args, at, width);
+        gemm_panel<D, 64>(args, at, width);
       }
     } else if constexpr (sizeof(W) == 4) {
       if (width == 8) gemm_panel<hn::CappedTag<float, 8>, 8>(args, at, width);
