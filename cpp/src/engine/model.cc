@@ -4,14 +4,19 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "engine/processor_state.h"
+
 namespace rtvoice {
 
 std::shared_ptr<const Plan> Model::plan(size_t max_hops, std::string* error) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  const FloatMode mode;  // packing rounds as the audio thread does, whatever the caller's mode
+  if (first_ == nullptr) first_ = Plan::compile(graph_, 1, error);
+  if (first_ == nullptr || max_hops <= 1) return first_;
   std::weak_ptr<const Plan>& cached = plans_[max_hops];
   std::shared_ptr<const Plan> plan = cached.lock();
   if (plan == nullptr) {
-    plan = Plan::compile(graph_, max_hops, error);
+    plan = first_->for_hops(max_hops, error);
     cached = plan;
   }
   return plan;

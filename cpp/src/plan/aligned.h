@@ -6,8 +6,23 @@
 #include <cstring>
 #include <new>
 #include <utility>
+#include <vector>
 
 namespace rtvoice {
+
+// For vectors whose first element begins a cache line.
+template <class T>
+struct CacheLines {
+  using value_type = T;
+  CacheLines() = default;
+  template <class U>
+  explicit CacheLines(const CacheLines<U>&) noexcept {}
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{64})); }
+  void deallocate(T* first, size_t) noexcept { ::operator delete(first, std::align_val_t{64}); }
+  bool operator==(const CacheLines&) const { return true; }
+  bool operator!=(const CacheLines&) const { return false; }
+};
+using WeightArena = std::vector<float, CacheLines<float>>;
 
 class AlignedFloats {
  public:

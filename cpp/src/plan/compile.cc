@@ -115,6 +115,19 @@ Compiler::Compiler(std::shared_ptr<const Graph> graph, size_t max_hops, std::str
       error_(*error),
       plan_(std::make_shared<Plan>()) {}
 
+Compiler::Compiler(const Plan& like, size_t max_hops, std::string* error)
+    : graph_(like.graph_),
+      max_hops_(std::max<size_t>(max_hops, 1)),
+      error_(*error),
+      plan_(std::make_shared<Plan>(like)) {}
+
+std::shared_ptr<const Plan> Compiler::lay_out_again() {
+  plan_->max_hops_ = max_hops_;
+  if (!lay_out()) return nullptr;
+  describe_memory();
+  return plan_;
+}
+
 std::shared_ptr<const Plan> Compiler::compile() {
   plan_->graph_ = graph_;
   plan_->max_hops_ = max_hops_;
@@ -136,6 +149,9 @@ std::shared_ptr<const Plan> Compiler::compile() {
   }
   for (const Output& output : graph_->outputs) is_output_[output.value] = true;
   find_fusions();
+  size_t numbers = 0;
+  for (const Node& node : graph_->nodes) numbers += node.w0.data.size() + node.w1.data.size();
+  weights_.reserve(numbers + numbers / 4 + 4096);  // growing would copy them all, several times
   for (int v = 0; v < first_node_; ++v) {
     const ValueTiming& value = timing_->values[v];
     slot_of_value_[v] = static_cast<int>(add_slot(value.channels, value.frames, 0));
@@ -148,8 +164,11 @@ std::shared_ptr<const Plan> Compiler::compile() {
     if (output.audio) plan_->audio_output_ = static_cast<int>(plan_->outputs_.size());
     plan_->outputs_.push_back({output.name, static_cast<uint32_t>(slot_of_value_[output.value]), output.audio});
   }
+  plan_->weights_ = std::make_shared<const WeightArena>(std::move(weights_));
+  plan_->step_state_floats_ = plan_->state_floats_;
   if (!lay_out()) return nullptr;
   describe();
+  describe_memory();
   return plan_;
 }
 
@@ -165,7 +184,6 @@ uint32_t Compiler::add_slot(int64_t channels, int64_t frames, int64_t delay) {
   slot.frames = static_cast<uint32_t>(frames);
   slot.delay = static_cast<uint64_t>(delay);
   plan_->slots_.push_back(slot);
-  rows_after_.push_back(0);
   return static_cast<uint32_t>(plan_->slots_.size() - 1);
 }
 
@@ -197,7 +215,7 @@ Compiler::Input Compiler::input(int node, size_t index) {
 void Compiler::read(StepSpec* step, Input input, int64_t rows_after) {
   SlotSpec& slot = plan_->slots_[input.slot];
   slot.history = std::max(slot.history, static_cast<uint32_t>(std::max<int64_t>(0, input.lag)));
-  rows_after_[input.slot] = std::max(rows_after_[input.slot], static_cast<uint32_t>(rows_after));
+  slot.rows_after = std::max(slot.rows_after, static_cast<uint32_t>(rows_after));
   step->in.push_back(input.slot);
   step->lag.push_back(input.lag);
 }
@@ -425,6 +443,10 @@ void Compiler::apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols)
 
 std::shared_ptr<const Plan> Plan::compile(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error) {
   return Compiler(std::move(graph), max_hops, error).compile();
+}
+
+std::shared_ptr<const Plan> Plan::for_hops(size_t max_hops, std::string* error) const {
+  return Compiler(*this, max_hops, error).lay_out_again();
 }
 
 }  // namespace rtvoice

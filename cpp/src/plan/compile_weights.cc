@@ -100,15 +100,23 @@ Dense Compiler::dense_product(int node) {
   made.cols = row_floats(static_cast<int64_t>(cout));
   made.weights.assign(made.depth * made.cols, 0.0f);
   made.bias.assign(made.cols, 0.0f);
-  const size_t out_per_group = std::max<size_t>(cout / groups, 1);  // the reader has checked: groups divide both
-  for (size_t o = 0; o < cout; ++o) {
-    const size_t first = o / out_per_group * per_group;
-    for (size_t c = 0; c < per_group; ++c) {
-      for (size_t k = 0; k < kernel; ++k)
-        made.weights[(k * ld_in + first + c) * made.cols + o] = n.w0.data[(o * per_group + c) * kernel + k];
+  const size_t out_per_group = cout / groups;  // the reader has checked: groups divide both
+  // A transposition, in blocks of a cache line of outputs: one after the other, every number would be a line of its own.
+  constexpr size_t kBlock = 16;
+  const size_t inputs = per_group * kernel;
+  for (size_t group = 0; group < groups; ++group) {
+    for (size_t block = group * out_per_group; block < (group + 1) * out_per_group; block += kBlock) {
+      const size_t width = std::min(kBlock, (group + 1) * out_per_group - block);
+      const float* from = n.w0.data.data() + block * inputs;
+      for (size_t c = 0; c < per_group; ++c) {
+        for (size_t k = 0; k < kernel; ++k, ++from) {
+          float* to = made.weights.data() + (k * ld_in + group * per_group + c) * made.cols + block;
+          for (size_t o = 0; o < width; ++o) to[o] = from[o * inputs];
+        }
+      }
     }
-    if (!n.b0.empty()) made.bias[o] = n.b0.data[o];
   }
+  if (!n.b0.empty()) std::copy(n.b0.data.begin(), n.b0.data.end(), made.bias.begin());
   fold_affine(node, &made.weights, &made.bias, made.depth, made.cols, cout, made.cols);
   return made;
 }
@@ -267,7 +275,7 @@ void Compiler::emit_transposed(int node) {
   step.hidden = exact;
   step.weights = pack(dense, depth, cols, n.w0.half, value.frames / static_cast<int64_t>(s), &step.half);
   step.bias = add_weights(bias);
-  if (exact != cols) step.scratch_floats = static_cast<size_t>(value.frames) / s * max_hops_ * cols;
+  if (exact != cols) step.scratch_per_hop = static_cast<size_t>(value.frames) / s * cols;
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), static_cast<int64_t>(past) - 1},
        static_cast<int64_t>(past));
   apply_fusion(node, &step, &step.end, step.cols);
@@ -315,7 +323,8 @@ void Compiler::emit_recurrent(int node) {
   }
   step.extra_bias = add_weights(bh);
   step.state = add_state(2 * hidden);
-  step.scratch_floats = static_cast<size_t>(value.frames) * max_hops_ * cols + cols;
+  step.scratch_per_hop = static_cast<size_t>(value.frames) * cols;
+  step.scratch_floats = cols;
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), 0}, 1);
 }
 

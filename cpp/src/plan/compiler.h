@@ -41,6 +41,9 @@ class Compiler {
  public:
   Compiler(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error);
   std::shared_ptr<const Plan> compile();
+  // For another number of hops: memory alone is laid out anew.
+  Compiler(const Plan& like, size_t max_hops, std::string* error);
+  std::shared_ptr<const Plan> lay_out_again();
 
  private:
   struct Input {
@@ -87,6 +90,7 @@ class Compiler {
   // layout.cc
   bool lay_out();
   void describe();
+  void describe_memory();
 
   std::shared_ptr<const Graph> graph_;
   size_t max_hops_;
@@ -101,8 +105,7 @@ class Compiler {
   std::vector<int> absorbed_by_;  // per node: the node that its work runs in, or -1
   std::vector<int> root_of_;      // per node: whose weights run when it is emitted
   std::vector<int> slot_of_value_;
-  std::vector<uint32_t> rows_after_;  // per slot: rows beyond a run's that one window may span
-  std::vector<float> weights_;
+  WeightArena weights_;
 };
 
 }  // namespace rtvoice

@@ -1,7 +1,6 @@
 // Graph -> plan: where everything lives. Scratch is shared between values whose lives do not overlap.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "plan/compiler.h"
@@ -47,6 +46,9 @@ size_t place(std::vector<Interval>* intervals) {
 
 bool Compiler::lay_out() {
   const int end = static_cast<int>(plan_->steps_.size());
+  const size_t weights = plan_->weights_->size();
+  plan_->state_floats_ = plan_->step_state_floats_;
+  plan_->num_products_ = 0;
   std::vector<int> first(plan_->slots_.size(), -1), last(plan_->slots_.size(), -1);
   for (int i = 0; i < end; ++i) {
     const StepSpec& step = plan_->steps_[i];
@@ -65,11 +67,11 @@ bool Compiler::lay_out() {
     const double run_rows = static_cast<double>(slot.frames) * static_cast<double>(max_hops_);
     // Moving a history longer than a hop costs more than the hop (28-75 % of a small layer): those become rings.
     const bool ring = slot.history > slot.frames;
-    const double rows = ring ? 2.0 * (slot.history + run_rows) + run_rows + rows_after_[i] : slot.history + run_rows;
+    const double rows = ring ? 2.0 * (slot.history + run_rows) + run_rows + slot.rows_after : slot.history + run_rows;
     (ring ? state : scratch) += rows * slot.ld;
     if ((state + scratch) * sizeof(float) > 8.0 * kMemoryLimit) break;
     if (ring) {
-      slot.mirror = static_cast<uint32_t>(run_rows) + rows_after_[i];
+      slot.mirror = static_cast<uint32_t>(run_rows) + slot.rows_after;
       const size_t least = std::max<size_t>(slot.history + static_cast<size_t>(run_rows), slot.mirror);
       slot.ring = 1;
       while (slot.ring < least) slot.ring *= 2;
@@ -84,21 +86,26 @@ bool Compiler::lay_out() {
     if (step.run == run_gemm) step.product = static_cast<uint32_t>(plan_->num_products_++);
     const SlotSpec& slot = plan_->slots_[step.out];
     step.commits = slot.history != 0 || slot.delay != 0;
-    if (step.scratch_floats != 0) intervals.push_back({i, i, step.scratch_floats, &step.scratch});
-    scratch += static_cast<double>(step.scratch_floats);
+    const size_t own = step.scratch_per_hop * max_hops_ + step.scratch_floats;
+    if (own != 0) intervals.push_back({i, i, own, &step.scratch});
+    scratch += static_cast<double>(own);
   }
-  const double bytes = (state + scratch + static_cast<double>(weights_.size())) * sizeof(float);
+  const double bytes = (state + scratch + static_cast<double>(weights)) * sizeof(float);
   if (bytes <= 8.0 * kMemoryLimit) plan_->scratch_floats_ = place(&intervals);
-  const double exact =
-      static_cast<double>(plan_->state_floats_ + plan_->scratch_floats_ + weights_.size()) * sizeof(float);
+  const double exact = static_cast<double>(plan_->state_floats_ + plan_->scratch_floats_ + weights) * sizeof(float);
   if (bytes > 8.0 * kMemoryLimit || exact > static_cast<double>(kMemoryLimit)) {
     error_ = "the network needs " + std::to_string(static_cast<long long>(std::max(bytes, exact) / (1 << 20))) +
              " MiB of weights, state and scratch, more than 1024; shorten its history, its hop or its channels";
     return false;
   }
-  plan_->weights_ = AlignedFloats(weights_.size());
-  if (!weights_.empty()) std::memcpy(plan_->weights_.data(), weights_.data(), weights_.size() * sizeof(float));
   return true;
+}
+
+void Compiler::describe_memory() {
+  PlanInfo& info = plan_->info_;
+  info.weight_bytes = plan_->weights_->size() * sizeof(float);
+  info.state_bytes = plan_->state_floats_ * sizeof(float);
+  info.scratch_bytes = plan_->scratch_floats_ * sizeof(float);
 }
 
 void Compiler::describe() {
@@ -109,9 +116,6 @@ void Compiler::describe() {
                                  : graph_->nodes[value - first_node_].name;
   };
   info.latency = timing_->latency;
-  info.weight_bytes = plan_->weights_.bytes();
-  info.state_bytes = plan_->state_floats_ * sizeof(float);
-  info.scratch_bytes = plan_->scratch_floats_ * sizeof(float);
   for (const Output& output : graph_->outputs) {
     info.receptive_field = std::max(info.receptive_field, timing_->values[output.value].receptive_field);
   }

@@ -28,6 +28,7 @@ struct SlotSpec {
   uint32_t mirror = 0;                        // rows
   size_t base = 0;                            // floats from the start of scratch; of state for rings
   size_t saved = 0;                           // floats from the start of state (compact history)
+  uint32_t rows_after = 0;                    // rows beyond a run's that one window may span
   uint64_t delay = 0;                         // rows that are zero at the start
 };
 
@@ -57,7 +58,7 @@ struct StepSpec {
   size_t weights = 0, bias = 0, extra = 0, extra_bias = 0, candidate = 0;  // floats in the weight arena
   bool has_bias = false, half = false, half_extra = false;                 // float16: weights; extra and candidate
   size_t state = 0, state_floats = 0;                                      // floats in the state arena
-  size_t scratch = 0, scratch_floats = 0;                                  // floats in the scratch arena
+  size_t scratch = 0, scratch_per_hop = 0, scratch_floats = 0;  // floats in the scratch arena, a hop's and others
   // Windows over the input: `taps` segments of `seg_len` floats, `tap_rows` rows apart, rows `stride` apart.
   size_t taps = 1, seg_len = 0, tap_rows = 1, stride = 1, cols = 0, hidden = 0;
   std::vector<simd::PanelRange> ranges;
@@ -99,6 +100,8 @@ class Plan {
   const std::vector<double>& progress() const { return progress_; }
   // `max_hops`: the most hops that one run processes. Null and one line in `error` on failure. [main-thread]
   static std::shared_ptr<const Plan> compile(std::shared_ptr<const Graph> graph, size_t max_hops, std::string* error);
+  // The same for another number of hops, with the same weights: packing them is what takes time and memory. [main-thread]
+  std::shared_ptr<const Plan> for_hops(size_t max_hops, std::string* error) const;
 
   const Graph& graph() const { return *graph_; }
   const PlanInfo& info() const { return info_; }
@@ -119,7 +122,8 @@ class Plan {
   std::vector<double> progress_;
   std::vector<PlanOutput> outputs_;
   int audio_output_ = -1;  // index in outputs_
-  AlignedFloats weights_;
+  std::shared_ptr<const WeightArena> weights_;
+  size_t step_state_floats_ = 0;  // of state_floats_: what steps keep for themselves
   size_t state_floats_ = 0, scratch_floats_ = 0, max_segments_ = 1, num_products_ = 0;
   PlanInfo info_;
 };

@@ -38,7 +38,7 @@ struct StepAccess {
   }
   void commit(uint32_t index, size_t hops) const { in.commit(in.slots_[index], rows(index, hops)); }
 
-  const float* weights(size_t offset) const { return in.plan_->weights_.data() + offset; }
+  const float* weights(size_t offset) const { return in.plan_->weights_->data() + offset; }
   const uint16_t* half_weights(size_t offset) const { return reinterpret_cast<const uint16_t*>(weights(offset)); }
   float* state(size_t offset) const { return in.state_.data() + offset; }
   float* scratch(size_t offset) const { return in.scratch_.data() + offset; }
