@@ -13,9 +13,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 import rtvoice  # noqa: E402
+from rtvoice import safetensors_io  # noqa: E402
+from rtvoice.train import students  # noqa: E402
 from rtvoice.train.models import pitch as ear  # noqa: E402
 from rtvoice.train.models.losses import periodicity  # noqa: E402
 from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape  # noqa: E402
+from rtvoice.train.skin.student import FineTuneParams, StudentParams  # noqa: E402
+from rtvoice.train.stages import StageContext  # noqa: E402
 
 TIERS = ["default", "hq"]
 Floats = npt.NDArray[np.float64]
@@ -192,3 +196,16 @@ def test_engine_offers_the_parameters(talking: Student, tmp_path: Path) -> None:
     plain = levels.pop(("breathiness", 0.0))
     for changed in levels.values():
         assert np.linalg.norm(changed - plain) > 0.05 * np.linalg.norm(plain)
+
+
+@pytest.mark.parametrize(("stage", "params"), [("student", StudentParams), ("fine-tune", FineTuneParams)])
+def test_what_was_trained_further_is_written_as_its_recipe_says(
+    stage: str, params: type[StudentParams], tmp_path: Path
+) -> None:
+    for weights, dtype in (("fp16", np.float16), ("fp32", np.float32)):
+        path = tmp_path / f"{weights}.rtv"
+        ctx = StageContext(tmp_path, params(weights=weights))
+        students.find("rtvoice.train.skin", stage).write(small("default"), path, ctx)
+        tensors, _ = safetensors_io.read(path.read_bytes())
+        assert tensors["head.weight"].dtype == dtype
+        assert rtvoice.Model.load(path).tier == "default"

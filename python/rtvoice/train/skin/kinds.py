@@ -21,7 +21,7 @@ def task(network: Any, ctx: StageContext) -> StudentTask:
 
 def write(network: Any, path: Path, ctx: StageContext) -> None:
     """Write the model file."""
-    write_skin(network, path, ctx.tier or "default", ctx)
+    write_skin(network, path, ctx.tier or "default", ctx, half=ctx.params.weights == "fp16")
 
 
 for _stages in ("rtvoice.train.skin", "rtvoice.train.skin.own"):
