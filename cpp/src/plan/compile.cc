@@ -236,6 +236,7 @@ size_t Compiler::add_state(size_t floats) {
 void Compiler::emit_pointwise(int node, StepFn run, StepSpec** step) {
   const ValueTiming& value = timing_->values[first_node_ + node];
   std::vector<Input> inputs;
+  inputs.reserve(graph_->nodes[node].inputs.size());
   for (size_t i = 0; i < graph_->nodes[node].inputs.size(); ++i) inputs.push_back(input(node, i));
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
