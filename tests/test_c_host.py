@@ -84,9 +84,11 @@ def test_same_bits_as_python(
     [
         ((), 2, "usage"),
         (("{model}", "{wav}", "{out}", "0"), 2, "usage"),
+        (("{model}", "{wav}", "{out}", "12x"), 2, "usage"),
         (("{model}", "nowhere.wav", "{out}"), 1, "nowhere.wav"),
         (("nowhere.rtv", "{wav}", "{out}"), 1, "nowhere.rtv"),
         (("{wav}", "{wav}", "{out}"), 1, "in.wav"),
+        (("{model}", "{slow}", "{out}"), 1, "slow.wav"),
         (("{model}", "{model}", "{out}"), 1, "not a WAV file"),
         (("{model}", "{wav}", "nowhere/out.wav"), 1, "nowhere/out.wav"),
     ],
@@ -96,7 +98,9 @@ def test_says_what_is_wrong(
 ) -> None:
     wav = tmp_path / "in.wav"
     soundfile.write(wav, speechlike(4800, 1, 48000), 48000)
-    filled = [word.format(model=MODEL, wav=wav, out=tmp_path / "out.wav") for word in arguments]
+    slow = tmp_path / "slow.wav"
+    soundfile.write(slow, speechlike(4000, 1, 4000), 4000)
+    filled = [word.format(model=MODEL, wav=wav, slow=slow, out=tmp_path / "out.wav") for word in arguments]
     done = sdk.run(convert_wav, *filled, check=False)
     assert done.returncode == status
     assert says in done.stderr

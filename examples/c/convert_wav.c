@@ -11,18 +11,24 @@
 
 #include "wav.h"
 
-static rtv_status make_engine(const char* path, const wav_audio* audio, uint32_t frame, rtv_engine** engine) {
+static int report(const char* what, const char* why) {
+  fprintf(stderr, "convert_wav: %s: %s\n", what, why);
+  return 1;
+}
+
+/* Returns 0, or 1 after saying which of the two files does not do. */
+static int make_engine(const char* path, const char* wav, const wav_audio* audio, uint32_t frame, rtv_engine** engine) {
   rtv_model* model = NULL;
   rtv_config config;
   rtv_status status = rtv_model_open(path, &model);
-  if (status != RTV_OK) return status;
+  if (status != RTV_OK) return report(path, rtv_last_error());
   rtv_config_init(&config);
   config.sample_rate = audio->sample_rate;
   config.channels = audio->channels;
   config.max_frame = frame;
   status = rtv_engine_create(model, &config, engine);
   rtv_model_close(model); /* the engine keeps what it needs */
-  return status;
+  return status == RTV_OK ? 0 : report(status == RTV_ERROR_ARGUMENT ? wav : path, rtv_last_error());
 }
 
 /* Replaces the audio by the engine's output. `room` holds one frame. */
@@ -47,13 +53,9 @@ static rtv_status convert(rtv_engine* engine, wav_audio* audio, uint32_t frame, 
   return RTV_OK;
 }
 
-static int report(const char* what, const char* why) {
-  fprintf(stderr, "convert_wav: %s: %s\n", what, why);
-  return 1;
-}
-
 int main(int argc, char** argv) {
-  const long frame = argc == 5 ? strtol(argv[4], NULL, 10) : 480;
+  char* rest = NULL;
+  const long frame = argc == 5 ? strtol(argv[4], &rest, 10) : 480;
   wav_audio audio;
   rtv_engine* engine = NULL;
   rtv_stats stats;
@@ -61,15 +63,15 @@ int main(int argc, char** argv) {
   const char* error;
   rtv_status status;
 
-  if (argc < 4 || argc > 5 || frame < 1 || frame > 65536) {
+  if (argc < 4 || argc > 5 || frame < 1 || frame > 65536 || (rest != NULL && *rest != '\0')) {
     fprintf(stderr, "usage: convert_wav MODEL.rtv IN.wav OUT.wav [FRAME, 1 to 65536]\n");
     return 2;
   }
   error = wav_read(argv[2], &audio);
   if (error != NULL) return report(argv[2], error);
-  if (make_engine(argv[1], &audio, (uint32_t)frame, &engine) != RTV_OK) {
+  if (make_engine(argv[1], argv[2], &audio, (uint32_t)frame, &engine) != 0) {
     free(audio.samples);
-    return report(argv[1], rtv_last_error());
+    return 1;
   }
   room = malloc((size_t)frame * audio.channels * sizeof(float));
   status = room == NULL ? RTV_ERROR_MEMORY : convert(engine, &audio, (uint32_t)frame, room);
