@@ -418,7 +418,7 @@ def test_the_instruction_set_has_a_name() -> None:
         ("gain", 10**400, "gain must be finite in 32 bits"),
         ("gain", 1e300, "gain must be finite in 32 bits, not 1e"),
         ("gain", float("nan"), "gain must be finite in 32 bits, not nan"),
-        ("gain", [1.0, 2.0], "gain takes a number, not 2"),
+        ("gain", [1.0, 2.0], "gain takes a number, not 2 of them"),
         ("mix", [], "mix takes a number, not 0"),
         ("pitch", 1.0, "no parameter is called 'pitch'; there is: gain, hiss, mix"),
         (b"gain", 1.0, "a parameter's name is a string, not bytes"),

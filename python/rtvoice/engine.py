@@ -206,7 +206,8 @@ class Engine:
     @property
     def latency_parts(self) -> dict[str, float]:
         """What :attr:`latency` is made of, in host samples: ``model``, ``resampler``, ``buffering``."""
-        return {name: ms * self._sample_rate / 1000 for name, ms in self._core.latency_parts().items()}
+        # Told in milliseconds of 32 bits: beyond a thousandth of a sample only their rounding would show.
+        return {name: round(ms * self._sample_rate / 1000, 3) for name, ms in self._core.latency_parts().items()}
 
     def reset(self) -> None:
         """Forget all history, as when fresh; parameters jump to their last set values."""
@@ -390,7 +391,7 @@ def _values(name: str, value: Any, size: int) -> NDArray[np.float32]:
             raise ValueError(f"{name} must be finite in 32 bits, and this number is too large")
         raise ValueError(f"{name} takes {wanted}, not {_what(value, given)}")
     if given.size != size:
-        raise ValueError(f"{name} takes {wanted}, not {given.size}")
+        raise ValueError(f"{name} takes {wanted}, not {given.size} of them")
     with np.errstate(over="ignore"):
         numbers = np.ascontiguousarray(given, dtype=np.float32).reshape(-1)
     if not np.isfinite(numbers).all():
