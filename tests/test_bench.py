@@ -87,8 +87,10 @@ def test_plot_writes_a_picture(model_path: Path, tmp_path: Path, extension: str)
 
 def test_a_plot_that_cannot_be_drawn_is_told_before_measuring(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    for target, word in ((tmp_path / "x.xyz", ".png"), (tmp_path / "no" / "x.png", "folder")):
-        done = run(model_path, "--seconds", 1000, "--plot", target, program="rtvoice-bench")
+    (tmp_path / "dir.html").mkdir()
+    told = [("--plot", "x.xyz", ".png"), ("--plot", "no/x.png", "folder")]
+    for option, name, word in (*told, ("--plot", "dir.html", "is a folder"), ("--profile", "", "is a folder")):
+        done = run(model_path, "--seconds", 1000, option, tmp_path / name, program="rtvoice-bench")
         assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
         assert word in done.err
 

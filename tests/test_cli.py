@@ -216,7 +216,8 @@ def test_render_errors_name_the_file_and_the_remedy(model_path: Path, tmp_path: 
     failed(run("render", good, tmp_path / "out"), 1, "extension", ".wav")
     failed(run("render", good, tmp_path / "out.xyz", "--model", model_path), 1, "out.xyz", ".wav")
     failed(run("render", good, tmp_path / "no" / "out.wav", "--model", model_path), 1, "folder", "does not exist")
-    failed(run("render", good, tmp_path / "dir", "--model", model_path), 1, "dir")
+    failed(run("render", good, tmp_path / "dir", "--model", model_path), 1, "dir is a folder")
+    failed(run("render", "", out), 1, "name is empty")
     failed(run("render", good, out, "--model", "nobody"), 1, "nobody", "whisper")
     failed(run("render", good, out, "--model", tmp_path / "missing.rtv"), 1, "missing.rtv", "no such file")
     failed(run("render", good, out, "--model", tmp_path / "bad.rtv"), 1, "bad.rtv")
@@ -327,6 +328,16 @@ def test_info_errors(tmp_path: Path) -> None:
     failed(run("info", tmp_path), 1, "folder")
 
 
+def test_a_folder_with_a_bare_name_is_told_as_one(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "soft.rtv").write_bytes(model_path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for command in ("info", "check", "bench"):
+        failed(run(command, "mine"), 1, "mine is a folder", "soft.rtv")
+
+
 def test_a_closed_pipe_is_no_traceback(model_path: Path) -> None:
     words = [sys.executable, "-m", "rtvoice", "info", str(model_path)]
     reader, writer = os.pipe()
@@ -401,6 +412,12 @@ def test_import_errors_name_the_file_and_the_remedy(tmp_path: Path) -> None:
     failed(run("import", pooled, "-o", out, "--rate", 16000), 1, "shape")
     failed(run("import", pooled, "-o", tmp_path / "out.bin", "--rate", 16000), 2, ".rtv")
     failed(run("import", pooled, "-o", out, "--rate", "0"), 2, "--rate")
+    failed(run("import", pooled, "-o", out, "--rate", "3999"), 2, "--rate")
+    for folder in (tmp_path / "dir", tmp_path / "dir.onnx", tmp_path / "dir.rtv"):
+        folder.mkdir()
+    failed(run("import", tmp_path / "dir", "-o", out, "--rate", 16000), 1, "dir is a folder")
+    failed(run("import", tmp_path / "dir.onnx", "-o", out, "--rate", 16000), 1, "dir.onnx is a folder")
+    failed(run("import", pooled, "-o", tmp_path / "dir.rtv", "--rate", 16000), 1, "dir.rtv is a folder")
     assert not out.exists()
 
 

@@ -68,10 +68,18 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
     """
     soundfile = _soundfile()
     name = os.fspath(path)
+    if not name:
+        raise AudioError("the input's name is empty; name an audio file")
     if os.path.isdir(name):
         raise AudioError(f"{name} is a folder; name an audio file")
-    if not os.path.exists(name):
-        raise AudioError(f"{name}: no such file")
+    try:
+        os.stat(name)
+    except (FileNotFoundError, ValueError):
+        raise AudioError(f"{name}: no such file") from None
+    except OSError as error:
+        raise AudioError(f"{name}: {files.reason(error)}") from None
+    if not os.access(name, os.R_OK):
+        raise AudioError(f"{name}: cannot be opened; check its permissions")
     if os.path.isfile(name) and os.path.getsize(name) == 0:
         raise AudioError(f"{name} is empty (0 bytes); record or copy it again")
     try:
@@ -309,6 +317,8 @@ def _format_of(path: Path) -> str:
     extension = path.suffix.lstrip(".").upper()
     name = {"AIF": "AIFF", "OGA": "OGG", "WAVE": "WAV"}.get(extension, extension)
     if not extension:
+        if path.is_dir():
+            raise AudioError(f"{path} is a folder; name the file to write")
         raise AudioError(f"{path} has no extension to tell the format; end it in .wav, .flac, .ogg or .mp3")
     if name not in soundfile.available_formats() or name == "RAW":
         raise AudioError(f"{path}: the format {path.suffix} cannot be written; end it in .wav, .flac, .ogg or .mp3")

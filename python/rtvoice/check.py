@@ -116,6 +116,8 @@ class CheckReport:
         """Return the result in a few words."""
         if self.fault:
             return "FAILED, the offline output is not finite"
+        if not self.runs:
+            return "FAILED, nothing could be compared"
         word = "passed" if self.passed else "FAILED"
         return f"{word}, largest error {self.error:.1e} of the peak in {len(self.runs)} runs"
 

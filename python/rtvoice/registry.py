@@ -99,6 +99,8 @@ def resolve(model: str | os.PathLike[str], tier: str = "auto") -> Path:
         return _existing_file(Path(model).expanduser())
     tiers = {skin.tier: skin.path for skin in models() if skin.name == model}
     if not tiers:
+        if os.path.isdir(model):
+            return _existing_file(Path(model))
         if os.path.exists(model):
             raise ModelNotFoundError(f"{model}: no skin has this name; to open a file give a path that ends in .rtv")
         names = sorted({skin.name for skin in models()})

@@ -52,6 +52,12 @@ def test_a_wrong_weight_is_found(change, strided):
     assert "differs from its source" in report.text()
 
 
+def test_a_source_with_other_outputs_is_told_as_one(strided):
+    report = check("whisper", import_onnx(strided))
+    assert not report.passed
+    assert "FAILED, nothing could be compared" in report.text()
+
+
 def test_a_wrong_order_of_gates_is_found(strided):
     imported = import_onnx(strided)
     model, _ = tampered(imported, "weight_ih", lambda w: np.roll(w, 5, 0))

@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
     for option, path in (("--plot", args.plot), ("--profile", args.profile)):
         if path and not Path(path).parent.is_dir():
             raise ValueError(f"{option} {path}: the folder {Path(path).parent} does not exist; make it first")
+        if path and Path(path).is_dir():
+            raise ValueError(f"{option} {path} is a folder; name the file to write")
     if args.plot and not page:
         from rtvoice.bench.plot import check_plot
 

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate",
         metavar="HZ",
-        type=console.whole(1000, 384000),
+        type=console.whole(4000, 384000),
         help="the network's rate, where the file does not tell",
     )
     parser.add_argument("--hop", metavar="N", type=console.whole(1, 65536), help="samples per step of the stream")
@@ -42,11 +42,13 @@ def run(args: argparse.Namespace) -> None:
 
     if not args.output.endswith(".rtv"):
         raise console.CommandError(f"-o {args.output}: the file must end in .rtv; see 'rtvoice import --help'", 2)
-    if args.source.lower().endswith(".onnx") and not os.path.isfile(args.source):
+    if args.source.lower().endswith(".onnx") and not os.path.exists(args.source):
         raise console.CommandError(f"{args.source}: no such file; give the path of an .onnx file")
     folder = os.path.dirname(os.path.realpath(args.output))
     if not os.path.isdir(folder):
         raise console.CommandError(f"-o {args.output}: the folder {folder} does not exist; make it first")
+    if os.path.isdir(args.output):
+        raise console.CommandError(f"-o {args.output} is a folder; name the file to write")
     rate = args.rate
     if rate is None and args.source.lower().endswith(".onnx"):
         rate = _RATE_UNTOLD

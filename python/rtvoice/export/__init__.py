@@ -101,6 +101,8 @@ def _check_format(src: str | os.PathLike[str] | bytes) -> None:
         return
     path = Path(src)
     suffix = path.suffix.lower()
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder; name an .onnx file")
     if suffix == ".onnx":
         if not path.is_file():
             raise ModelNotFoundError(f"{path}: no such file; give the path of an .onnx file")
