@@ -1,4 +1,4 @@
-"""The gate on the C interface: what a program built before relies on stays, and a planted break of each kind is found."""
+"""The gate on the C interface: what programs built before rely on stays, and a planted break of each kind is found."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def changed(folder: Path, old: str, new: str) -> int:
         ("RTV_ERROR_BUSY = 7", "RTV_ERROR_BUSY = 9"),
         ("RTV_RESAMPLER_FIR = 1", "RTV_RESAMPLER_FIR = 6"),
         ("float* out, uint32_t frames) RTV", "float* out, uint16_t frames) RTV"),
-        ("RTV_API void rtv_engine_reset(rtv_engine* engine)", "RTV_API rtv_status rtv_engine_reset(rtv_engine* engine)"),
+        (
+            "RTV_API void rtv_engine_reset(rtv_engine* engine)",
+            "RTV_API rtv_status rtv_engine_reset(rtv_engine* engine)",
+        ),
         ("rtv_engine_latency(", "rtv_engine_delay("),
     ],
 )
