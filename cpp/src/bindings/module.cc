@@ -34,4 +34,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("memory", on_instance(&Engine::memory));
   add_pool(m);
   add_measure(m);
+  add_live(m);
 }
