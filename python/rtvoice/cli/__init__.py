@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rtvoice.cli import bench, check, check_model, evaluate, import_, info, models, monitor, render
+from rtvoice.cli import bench, check, check_model, evaluate, import_, info, live, models, monitor, render
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
     "render": render,
+    "live": live,
     "models": models,
     "info": info,
     "import": import_,

@@ -23,6 +23,9 @@ _EXTRAS = {
     "pyworld": "train",
     "scipy": "train",
     "matplotlib": "plot",
+    "sounddevice": "live",
+    "rich": "live",
+    "tomli": "live",
 }
 
 

@@ -1,0 +1,327 @@
+"""Microphone to speaker, end to end, without a sound card: `rtvoice live` as a person starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands import run
+from live import bed
+from live.bed import RATE, Bed, Server
+from rtvoice import audio
+from rtvoice.model import Model
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(bed.missing()), reason=bed.missing())]
+SPEECH = Path("/usr/share/sounds/alsa")
+#: Keys, and what is shown once they are pressed, in this order.
+PRESSED = (
+    ("b", "BYPASS"),
+    ("m", "MUTE"),
+    ("-", "95 % wet"),
+    ("g", "gate closed"),
+    ("h", "measure latency by chirps"),
+    ("l", "no folder for logs"),
+    ("t", "whisper (hq)"),
+)
+CLIPS = ("Front_Center", "Rear_Left", "Side_Right")
+
+
+class Live:
+    """``rtvoice live --json-lines`` in a process of its own; its lines as they come."""
+
+    def __init__(self, *words: object) -> None:
+        command = [str(Path(sys.executable).with_name("rtvoice")), "live", "--json-lines", *map(str, words)]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        self.lines: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(json.loads(line))
+
+    def wait_for(self, seconds: float = 20.0, **wanted: Any) -> dict[str, Any]:
+        """Return the first line that has these values."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for line in list(self.lines):
+                if all(line.get(name) == value for name, value in wanted.items()):
+                    return line
+            if self._process.poll() is not None and not self._reader.is_alive():
+                break
+            time.sleep(0.02)
+        assert self._process.stderr is not None
+        ended = self._process.poll() is not None
+        raise AssertionError(f"no line with {wanted}: {self.lines} {self._process.stderr.read() if ended else ''}")
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> dict[str, Any]:
+        """Wait for the summary and an exit of 0."""
+        try:
+            status = self._process.wait(30)
+        finally:
+            self._process.kill()
+        self._reader.join(5)
+        assert self._process.stderr is not None
+        assert status == 0, self._process.stderr.read()
+        assert self.lines[-1]["type"] == "summary"
+        return self.lines[-1]
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with bed.server(128) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    """Return recorded speech at 48 kHz."""
+    files = [SPEECH / f"{name}.wav" for name in CLIPS]
+    if not all(file.is_file() for file in files):
+        pytest.skip(f"no recorded speech in {SPEECH} (apt-get install alsa-utils): real speech is NOT compared")
+    clips = [audio.read(file) for file in files]
+    assert all(rate == RATE for _, rate in clips)
+    return np.concatenate([clip[:, 0] for clip, _ in clips])
+
+
+def expected(speech: np.ndarray, lead: int, block: int, folder: Path) -> np.ndarray:
+    """Return what ``rtvoice render`` makes of the speech where so much silence comes before it, as late as it comes."""
+    path = folder / "in.wav"
+    with audio.Writer(path, RATE, 1, "FLOAT") as writer:
+        writer.write(np.concatenate([np.zeros(lead, np.float32), speech, np.zeros(RATE // 2, np.float32)]))
+    done = run("render", path, folder / "out.wav", "--model", "whisper", "--block", block, "--raw-latency")
+    assert done.status == 0, done.err
+    return audio.read(folder / "out.wav")[0][lead:, 0]
+
+
+def lag(heard: np.ndarray, made: np.ndarray) -> int:
+    """Return how many samples later ``made`` is in ``heard``: the peak of their correlation."""
+    size = 1 << int(np.ceil(np.log2(len(heard) + len(made))))
+    product = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(made, size))
+    return int(np.fft.irfft(product, size)[: len(heard)].argmax())
+
+
+def test_real_speech_comes_out_as_render_makes_it_at_the_devices_latency(
+    server: Server, speech: np.ndarray, tmp_path: Path
+) -> None:
+    with Bed(speech, seconds=20) as card, Live("--input", "bed", "--output", "bed", "--block", 128) as live:
+        start = live.wait_for(type="start")
+        time.sleep(0.5)
+        card.play()
+        time.sleep(len(speech) / RATE + 0.5)
+        live.signal(signal.SIGINT)
+        summary = live.end()
+    assert card.played_at is not None
+    first = int(np.flatnonzero(speech)[0])
+    made = expected(speech, summary["first_sound"] - first, 128, tmp_path)[: len(speech)]
+    device = lag(card.heard, made) - card.played_at
+    # Two periods of the server: what JACK and PortAudio add to a callback of the server's own size.
+    assert device == 2 * server.period
+    total = 1000 * (device + start["latency_samples"]) / RATE
+    print(
+        f"devices {1000 * device / RATE:.2f} ms + engine {1000 * start['latency_samples'] / RATE:.2f} = {total:.2f} ms"
+    )
+    assert total <= 30
+    got = card.heard[card.played_at + device :][: len(speech)]
+    if summary["xruns"] == 0 and card.xruns == 0:
+        assert np.array_equal(got, made), "the same bits"
+    else:  # a stall of this machine lost a block: all the rest is what it should be
+        wrong = np.flatnonzero(got != made)
+        assert len(wrong) < 0.2 * len(made), f"{summary['xruns']} xruns, {card.xruns} of the server"
+
+
+@pytest.mark.parametrize("clock", ["one", "two"])
+def test_chirps_measure_device_and_engine_exactly(server: Server, clock: str) -> None:
+    words = ["--input", "bed", "--output", "bed", "--block", 128, "--clock", clock]
+    with Bed(loop=True):
+        done = run("live", *words, "--measure-latency", "--json")
+    assert done.status == 0, done.err
+    found = done.json
+    engine = Model.load("whisper")
+    late = round(found["engine_ms"] * RATE / 1000)
+    assert engine.name == "whisper"
+    assert found["total_samples"] == [heard + late for heard in found["device_samples"]]
+    # Between two clocks the chirps may come a sample earlier or later: the delay is steered.
+    assert max(found["device_samples"]) - min(found["device_samples"]) <= (0 if clock == "one" else 4)
+    if clock == "one":
+        assert found["device_samples"][0] == 2 * server.period
+    assert found["total_ms"] <= 30
+
+
+def test_no_loop_is_said(server: Server) -> None:
+    with Bed():
+        done = run("live", "--input", "bed", "--output", "bed", "--measure-latency")
+    assert done.status == 1
+    assert "no chirp came back" in done.err
+
+
+def test_two_streams_stay_in_step_and_sound_like_one(server: Server, speech: np.ndarray) -> None:
+    with (
+        Bed(speech, seconds=20) as card,
+        Live("--input", "bed", "--output", "bed", "--block", 128, "--clock", "two", "--bypass") as live,
+    ):
+        live.wait_for(type="start")
+        time.sleep(2.5)
+        card.play()
+        time.sleep(len(speech) / RATE + 0.5)
+        live.signal(signal.SIGINT)
+        summary = live.end()
+    assert summary["two_clocks"]
+    assert abs(summary["drift_ppm"]) < 60
+    assert abs(summary["latency_ms"]["clocks"] - summary["bridge"]["target_ms"]) < 1.0
+    assert card.played_at is not None
+    at = lag(card.heard, speech)
+    got = card.heard[at : at + len(speech)]
+    # A resampler lies between: the same sound below 19 kHz, not the same bits.
+    snr = 10 * np.log10(np.sum(speech**2) / np.sum((got - speech) ** 2))
+    if summary["xruns"] == 0 and summary["bridge"]["underruns"] + summary["bridge"]["jumps"] == 0:
+        assert snr > 20, f"{snr:.1f} dB"
+
+
+def test_a_server_that_dies_is_said_and_found_again(tmp_path: Path) -> None:
+    with bed.server(480) as server, Live("--input", "system", "--output", "system") as live:
+        live.wait_for(type="start")
+        time.sleep(0.5)
+        server.stop(kill=True)
+        stall = live.wait_for(kind="stall")
+        assert "no callback" in stall["text"]
+        time.sleep(1.0)
+        server.start()
+        live.wait_for(kind="back")
+        callbacks = live.lines[-1].get("callbacks", 0)
+        time.sleep(1.5)
+        live.signal(signal.SIGINT)
+        summary = live.end()
+    assert summary["outages"] == 1
+    assert summary["state"] == "running"
+    assert summary["callbacks"] > callbacks + 50
+
+
+def test_seconds_end_it_and_the_figures_are_there(server: Server) -> None:
+    with Bed():
+        done = run("live", "--input", "bed", "--output", "bed", "--seconds", 1.5, "--json", "--limiter", "--gate", -40)
+    assert done.status == 0, done.err
+    figures = done.json
+    assert figures["callbacks"] > 100
+    assert figures["block"] == 128  # as the server likes
+    assert figures["callback_us"]["p50"] <= figures["callback_us"]["p99"] <= figures["budget_us"]
+    assert figures["latency_ms"]["total"] is None  # nobody measured it: it is not made up
+    assert figures["first_sound"] is None
+    assert figures["gate"] == {"on": True, "open": False}
+
+
+def test_devices_are_listed(server: Server) -> None:
+    with Bed():
+        done = run("live", "--list-devices", "--json")
+        table = run("live", "--list-devices")
+    assert "bed" in [device["name"] for device in done.json["devices"]]
+    assert "bed" in table.out and "default" in table.out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--input", "nobody"), "nobody"),
+        (("--input", "bed", "--output", "bed", "--rate", "44100"), "--rate"),
+        (("--input", "bed", "--output", "bed", "--model", "nobody"), "nobody"),
+    ],
+)
+def test_what_does_not_open_is_one_line_with_the_remedy(server: Server, words: tuple[str, ...], expected: str) -> None:
+    with Bed():
+        done = run("live", *words, "--seconds", 1)
+    assert done.status == 1
+    assert expected in done.err
+    assert done.err.count("\n") == 1
+    assert "Traceback" not in done.err
+
+
+def test_without_any_device_the_remedy_is_named(tmp_path: Path) -> None:
+    done = run("live", "--seconds", 1, JACK_DEFAULT_SERVER="nothing-there", JACK_NO_START_SERVER="1")
+    if done.status == 0:
+        pytest.skip("this machine has a sound device")
+    assert done.status == 1
+    assert "--list-devices" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_no_xrun_is_ours_with_every_core_busy(server: Server) -> None:
+    """The short form: seconds. ``make soak`` runs ten minutes of it (tests/live/xruns.py)."""
+    from live.xruns import busy, verdict
+
+    with Bed(loop=True) as card, busy(), Live(*words_of_the_run(), "--seconds", 8) as live:
+        summary = live.end()
+    print(verdict(summary, card.xruns))
+    assert summary["xruns_ours"] == 0
+    assert summary["cpu"]["overruns"] == 0
+
+
+def words_of_the_run() -> list[object]:
+    return ["--input", "bed", "--output", "bed", "--block", 128, "--cpu-time"]
+
+
+def test_keys_turn_the_knobs_on_a_terminal(server: Server) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [str(Path(sys.executable).with_name("rtvoice")), "live", "--input", "bed", "--output", "bed"]
+    with Bed():
+        process = subprocess.Popen(
+            command,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        )
+        os.close(follower)
+        shown = bytearray()
+
+        def reading() -> None:
+            with contextlib.suppress(OSError):
+                while piece := os.read(leader, 65536):
+                    shown.extend(piece)
+
+        reader = threading.Thread(target=reading, daemon=True)
+        reader.start()
+
+        def until(text: str, seconds: float = 15.0) -> None:
+            begin, end = len(shown), time.monotonic() + seconds
+            while text.encode() not in shown[begin:]:
+                assert time.monotonic() < end, f"{text!r} is not shown: {bytes(shown[-3000:])!r}"
+                time.sleep(0.05)
+
+        try:
+            until("whisper (default)")
+            for key, text in PRESSED:
+                os.write(leader, key.encode())
+                until(text)
+            os.write(leader, b"q")
+            assert process.wait(15) == 0
+            reader.join(2)
+            assert b"callbacks of" in shown
+        finally:
+            process.kill()
