@@ -1,7 +1,4 @@
 # Dependencies, each found on the system first and else fetched by hash; RTVOICE_DEPS=system|fetch|auto decides.
-if(NOT RTVOICE_DEPS MATCHES "^(system|fetch|auto)$")
-  message(FATAL_ERROR "RTVOICE_DEPS is '${RTVOICE_DEPS}'; it must be system, fetch or auto")
-endif()
 find_package(PkgConfig QUIET)
 
 # rtvoice_download(NAME DEBIAN URL SHA256 OUT): fetches an archive and puts its path into OUT; one clear line when that fails.
