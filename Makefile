@@ -10,7 +10,7 @@ help:
 	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
 	@echo "make test     the whole test suite, C++ and Python"
 	@echo "make proof    every proof of real-time safety in its full form: benchmarks/proof/proof.md (an hour or two)"
-	@echo "make soak     hours of audio through every stream: benchmarks/proof/soak.md (HOURS=4 each)"
+	@echo "make soak     hours of audio through every stream: benchmarks/proof/soak.md (HOURS=4 each), and of live sound"
 	@echo "make bench    networks and kernels against this core's peak, the shipped models, other engines: benchmarks/RESULTS.md"
 	@echo "make wheel    dist/*.whl, which runs without development packages"
 	@echo "make format   lay out the sources"
@@ -32,6 +32,7 @@ proof:
 soak:
 	@scripts/setup.sh test
 	@scripts/soak.sh $(HOURS)
+	@scripts/soak_live.sh
 
 bench:
 	@scripts/setup.sh bench

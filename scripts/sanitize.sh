@@ -26,8 +26,9 @@ if build build/asan address,undefined AVX2; then
 else
   failed=1
 fi
-if build build/tsan thread SCALAR c_api_test; then
+if build build/tsan thread SCALAR c_api_test live_test; then
   build/tsan/cpp/tests/c_api/c_api_test --gtest_filter='*Thread*:*Swap*:*Control*' || failed=1
+  build/tsan/cpp/tests/live/live_test --gtest_filter='*Thread*' || failed=1
 else
   failed=1
 fi

@@ -31,7 +31,7 @@ PRESSED = (
     ("m", "MUTE"),
     ("-", "95 % wet"),
     ("g", "gate closed"),
-    ("h", "measure latency by chirps"),
+    ("h", "measured by chirps"),
     ("l", "no folder for logs"),
     ("t", "whisper (hq)"),
 )

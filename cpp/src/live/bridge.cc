@@ -35,19 +35,25 @@ Bridge::Bridge(const BridgeConfig& config)
     : nominal_step_(config.in_rate / config.out_rate),
       in_rate_(config.in_rate),
       out_rate_(config.out_rate),
-      in_block_(config.in_block),
       least_margin_(1e-3 * config.margin_ms * config.in_rate),
       table_(nominal_step_),
-      ring_(static_cast<size_t>(kCapacitySeconds * config.in_rate) + 4 * config.in_block, 2 * table_.taps()),
+      ring_(static_cast<size_t>(kCapacitySeconds * config.in_rate), 2 * table_.taps()),
       in_clock_(config.in_rate),
       out_clock_(config.out_rate),
-      least_(config.in_block + config.out_block * nominal_step_ + static_cast<double>(table_.half())),
       count_offset_(static_cast<double>(ring_.written())),
+      in_block_(config.in_block),
+      out_block_(config.out_block),
       margin_(least_margin_),
       step_(nominal_step_),
       fade_length_(static_cast<uint32_t>(kFadeSeconds * config.out_rate)),
       decay_(static_cast<float>(std::exp(-1.0 / (kDecaySeconds * config.out_rate)))) {
-  target_ms_.store(1e3 * (least_ + margin_) / in_rate_);
+  target_ms_.store(1e3 * target() / in_rate_);
+}
+
+// A block of either side, the filter, and the margin: just before a callback of the input a block of it is missing, and the output takes one at once.
+double Bridge::target() const noexcept {
+  const double blocks = in_block_.load(std::memory_order_relaxed) + out_block_ * nominal_step_;
+  return blocks + static_cast<double>(table_.half()) + margin_;
 }
 
 void Bridge::Head::move(double by) noexcept {
@@ -58,6 +64,7 @@ void Bridge::Head::move(double by) noexcept {
 }
 
 void Bridge::write(const float* in, size_t stride, uint32_t frames, double now) noexcept {
+  if (frames > in_block_.load(std::memory_order_relaxed)) in_block_.store(frames, std::memory_order_relaxed);
   if (ring_.write(in, stride, frames)) {
     in_clock_.update(now, frames);
   } else {
@@ -90,7 +97,7 @@ bool Bridge::start(uint32_t frames, double seconds) noexcept {
 
 // The head where a sample spends the target's time in here; false where that is no longer, or not yet, in the ring.
 bool Bridge::place(Head* head) noexcept {
-  const double position = arrived() - least_ - margin_;
+  const double position = arrived() - target();
   const double newest = static_cast<double>(ring_.written());
   if (position > newest || position < newest - static_cast<double>(ring_.capacity()) / 2) return false;
   head->whole = static_cast<uint64_t>(position);
@@ -106,7 +113,9 @@ void Bridge::steer(double error, double seconds) noexcept {
   integral_ = std::clamp(integral_ + omega * omega / in_rate_ * error * seconds, -kFarthest, kFarthest);
   const double bend = std::clamp(integral_ + 2.0 * omega / in_rate_ * smooth_error_, -kFarthest, kFarthest);
   step_ = nominal_step_ * (1.0 + bend);
-  off_seconds_ = std::abs(error) > std::max(kFar * in_rate_, in_block_) ? off_seconds_ + seconds : 0.0;
+  off_seconds_ = std::abs(error) > std::max(kFar * in_rate_, 1.0 * in_block_.load(std::memory_order_relaxed))
+                     ? off_seconds_ + seconds
+                     : 0.0;
   calm_seconds_ += seconds;
   if (calm_seconds_ > kCalmSeconds && margin_ > least_margin_) {
     margin_ = std::max(least_margin_, margin_ - kMoreMargin * in_rate_);
@@ -137,6 +146,7 @@ void Bridge::run_out(float* out, uint32_t frames) noexcept {
 
 void Bridge::read(float* out, uint32_t frames, double now) noexcept {
   if (frames == 0) return;
+  out_block_ = std::max(out_block_, frames);
   out_clock_.update(now, frames);
   const double seconds = frames / out_rate_;
   const double here = arrived();
@@ -146,7 +156,7 @@ void Bridge::read(float* out, uint32_t frames, double now) noexcept {
     show();
     return;
   }
-  steer(here - head_.position() - least_ - margin_, seconds);
+  steer(here - head_.position() - target(), seconds);
   if (off_seconds_ > kPatience && cross_fade_ == 0) {
     Head head;
     if (place(&head) && readable(head, frames)) {
@@ -185,7 +195,7 @@ void Bridge::play(float* out, uint32_t frames) noexcept {
 }
 
 void Bridge::show() noexcept {
-  target_ms_.store(1e3 * (least_ + margin_) / in_rate_, std::memory_order_relaxed);
+  target_ms_.store(1e3 * target() / in_rate_, std::memory_order_relaxed);
   drift_ppm_.store(1e6 * integral_, std::memory_order_relaxed);
   locked_.store(running_ && locked_seconds_ > 2.0, std::memory_order_relaxed);
 }

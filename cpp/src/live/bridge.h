@@ -15,8 +15,9 @@ namespace rtvoice::live {
 
 struct BridgeConfig {
   double in_rate = 48000.0, out_rate = 48000.0;
-  uint32_t in_block = 480, out_block = 480;  // the largest callback of either side
-  double margin_ms = 2.0;                    // for callbacks that come late
+  uint32_t in_block = 0,
+           out_block = 0;  // frames of a callback of either side, or 0: the largest that comes, as it comes
+  double margin_ms = 2.0;  // for callbacks that come late
 };
 
 struct BridgeState {
@@ -60,14 +61,17 @@ class Bridge {
   void run_out(float* out, uint32_t frames) noexcept RTV_NONBLOCKING;
   void show() noexcept RTV_NONBLOCKING;
 
-  const double nominal_step_, in_rate_, out_rate_, in_block_, least_margin_;
+  double target() const noexcept RTV_NONBLOCKING;  // samples of the input that one spends in here
+
+  const double nominal_step_, in_rate_, out_rate_, least_margin_;
   SincTable table_;
   Ring ring_;
   ClockModel in_clock_, out_clock_;
-  const double least_;         // samples of the input: a block of either side and the filter, without a margin
-  const double count_offset_;  // the ring's count at the input clock's 0
-  double margin_;              // samples of the input
-  ClockPoint in_point_;        // the newest that could be read
+  const double count_offset_;       // the ring's count at the input clock's 0
+  std::atomic<uint32_t> in_block_;  // the largest callbacks so far
+  uint32_t out_block_;
+  double margin_;        // samples of the input
+  ClockPoint in_point_;  // the newest that could be read
 
   Head head_, old_head_;
   double step_, integral_ = 0.0, smooth_error_ = 0.0;

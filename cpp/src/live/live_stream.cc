@@ -30,15 +30,10 @@ void LiveStream::prepare(const StreamConfig& config) {
   config_ = config;
   bridge_.reset();
   if (config.two_clocks) {
-    // A device that chooses its own frames mostly brings some 10 ms.
-    const auto usual = [&](double rate) {
-      return config.block != 0 ? config.block : static_cast<uint32_t>(rate / 100);
-    };
     BridgeConfig between;
     between.in_rate = config.input.rate;
     between.out_rate = sample_rate_;
-    between.in_block = usual(config.input.rate);
-    between.out_block = usual(sample_rate_);
+    between.in_block = between.out_block = config.block;
     between.margin_ms = config.margin_ms;
     bridge_ = std::make_unique<Bridge>(between);
   }

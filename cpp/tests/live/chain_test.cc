@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <thread>
 #include <vector>
 
 #include "../c_api/host.h"
@@ -135,6 +137,46 @@ TEST(LiveStream, TellsStallsFromXrunsAndWhoseTheyAre) {
   EXPECT_EQ(c.output_underflows, 1u);
   EXPECT_NEAR(c.longest_gap_ms, 200.0, 0.01);
   stream.duplex(nullptr, out.data(), 128, 0, now += 128.0 / 48000.0);  // PortAudio may bring no input
+}
+
+// For ThreadSanitizer: two devices' threads and one that turns knobs and looks.
+TEST(LiveStream, ThreadsOfTwoDevicesAndAThirdOneShareNothingUnguarded) {
+  const ModelHandle model = open_model(scale_model(0.5f));
+  const EngineHandle one = make_engine(model), other = make_engine(model);
+  live::LiveStream stream(chain_of(default_config(), true), one.get());
+  live::StreamConfig config;
+  config.two_clocks = true;
+  stream.prepare(config);
+  std::atomic<int> running{2};
+  const auto device = [&](bool input) {
+    Samples samples(128, 0.1f);
+    for (int i = 0; i < 3000; ++i) {
+      const double now = i * 128 / 48000.0;
+      if (input) {
+        stream.input(samples.data(), 128, live::kInputOverflow, now);
+      } else {
+        stream.output(samples.data(), 128, 0, now);
+      }
+      if (i % 16 == 0) std::this_thread::yield();
+    }
+    --running;
+  };
+  std::thread in(device, true), out(device, false);
+  rtv_engine* idle = other.get();
+  const Samples chirp(480, 0.1f);
+  while (running.load() != 0) {
+    if (idle != nullptr && stream.chain().exchange(idle)) idle = nullptr;
+    if (rtv_engine* free = stream.chain().retired()) idle = free;
+    stream.chain().controls().gate.store(true);
+    stream.chain().probe().start(chirp);
+    (void)stream.counters();
+    (void)stream.bridge();
+    (void)stream.times();
+  }
+  in.join();
+  out.join();
+  EXPECT_EQ(stream.counters().callbacks, 3000u);
+  EXPECT_EQ(stream.counters().input_overflows, 3000u);
 }
 
 TEST(LiveStream, SaysWhatIsWrongWithALibraryThatIsNone) {

@@ -238,7 +238,7 @@ class Session:
             self._exchange(model)
         self.skin, self.tier = name, tier
         more = "" if self.engine.latency == before else f", latency now {1000 * self.engine.latency / self.rate:.1f} ms"
-        self._event("skin", f"{name} ({model.tier}){more}")
+        self._event("skin", f"now {name} ({model.tier}){more}")
 
     def _exchange(self, model: Model) -> None:
         engine = self._make_engine(model)

@@ -28,7 +28,7 @@ KEYS = (
     ("g", "noise gate"),
     ("v", "match loudness"),
     ("i", "limiter"),
-    ("c", "measure latency by chirps"),
+    ("c", "latency, measured by chirps"),
     ("l", "log on, off"),
     ("h", "help"),
     ("q", "end"),
