@@ -273,7 +273,7 @@ def test_no_xrun_is_ours_with_every_core_busy(server: Server) -> None:
     """The short form: seconds. ``make soak`` runs ten minutes of it (tests/live/xruns.py)."""
     from live.xruns import busy, verdict
 
-    with Bed(loop=True) as card, busy(), Live(*words_of_the_run(), "--seconds", 8) as live:
+    with Bed(loop=True) as card, busy(), Live(*words_of_the_run(), "--seconds", 6) as live:
         summary = live.end()
     print(verdict(summary, card.xruns))
     assert summary["xruns_ours"] == 0
