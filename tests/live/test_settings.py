@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from commands import run
+from rtvoice.cli import run as cli
 from rtvoice.live import LiveError
+from rtvoice.live.session import Event, Session
 from rtvoice.live.settings import Settings, load_presets, resolve
 
 PRESETS = """
@@ -112,6 +116,34 @@ def test_the_help_shows_keys_and_examples() -> None:
     assert done.status == 0
     for word in ("keys:", "--measure-latency", "--list-devices", "examples:", "--json-lines"):
         assert word in done.out
+
+
+def test_without_sounddevice_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert cli(["live", "--list-devices"]) == 1
+    assert "pip install 'rtvoice[live]'" in capsys.readouterr().err
+
+
+def test_without_portaudio_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert cli(["live", "--seconds", "1"]) == 1
+    error = capsys.readouterr().err
+    assert "libportaudio2" in error
+    assert error.count("\n") == 1
+
+
+def test_a_thread_without_real_time_priority_is_said_with_the_remedy() -> None:
+    told: list[Event] = []
+    session = Session.__new__(Session)
+    session._native = SimpleNamespace(priority=lambda: ("normal", "Operation not permitted"))
+    session._tell, session._started = told.append, 0.0
+    session._say_priority()
+    (event,) = told
+    assert event.kind == "priority"
+    assert "operation not permitted" in event.text
+    assert "rtprio" in event.text
 
 
 def everything(settings: Settings) -> dict[str, Any]:

@@ -66,6 +66,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     sound.add_argument("--bypass", action="store_const", const=True, help="begin with the voice as it is, equally late")
     sound.add_argument("--mute", action="store_const", const=True, help="begin in silence")
+    sound.add_argument(
+        "--sliced",
+        action="store_const",
+        const=True,
+        help="spread a hop's work over the callbacks: a flat load for small blocks, one hop more latency",
+    )
     sound.add_argument("--seed", metavar="S", type=console.whole(0, 2**63), help="of the model's noise (0)")
     run_group = parser.add_argument_group("session")
     run_group.add_argument("--preset", metavar="NAME", help="settings from the file of presets; options go over them")

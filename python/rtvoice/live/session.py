@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,10 @@ from rtvoice.errors import ModelError
 from rtvoice.live import LiveError, devices, latency
 from rtvoice.live.devices import Device
 from rtvoice.live.settings import Settings
+from rtvoice.live.watchdog import Watchdog
 from rtvoice.model import Model
 from rtvoice.registry import models
 
-#: No callback for so long is a stall that is said; for so long again, the devices are opened anew.
-STALL_SECONDS = 0.5
-REOPEN_SECONDS = 1.5
 #: The engine's frames where the device chooses its own: longer ones are cut.
 ANY_FRAME = 1024
 _SILENCE_DB = -120.0
@@ -49,16 +47,6 @@ class _Meter:
         added, count = squares - self.squares, frames - self.frames
         self.squares, self.frames = squares, frames
         return decibel(math.sqrt(max(0.0, added) / count)) if count > 0 else _SILENCE_DB
-
-
-@dataclass
-class _Away:
-    """A device that is being brought back."""
-
-    since: float
-    said: bool = False
-    thread: threading.Thread | None = None
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 def decibel(value: float) -> float:
@@ -104,7 +92,8 @@ class Session:
             raise LiveError(f"{self.output.name!r} runs at {self.rate} Hz, engines at 8000 to 192000; add --rate 48000")
         self.tier, self.mix, self.bypass, self.mute = settings.tier, settings.mix, settings.bypass, settings.mute
         self.gate_on, self.match_on, self.limit_on = settings.gate is not None, settings.match, settings.limiter
-        self.engine = self._make_engine(Model.load(settings.model, tier=settings.tier))
+        self.engine = self._make_engine(settings.model, Model.load(settings.model, tier=settings.tier))
+        self._heard_tier = self.engine.tier
         self.skin = settings.model
         self._native = _core.LiveStream(self.engine._core, float(self.rate), settings.limiter)
         self._apply()
@@ -113,8 +102,7 @@ class Session:
         self.measured: latency.Latency | None = None
         self._measuring: threading.Thread | None = None
         self._in, self._out = _Meter(), _Meter()
-        self._away: _Away | None = None
-        self.outages = 0
+        self._watchdog = Watchdog(self._release, self._reopen, self._event)
         self.priority = "unknown"
         self._closed = False
 
@@ -185,11 +173,8 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        if self._away is not None:
-            self._away.done.set()
-            if self._away.thread is not None:
-                self._away.thread.join(timeout=5.0)
-        else:
+        self._watchdog.end()
+        if not self._watchdog.away:
             with devices.quiet():
                 self._native.close(True)
         self.log_off()
@@ -202,12 +187,27 @@ class Session:
 
     # ---- Knobs -----------------------------------------------------------------------------------------------------
 
-    def _make_engine(self, model: Model) -> Engine:
-        block = self.settings.block
-        engine = Engine(model, self.rate, block or ANY_FRAME, block=block, seed=self.settings.seed, tier=self.tier)
+    def _make_engine(self, name: str, model: Model) -> Engine:
+        """Make an engine of a skin's tier; a costly one has the default tier to fall back on when the CPU is busy."""
+        try:
+            engine = self._engine(model, _cheaper(name, model))
+        except ModelError:  # the tiers differ in more than their cost
+            engine = self._engine(model, None)
         engine.set("mix", self.mix)
         engine.bypass = self.bypass
         return engine
+
+    def _engine(self, model: Model, fallback: Model | None) -> Engine:
+        block = self.settings.block
+        return Engine(
+            model,
+            self.rate,
+            block or ANY_FRAME,
+            block=block,
+            seed=self.settings.seed,
+            schedule="sliced" if self.settings.sliced else "inline",
+            fallback=fallback,
+        )
 
     def _apply(self) -> None:
         threshold = -45.0 if self.settings.gate is None else self.settings.gate
@@ -232,16 +232,20 @@ class Session:
         """
         model = Model.load(name, tier=tier)
         before = self.engine.latency
-        try:
-            self.engine.swap(model)
-        except ModelError:  # it needs more latency than this engine has, or a swap is still under way
-            self._exchange(model)
+        if self.engine.model.tier == model.tier == "default":
+            try:
+                self.engine.swap(model)
+            except ModelError:  # it needs more latency than this engine has, or a swap is still under way
+                self._exchange(name, model)
+        else:  # another set of tiers
+            self._exchange(name, model)
+        self._heard_tier = self.engine.tier
         self.skin, self.tier = name, tier
         more = "" if self.engine.latency == before else f", latency now {1000 * self.engine.latency / self.rate:.1f} ms"
         self._event("skin", f"now {name} ({model.tier}){more}")
 
-    def _exchange(self, model: Model) -> None:
-        engine = self._make_engine(model)
+    def _exchange(self, name: str, model: Model) -> None:
+        engine = self._make_engine(name, model)
         until = time.monotonic() + 1.0
         while not self._native.exchange(engine._core):
             if time.monotonic() > until:
@@ -419,7 +423,7 @@ class Session:
         engine_ms = 1000 * self._native.latency() / self.rate
         return {
             "seconds": round(self.seconds, 3),
-            "state": "running" if self._away is None else "away",
+            "state": "away" if self._watchdog.away else "running",
             "skin": self.skin,
             "tier": self.engine.tier,
             "bypass": self.bypass,
@@ -453,7 +457,7 @@ class Session:
             "xruns_ours": counters["xruns_ours"],
             "stalls": counters["stalls"],
             "longest_gap_ms": round(counters["longest_gap_ms"], 2),
-            "outages": self.outages,
+            "outages": self._watchdog.outages,
             "cpu": {"max_us": round(counters["cpu_max_us"], 1), "overruns": counters["cpu_overruns"]}
             if self._measure_cpu
             else None,
@@ -484,62 +488,35 @@ class Session:
     def _event(self, kind: str, text: str) -> None:
         self._tell(Event(kind, text, round(self.seconds, 3)))
 
-    # ---- The watchdog ----------------------------------------------------------------------------------------------
+    # ---- Watching over it ------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Notice a device that does not call back, say so, and bring it back; call it a few times a second."""
+        """Notice what has changed, and a device that is away, and bring it back; call it a few times a second."""
         if self._closed:
             return
-        silent = self._native.counters()["silent_seconds"]
-        if self._away is None:
-            if silent > STALL_SECONDS:
-                self._away = _Away(time.monotonic() - silent)
-                self.outages += 1
-                self._event("stall", f"no callback for {1000 * silent:.0f} ms: is a device unplugged? waiting for it")
-            return
-        if self._away.thread is None:
-            if silent < STALL_SECONDS:
-                self._back()
-            elif silent > REOPEN_SECONDS:
-                self._away.thread = threading.Thread(target=self._reopen, args=(self._away,), daemon=True)
-                self._away.thread.start()
-        elif not self._away.thread.is_alive():
-            self._back()
+        tier = self.engine.tier
+        if tier != self._heard_tier:
+            self._heard_tier = tier
+            chosen = self.engine.model.tier
+            why = "" if tier == chosen else f": the CPU is too busy for {chosen}"
+            self._event("tier", f"now the {tier} tier{why}")
+        if self._watchdog.look(self._native.counters()["silent_seconds"]):
+            self._say_priority()
 
-    def _back(self) -> None:
-        assert self._away is not None
-        gone = time.monotonic() - self._away.since
-        self._away = None
-        self._event("back", f"the sound is back after {gone:.1f} s")
-        self._say_priority()
-
-    def _reopen(self, away: _Away) -> None:
-        """Close what is left, and try to open the same devices, by name, until they are back."""
+    def _release(self) -> bool:
         with devices.quiet():
-            closed = self._native.close(False)
-        if not closed:
-            self._event("stall", "the device does not let go; going on without it")
-            try:
-                devices.abandon()
-            except LiveError as error:
-                self._event("stall", str(error))
-                away.done.wait()
-                return
-        while not away.done.is_set():
-            try:
-                devices.refresh()
-                found = devices.devices()
-                self.input = devices.choose(_same(self.input, found), "input", found)
-                self.output = devices.choose(_same(self.output, found), "output", found)
-                self._open()
-                return
-            except LiveError:
-                pass
-            except Exception as error:  # PortAudio's own: a server that is going down
-                if not away.said:
-                    away.said = True
-                    self._event("stall", f"still away: {error}")
-            away.done.wait(0.5)
+            return self._native.close(False)
+
+    def _reopen(self, found: list[Device]) -> None:
+        self.input = devices.choose(_same(self.input, found), "input", found)
+        self.output = devices.choose(_same(self.output, found), "output", found)
+        self._open()
+
+
+def _cheaper(name: str, model: Model) -> Model | None:
+    """Return the skin's default tier where ``model`` is a costlier one of it."""
+    has_default = any((skin.name, skin.tier) == (name, "default") for skin in models())
+    return Model.load(name, tier="default") if model.tier != "default" and has_default else None
 
 
 def _same(device: Device, found: list[Device]) -> str:

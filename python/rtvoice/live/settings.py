@@ -50,6 +50,8 @@ class Settings:
         As the session begins.
     seed
         Of the model's noise.
+    sliced
+        Whether a hop's work is spread over the callbacks that follow: a flat load, one hop more latency.
     """
 
     model: str = DEFAULT_SKIN
@@ -68,6 +70,7 @@ class Settings:
     bypass: bool = False
     mute: bool = False
     seed: int = 0
+    sliced: bool = False
 
 
 _NUMBERS: dict[str, tuple[type, float, float]] = {
