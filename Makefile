@@ -4,11 +4,12 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PY := .venv/bin/python
 export JOBS
 
-.PHONY: help demo test proof soak bench wheel format lint clean
+.PHONY: help demo test hosts proof soak bench wheel format lint clean
 
 help:
 	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
 	@echo "make test     the whole test suite, C++ and Python"
+	@echo "make hosts    every game host that can run here, Windows under wine and Godot among them: benchmarks/hosts.md"
 	@echo "make proof    every proof of real-time safety in its full form: benchmarks/proof/proof.md (an hour or two)"
 	@echo "make soak     hours of audio through every stream: benchmarks/proof/soak.md (HOURS=4 each), and of live sound"
 	@echo "make bench    networks and kernels against this core's peak, the shipped models, other engines: benchmarks/RESULTS.md"
@@ -24,6 +25,11 @@ demo:
 test:
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+hosts:
+	@scripts/setup.sh test
+	@scripts/setup.sh hosts
+	@$(PY) scripts/hosts.py
 
 proof:
 	@scripts/setup.sh test

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what a make target needs: scripts/setup.sh demo|test|bench|wheel|lint. Finished steps leave a stamp and cost nothing the next time.
+# Installs what a make target needs: scripts/setup.sh demo|test|hosts|bench|wheel|lint. Finished steps leave a stamp and cost nothing the next time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${1:?usage: scripts/setup.sh demo|test|bench|wheel|lint}
+target=${1:?usage: scripts/setup.sh demo|test|hosts|bench|wheel|lint}
 venv=.venv
 stamps=$venv/.stamps
 jobs=${JOBS:-2}
@@ -90,6 +90,11 @@ install_debian() {
       debian_install "the tests of game hosts" "they are skipped" mono-runtime mono-mcs libsdl2-dev portaudio19-dev jackd2 lv2-dev lilv-utils || true
       arm_packages
       ;;
+    hosts)
+      # 190 MB to fetch, 1.2 GB on disk.
+      debian_install "the hosts on Windows and in Godot" "those are skipped" g++-mingw-w64-x86-64-posix wine64 wine godot3-server || true
+      scripts/cross_sources.sh || say "the Windows build is skipped"
+      ;;
   esac
 }
 
@@ -127,7 +132,7 @@ build_tools() {
   pip_install "${tools[@]}" || die "the build tools cannot be installed (${tools[*]}); check the network or pip's index"
 }
 
-extras() { case $target in demo) echo demo ;; test) echo test ;; lint) echo dev ;; bench) echo bench ;; wheel) echo wheel ;; esac; }
+extras() { case $target in demo) echo demo ;; test) echo test ;; hosts) echo wheel ;; lint) echo dev ;; bench) echo bench ;; wheel) echo wheel ;; esac; }
 
 package_dependencies() {
   say "installing the Python packages of the extra '$(extras)'"

@@ -1,4 +1,4 @@
-"""The library cross-built for 64-bit Windows, and a C host of it under wine: every frame pattern, the reference's bits."""
+"""The library cross-built for 64-bit Windows, and a C host of it under wine: every frame pattern, the same bits."""
 
 from __future__ import annotations
 

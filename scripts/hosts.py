@@ -1,0 +1,123 @@
+"""Every host that can run here, and the table of what was run.
+
+scripts/hosts.py runs the tests of tests/hosts and of the installed package, and writes benchmarks/hosts.md. A host
+whose tools or headers are missing is written down as not run, with what is missing; never as passed.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "benchmarks" / "hosts.md"
+RESULTS = ROOT / "build" / "hosts.xml"
+
+HOSTS = {
+    "test_cmake_install": ("CMake and pkg-config projects", "cmake --version", "the installed package, in C and C++"),
+    "test_file_host": ("C program", "cc --version", "every frame pattern at 48 and 44.1 kHz, bit for bit"),
+    "test_sdl": ("SDL2", "sdl2-config --version", "disk driver, blocks of 64 to 4096, bit for bit; dummy driver"),
+    "test_portaudio": ("PortAudio", "jackd --version", "virtual microphone and speaker, bit for bit at the delay"),
+    "test_csharp": ("C#, Unity's filter", "mono --version", "every frame pattern, bit for bit; allocations; disposal"),
+    "test_lv2": ("LV2", "lv2apply --version", "every frame pattern, lv2apply, lv2bench, bit for bit"),
+    "test_clap": ("CLAP", "", "every frame pattern and events at their sample in our mini host, bit for bit"),
+    "test_godot3": ("Godot 3, GDNative", "godot3-server --version", "every frame pattern in the engine, bit for bit"),
+    "test_godot4": ("Godot 4, GDExtension", "", "the build and its entry only"),
+    "test_windows": ("Windows x64, C program", "wine --version", "every frame pattern under wine, bit for bit"),
+    "test_wheel": ("Linux wheel", "", "tag, libsamplerate inside, a new virtual environment, bit for bit"),
+    "test_abi": ("C interface's gate", "abidiff --version", "the committed interface; seven planted breaks found"),
+}
+NOT_RUN = (
+    ("Unity, IL2CPP", "bindings/csharp", "the filter ran under mono with stand-ins for Unity's names"),
+    ("Unreal Engine", "plugins/unreal", "source only; never built"),
+    ("FMOD", "plugins/fmod", "source only; never built"),
+    ("Wwise", "plugins/wwise", "source only; never built"),
+    ("macOS, iOS, Android, consoles", "", "never built"),
+)
+
+
+@dataclass
+class Result:
+    """What one file of tests came to."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+
+def run() -> dict[str, Result]:
+    """Run the tests; return their results by file."""
+    files = ["tests/hosts", "tests/test_abi.py", "tests/test_cmake_install.py"]
+    RESULTS.parent.mkdir(exist_ok=True)
+    subprocess.run([sys.executable, "-m", "pytest", "-q", f"--junitxml={RESULTS}", *files], cwd=ROOT, check=False)
+    found: dict[str, Result] = defaultdict(Result)
+    for case in xml.parse(RESULTS).iter("testcase"):
+        result = found[case.get("classname", "").split(".")[-1]]
+        result.seconds += float(case.get("time", 0))
+        skipped = case.find("skipped")
+        if skipped is not None:
+            result.outcomes["skipped"] += 1
+            result.reasons.add(skipped.get("message", ""))
+        elif case.find("failure") is not None or case.find("error") is not None:
+            result.outcomes["failed"] += 1
+        else:
+            result.outcomes["passed"] += 1
+    return found
+
+
+def version(command: str) -> str:
+    """Return the first line that names a version, or nothing."""
+    words = command.split()
+    if not words or shutil.which(words[0]) is None:
+        return ""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if any(c.isdigit() for c in line)]
+    return lines[0][:60] if lines else ""
+
+
+def verdict(result: Result) -> str:
+    """Return what a row says."""
+    counts = result.outcomes
+    if counts["failed"]:
+        return f"**{counts['failed']} failed**, {counts['passed']} passed"
+    if counts["skipped"] and not counts["passed"]:
+        return "not run: " + "; ".join(sorted(result.reasons))
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    return f"{counts['passed']} passed{skipped}"
+
+
+def main() -> None:
+    found = run()
+    lines = [
+        "# Hosts that were run",
+        "",
+        f"`make hosts` (`scripts/hosts.py`), {date.today()}, {platform.system()} {platform.machine()}. What each is,",
+        "and how to add it to a game: [docs/games.md](../docs/games.md). Outputs are compared with one reference render of",
+        "`whisper`, over the frame sizes of",
+        "[tests/hosts/frames.txt](../tests/hosts/frames.txt).",
+        "",
+        "| host | with | what runs | result | seconds | command |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, (host, command, what) in HOSTS.items():
+        result = found.get(name, Result())
+        path = f"tests/{name}.py" if (ROOT / "tests" / f"{name}.py").exists() else f"tests/hosts/{name}.py"
+        row = (host, version(command), what, verdict(result), f"{result.seconds:.0f}", f"`pytest {path}`")
+        lines.append("| " + " | ".join(row) + " |")
+    lines += ["", "Never run:", "", "| host | where | state |", "|---|---|---|"]
+    lines += [f"| {host} | {f'`{where}`' if where else ''} | {state} |" for host, where, state in NOT_RUN]
+    TABLE.write_text("\n".join(lines) + "\n")
+    print(TABLE.read_text())
+    if any(result.outcomes["failed"] for result in found.values()):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
