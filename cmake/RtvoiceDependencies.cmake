@@ -1,5 +1,7 @@
 # Dependencies, each found on the system first and else fetched by hash; RTVOICE_DEPS=system|fetch|auto decides.
 find_package(PkgConfig QUIET)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
 
 # rtvoice_download(NAME DEBIAN URL SHA256 OUT): fetches an archive and puts its path into OUT; one clear line when that fails.
 function(rtvoice_download name debian url hash out)

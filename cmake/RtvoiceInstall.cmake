@@ -8,7 +8,7 @@ set(objects $<TARGET_OBJECTS:rtvoice_core> $<TARGET_OBJECTS:rtvoice_isa>)
 
 add_library(rtvoice SHARED ${objects})
 add_library(rtvoice::rtvoice ALIAS rtvoice)
-target_link_libraries(rtvoice PRIVATE SampleRate::samplerate)
+target_link_libraries(rtvoice PRIVATE SampleRate::samplerate Threads::Threads)
 set_target_properties(rtvoice PROPERTIES
   LINKER_LANGUAGE CXX
   VERSION ${PROJECT_VERSION}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rtvoice.graph import GraphBuilder as GraphBuilder
     from rtvoice.model import Model as Model
     from rtvoice.pool import EnginePool as EnginePool
+    from rtvoice.recording import EngineLog as EngineLog
     from rtvoice.registry import Skin as Skin
     from rtvoice.registry import models as models
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Engine": "rtvoice.engine",
+    "EngineLog": "rtvoice.recording",
     "EnginePool": "rtvoice.pool",
     "Stats": "rtvoice.engine",
     "isa": "rtvoice.engine",
@@ -43,6 +45,7 @@ _HOMES = {
 
 __all__ = [
     "Engine",
+    "EngineLog",
     "EnginePool",
     "GraphBuilder",
     "Model",

@@ -22,6 +22,16 @@ class StatsDict(TypedDict):
     tier: int
     tier_changes: int
 
+class LogStatusDict(TypedDict):
+    active: bool
+    frames: int
+    frames_lost: int
+    gaps: int
+    bytes: int
+    files: int
+    failing: bool
+    error: str
+
 class Memory(TypedDict):
     weights: int
     state: int
@@ -70,6 +80,23 @@ class Engine:
     def tier(self) -> int: ...
     def hold_tier(self, tier: int) -> None: ...
     def stats(self) -> StatsDict: ...
+    def begin_log(
+        self,
+        path: str,
+        pcm16: bool,
+        redact: bool,
+        retention_days: int,
+        who: str,
+        rotate_bytes: int,
+        rotate_seconds: float,
+        keep_files: int,
+        ring_ms: int,
+        flush_ms: int,
+    ) -> None: ...
+    def end_log(self) -> None: ...
+    def log_note(self, text: str) -> None: ...
+    def log_status(self) -> LogStatusDict: ...
+    def pretend_load(self, load: float) -> None: ...
     def memory(self) -> Memory: ...
     def latency_parts(self) -> dict[str, float]: ...
     @property

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rtvoice import _core
 from rtvoice.model import Model
+from rtvoice.recording import EngineLog
 from rtvoice.registry import looks_like_path, models
 
 Fallback: TypeAlias = str | os.PathLike[str] | Model
@@ -261,6 +262,70 @@ class Engine:
         )
         self._core.swap(new._core)
         self._model, self._sizes, self._tiers = new, new.parameter_sizes, [new]
+
+    def log(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        who: str | None = None,
+        audio: str = "float32",
+        redact: bool = False,
+        retention_days: int = 0,
+        rotate_mb: float = 0.0,
+        rotate_minutes: float = 0.0,
+        keep_files: int = 0,
+        ring_ms: int = 2000,
+        flush_ms: int = 100,
+    ) -> EngineLog:
+        """Begin a real-time log of input, output, timing and events; nothing is logged until somebody calls this.
+
+        Parameters
+        ----------
+        path
+            The file, ``session.rtlog``; replaced if it is there. Only its owner may read it.
+        who
+            Who turned it on: a line in the file's head says so. The user's name where nobody is named.
+        audio
+            ``"float32"``, which a replay can compare bit by bit, or ``"pcm16"``: half the bytes, clipped at full scale.
+        redact
+            Timing and events only, no audio.
+        retention_days
+            When the file is to be deleted, told in its head; 0: not told.
+        rotate_mb, rotate_minutes
+            Begin another file (``session.0001.rtlog`` ...) at this size in megabytes, or age; 0: never.
+        keep_files
+            Delete all but the newest of those; 0: keep all.
+        ring_ms
+            Milliseconds of audio that wait in memory where the disk is slow; beyond, a gap with its position and length
+            is logged.
+        flush_ms
+            The oldest that what is not in the file yet may be.
+
+        Returns
+        -------
+        EngineLog
+            Ends with :meth:`EngineLog.stop` or as a context manager.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written, or another log is writing it.
+        ValueError
+            An argument is out of its range, or this engine is being logged already.
+        """
+        return EngineLog(
+            self._core,
+            path,
+            who=who,
+            audio=audio,
+            redact=redact,
+            retention_days=retention_days,
+            rotate_mb=rotate_mb,
+            rotate_minutes=rotate_minutes,
+            keep_files=keep_files,
+            ring_ms=ring_ms,
+            flush_ms=flush_ms,
+        )
 
     @property
     def tier(self) -> str:

@@ -57,12 +57,12 @@ extern "C" {
 typedef enum rtv_status {
   RTV_OK = 0,
   RTV_ERROR_ARGUMENT = 1,   /* a null pointer, an unknown name, a value out of range */
-  RTV_ERROR_FILE = 2,       /* a file that cannot be read */
+  RTV_ERROR_FILE = 2,       /* a file that cannot be read, or written */
   RTV_ERROR_MODEL = 3,      /* a damaged or unsupported model; rtv_last_error names the place */
   RTV_ERROR_MEMORY = 4,     /* out of memory, or over the limits of an engine */
   RTV_ERROR_FRAME_SIZE = 5, /* more than max_frame, or not the promised block: the output is silence */
   RTV_ERROR_LATENCY = 6,    /* swap: the new model needs more latency than the engine has */
-  RTV_ERROR_BUSY = 7,       /* swap: the one before is still fading in */
+  RTV_ERROR_BUSY = 7,       /* swap: the one before is still fading in; log: one is being written */
   RTV_ERROR_STRUCT_SIZE = 8 /* a struct that was not initialised by its rtv_..._init */
 } rtv_status;
 
@@ -197,6 +197,62 @@ typedef struct rtv_stats {
 RTV_API void rtv_stats_init(rtv_stats* stats) RTV_NONBLOCKING;
 /* A snapshot since create or reset; writes no more than stats->struct_size bytes, so call rtv_stats_init before. [any-thread] */
 RTV_API void rtv_engine_stats(const rtv_engine* engine, rtv_stats* stats) RTV_NONBLOCKING;
+
+/* ---- The real-time log -----------------------------------------------------------------------------------------------------------------
+ *
+ *   rtv_engine_log(engine, "session.rtlog");    off until somebody turns it on
+ *   ... rtv_engine_process as ever ...
+ *   rtv_engine_log(engine, NULL);               writes what is left
+ *
+ * Input, output, frame sizes, times, parameters, swaps, tiers and resets, each with its sample position. The audio thread copies them into a ring that
+ * was made beforehand; a thread of the log's own, which polls it, writes the file. When the ring is full or the disk takes nothing, a gap with its
+ * position and length stands there instead, and the audio goes on. `rtvoice log show|extract|replay` reads it; docs/log.md describes the file. */
+
+typedef enum rtv_log_format {
+  RTV_LOG_FLOAT32 = 0, /* as processed: what a replay can compare bit by bit */
+  RTV_LOG_PCM16 = 1    /* half the bytes; clipped at full scale */
+} rtv_log_format;
+
+typedef struct rtv_log_config {
+  uint32_t struct_size;    /* set by rtv_log_config_init */
+  uint32_t format;         /* an rtv_log_format; RTV_LOG_FLOAT32 */
+  uint32_t redact;         /* 1: no audio, only timing and events; 0 */
+  uint32_t retention_days; /* told in the head of the file: when it is to be deleted; 0: not told */
+  const char* who;         /* told there too: who turned it on; NULL: the user's name */
+  uint64_t rotate_bytes;   /* a new file when one is as long, NAME.0001.EXT ...; 0: never */
+  float rotate_seconds;    /* the same by age; 0: never */
+  uint32_t keep_files;     /* of those, the newest; 0: all */
+  uint32_t ring_ms;        /* of audio that the ring holds, 0 (the least: four frames of max_frame) to 60000; 2000 */
+  uint32_t flush_ms;       /* the oldest that what is not written may be, 1 to 60000; 100 */
+} rtv_log_config;
+
+typedef struct rtv_log_status {
+  uint32_t struct_size; /* set by rtv_log_status_init */
+  uint32_t active;      /* 1: a log is being written; 0: these are the last one's figures */
+  uint64_t frames;      /* samples per channel written */
+  uint64_t frames_lost; /* in gaps */
+  uint64_t gaps;
+  uint64_t bytes;   /* in all files */
+  uint32_t files;   /* that were begun */
+  uint32_t failing; /* 1: the disk takes nothing now; the log tries again */
+  char error[256];  /* the disk's last failure, in one line; "" */
+} rtv_log_status;
+
+/* Fills in struct_size and the defaults. [any-thread] */
+RTV_API void rtv_log_config_init(rtv_log_config* config) RTV_NONBLOCKING;
+/* Begins a log with the defaults, or ends it: path NULL. A file of that name is replaced; only its owner may read it.
+ * RTV_OK; RTV_ERROR_ARGUMENT; RTV_ERROR_FILE: it cannot be written, or another log is writing it; RTV_ERROR_BUSY: this engine has a log;
+ * RTV_ERROR_MEMORY. [main-thread] */
+RTV_API rtv_status rtv_engine_log(rtv_engine* engine, const char* path);
+/* The same with options. RTV_ERROR_STRUCT_SIZE as well. [main-thread] */
+RTV_API rtv_status rtv_engine_log_with(rtv_engine* engine, const char* path, const rtv_log_config* config);
+/* Writes a line of text into the log at about the current position: an xrun, a device that was unplugged. At most 4096 bytes.
+ * RTV_OK; RTV_ERROR_ARGUMENT: NULL, or there is no log. [main-thread] */
+RTV_API rtv_status rtv_engine_log_note(rtv_engine* engine, const char* text);
+/* Fills in struct_size. [any-thread] */
+RTV_API void rtv_log_status_init(rtv_log_status* status) RTV_NONBLOCKING;
+/* How the log is doing, or did; writes no more than status->struct_size bytes. RTV_OK, RTV_ERROR_ARGUMENT, RTV_ERROR_STRUCT_SIZE. [main-thread] */
+RTV_API rtv_status rtv_engine_log_status(rtv_engine* engine, rtv_log_status* status);
 
 /* ---- Pools: many streams of one model on one thread -------------------------------------------------------------------------------------
  *

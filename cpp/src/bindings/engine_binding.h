@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bindings/shared.h"
+#include "engine/c_api.h"
 
 namespace rtvoice::bindings {
 
@@ -113,6 +114,53 @@ class Engine : public Zeroed {
     rtv_engine_stats(handle_, &s);
     return memory_of(s);
   }
+  void begin_log(const std::string& path, bool pcm16, bool redact, uint32_t retention_days, const std::string& who,
+                 uint64_t rotate_bytes, float rotate_seconds, uint32_t keep_files, uint32_t ring_ms,
+                 uint32_t flush_ms) {
+    rtv_log_config config;
+    rtv_log_config_init(&config);
+    config.format = pcm16 ? RTV_LOG_PCM16 : RTV_LOG_FLOAT32;
+    config.redact = redact ? 1 : 0;
+    config.retention_days = retention_days;
+    config.who = who.c_str();
+    config.rotate_bytes = rotate_bytes;
+    config.rotate_seconds = rotate_seconds;
+    config.keep_files = keep_files;
+    config.ring_ms = ring_ms;
+    config.flush_ms = flush_ms;
+    rtv_status status;
+    {
+      py::gil_scoped_release release;
+      status = rtv_engine_log_with(handle_, path.c_str(), &config);
+    }
+    if (status == RTV_ERROR_BUSY) throw py::value_error(rtv_last_error());
+    check(status);
+  }
+  void end_log() {
+    py::gil_scoped_release release;
+    (void)rtv_engine_log(handle_, nullptr);
+  }
+  void log_note(const std::string& text) { check(rtv_engine_log_note(handle_, text.c_str())); }
+  py::dict log_status() const {
+    rtv_log_status s;
+    rtv_log_status_init(&s);
+    {
+      py::gil_scoped_release release;
+      check(rtv_engine_log_status(handle_, &s));
+    }
+    py::dict result;
+    result["active"] = s.active != 0;
+    result["frames"] = s.frames;
+    result["frames_lost"] = s.frames_lost;
+    result["gaps"] = s.gaps;
+    result["bytes"] = s.bytes;
+    result["files"] = s.files;
+    result["failing"] = s.failing != 0;
+    result["error"] = py::str(s.error);
+    return result;
+  }
+  // A replay's calls take as long as those in the log did, so that tiers move where they moved.
+  void pretend_load(double load) { handle_->engine->pretend_load(load); }
   rtv_engine* handle() const { return handle_; }
   const FrameShape& shape() const { return shape_; }
   std::atomic<bool>* busy() { return &busy_; }

@@ -31,6 +31,13 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("stats", on_instance(&Engine::stats))
       .def("swap", on_instance(&Engine::swap), py::arg("model"))
       .def("output", on_instance(&Engine::output), py::arg("name"))
+      .def("begin_log", on_instance(&Engine::begin_log), py::arg("path"), py::arg("pcm16"), py::arg("redact"),
+           py::arg("retention_days"), py::arg("who"), py::arg("rotate_bytes"), py::arg("rotate_seconds"),
+           py::arg("keep_files"), py::arg("ring_ms"), py::arg("flush_ms"))
+      .def("end_log", on_instance(&Engine::end_log))
+      .def("log_note", on_instance(&Engine::log_note), py::arg("text"))
+      .def("log_status", on_instance(&Engine::log_status))
+      .def("pretend_load", on_instance(&Engine::pretend_load), py::arg("load"))
       .def("memory", on_instance(&Engine::memory));
   add_pool(m);
   add_measure(m);

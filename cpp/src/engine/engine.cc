@@ -85,6 +85,10 @@ std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& 
     }
     engine->governor_ = std::make_unique<Governor>(static_cast<double>(config.sample_rate), costs, tiers.size());
   }
+  for (const std::shared_ptr<Model>& model : tiers) {
+    const Graph& graph = model->graph();
+    engine->created_with_.push_back({graph.name, graph.tier, graph.hash});
+  }
   engine->active_ = ladder.release();
   engine->share_ = nullptr;
   // The first frame of the audio thread must not be the first to touch this code's pages.
@@ -109,6 +113,7 @@ Engine::Engine(const rtv_config& config, StreamShare* share)
       stopped_(config.channels) {}
 
 Engine::~Engine() {
+  end_log();
   delete active_;
   delete incoming_;
   delete pending_.load();
@@ -283,6 +288,7 @@ void Engine::finish_swap() noexcept {
   tier_.store(0, std::memory_order_relaxed);
   tiers_.store(static_cast<uint32_t>(active_->tiers.size()), std::memory_order_relaxed);
   held_tier_.store(RTV_TIER_AUTO, std::memory_order_relaxed);
+  held_taken_ = RTV_TIER_AUTO;
   swapping_.store(false, std::memory_order_release);
 }
 
@@ -310,14 +316,32 @@ void Engine::run_stage(Stage& stage, float* wet, size_t frames) noexcept {
   leave_as_is(stage, wet, frames);
 }
 
+void Engine::fetch_swap() noexcept {
+  fetched_ = false;
+  if (incoming_ != nullptr || pending_.load(std::memory_order_relaxed) == nullptr) return;
+  incoming_ = pending_.exchange(nullptr, std::memory_order_acquire);
+  fetched_ = incoming_ != nullptr;
+  swap_frame_ = 0;
+  // The new model hears the input for its latency and 20 ms more before it is heard.
+  prime_frames_ = prime_length();
+}
+
+// Once a call. A new model begins with the values of now, whatever they were while it was prepared.
+void Engine::take_controls() noexcept {
+  ControlBank* bank = active_->stage().pipeline->bank();
+  bank->take();
+  if (incoming_ != nullptr) {
+    Pipeline& next = *incoming_->stage().pipeline;
+    if (next.bank() != bank) next.bank()->take();
+    if (fetched_) next.restart_parameters();
+  }
+  mix_taken_ = mix_.load(std::memory_order_relaxed);
+  bypass_taken_ = bypass_.load(std::memory_order_relaxed);
+  held_taken_ = held_tier_.load(std::memory_order_relaxed);
+}
+
 // The wet signal, of both models while one fades into the other.
 void Engine::run_models(size_t frames) noexcept {
-  if (incoming_ == nullptr && pending_.load(std::memory_order_relaxed) != nullptr) {
-    incoming_ = pending_.exchange(nullptr, std::memory_order_acquire);
-    swap_frame_ = 0;
-    // The new model hears the input for its latency and 20 ms more before it is heard.
-    prime_frames_ = prime_length();
-  }
   run_ladder(frames);
   if (incoming_ == nullptr) return;
   run_stage(incoming_->stage(), wet_incoming_.data(), frames);
@@ -335,7 +359,7 @@ void Engine::run_models(size_t frames) noexcept {
 
 // Dry and wet, each as late as the other.
 void Engine::mix(float* out, size_t frames) noexcept {
-  const float target = bypass_.load(std::memory_order_relaxed) ? 0.0f : mix_.load(std::memory_order_relaxed);
+  const float target = bypass_taken_ ? 0.0f : mix_taken_;
   if (target != gain_target_) {
     gain_target_ = target;
     gain_left_ = fade_frames_;
@@ -359,7 +383,7 @@ bool Engine::refuses(uint32_t frames) const noexcept {
 
 // Before the first frame nothing was heard: parameters, mix and bypass are where they were set, without a way there.
 void Engine::settle() noexcept {
-  gain_target_ = bypass_.load(std::memory_order_relaxed) ? 0.0f : mix_.load(std::memory_order_relaxed);
+  gain_target_ = bypass_taken_ ? 0.0f : mix_taken_;
   gain_ = gain_target_;
   gain_left_ = 0;
   active_->stage().pipeline->pull_parameters(true);
@@ -371,14 +395,25 @@ void Engine::take_in(const float* in, uint32_t frames) noexcept {
   delay_dry(frames);
 }
 
-rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcept {
-  if (frames == 0) return RTV_OK;
-  if (refuses(frames)) {
-    std::memset(out, 0, static_cast<size_t>(frames) * channels_ * sizeof(float));
-    return RTV_ERROR_FRAME_SIZE;
+// Nothing to do, or a frame that was not agreed on.
+rtv_status Engine::turn_away(float* out, uint32_t frames) noexcept {
+  const rtv_status status = frames == 0 ? RTV_OK : RTV_ERROR_FRAME_SIZE;
+  if (frames != 0) std::memset(out, 0, static_cast<size_t>(frames) * channels_ * sizeof(float));
+  if (tap_.load(std::memory_order_relaxed) != nullptr) {
+    fetched_ = false;
+    open_log(nullptr, frames, read_ticks());
+    close_log(nullptr, 0, 0, 0.0, status);
   }
+  return status;
+}
+
+rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcept {
+  if (frames == 0 || refuses(frames)) return turn_away(out, frames);
   const FloatMode mode;  // to the end: the budget's division would raise the caller's inexact flag
   const uint64_t start = read_ticks();
+  fetch_swap();
+  take_controls();
+  if (tap_.load(std::memory_order_relaxed) != nullptr) open_log(in, frames, start);
   take_in(in, frames);
   run_models(frames);
   mix(out, frames);
@@ -387,6 +422,7 @@ rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcep
   const uint64_t ticks = read_ticks() - start;
   statistics_.record(frames, ticks, static_cast<uint64_t>(budget));
   govern(frames, static_cast<double>(ticks) / budget);
+  if (logging_ != nullptr) close_log(out, frames, ticks, budget, RTV_OK);
   return RTV_OK;
 }
 
@@ -395,6 +431,9 @@ Pipeline* Engine::begin(const float* in, uint32_t frames) noexcept {
   if (pipeline.sliced() || governor_ != nullptr || incoming_ != nullptr ||
       pending_.load(std::memory_order_relaxed) != nullptr)
     return nullptr;
+  fetched_ = false;
+  take_controls();
+  if (tap_.load(std::memory_order_relaxed) != nullptr) open_log(in, frames, read_ticks());
   take_in(in, frames);
   pipeline.pull_parameters(false);
   pipeline.begin(in_.data(), wet_.data(), frames);
@@ -408,16 +447,19 @@ void Engine::end(float* out, uint32_t frames, size_t nonfinite, uint64_t ticks) 
   statistics_.count_nonfinite(nonfinite + guard_output(out, frames * channels_));
   const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
   statistics_.record(frames, ticks, static_cast<uint64_t>(budget));
+  if (logging_ != nullptr) close_log(out, frames, ticks, budget, RTV_OK);
 }
 
 void Engine::reset() noexcept {
-  if (incoming_ == nullptr) incoming_ = pending_.exchange(nullptr, std::memory_order_acquire);
+  fetch_swap();
+  take_controls();
   if (incoming_ != nullptr) finish_swap();
   reset_tiers();
   if (dry_.size() != 0) std::memset(dry_.data(), 0, dry_.bytes());
   dry_write_ = 0;
   settle();
   statistics_.reset();
+  if (tap_.load(std::memory_order_relaxed) != nullptr) log_reset();
 }
 
 void Engine::stats(rtv_stats* out) const noexcept {

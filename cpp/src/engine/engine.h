@@ -10,6 +10,7 @@
 #include "engine/governor.h"
 #include "engine/model.h"
 #include "engine/statistics.h"
+#include "log/log.h"
 #include "rtvoice/rtvoice.h"
 #include "stream/pipeline.h"
 
@@ -39,7 +40,12 @@ class Engine {
   rtv_status hold_tier(int32_t tier) noexcept RTV_NONBLOCKING;                                         // [any-thread]
   // For tests: what a call took is `load` times as long as its audio lasts, instead of what the counter says; negative: the counter.
   void pretend_load(double load) noexcept RTV_NONBLOCKING { pretended_load_ = load; }
-  void stats(rtv_stats* stats) const noexcept RTV_NONBLOCKING;        // [any-thread]
+  void stats(rtv_stats* stats) const noexcept RTV_NONBLOCKING;  // [any-thread]
+  // logging.cc. [main-thread]
+  rtv_status begin_log(const char* path, const rtv_log_config& config, std::string* error);
+  void end_log();
+  rtv_status note(const char* text);
+  void log_status(rtv_log_status* status);
   rtv_status swap(std::shared_ptr<Model> model, std::string* error);  // [main-thread]
 
  private:
@@ -59,6 +65,9 @@ class Engine {
                                     std::string* error);
   ControlBank* bank_for(const Graph& graph);
   void carry_over(const ControlBank& from, ControlBank* to);
+  void fetch_swap() noexcept RTV_NONBLOCKING;
+  void take_controls() noexcept RTV_NONBLOCKING;
+  rtv_status turn_away(float* out, uint32_t frames) noexcept RTV_NONBLOCKING;
   void settle() noexcept RTV_NONBLOCKING;
   void take_in(const float* in, uint32_t frames) noexcept RTV_NONBLOCKING;
   // Between two samples. At the end exactly the second, whatever rounding says: a fade ends with a frame, so where it ends hangs on the cutting.
@@ -86,6 +95,18 @@ class Engine {
   size_t prime_length() const noexcept RTV_NONBLOCKING;
   void finish_swap() noexcept RTV_NONBLOCKING;
   void mix(float* out, size_t frames) noexcept RTV_NONBLOCKING;
+  // logging.cc: what the audio thread tells a log. A call's record is opened before its input may be overwritten and closed with its output.
+  void open_log(const float* in, uint32_t frames, uint64_t start) noexcept RTV_NONBLOCKING;
+  void close_log(const float* out, uint32_t frames, uint64_t ticks, double budget,
+                 rtv_status status) noexcept RTV_NONBLOCKING;
+  void log_reset() noexcept RTV_NONBLOCKING;
+  bool enter_log() noexcept RTV_NONBLOCKING;
+  void leave_log() noexcept RTV_NONBLOCKING;
+  uint64_t state_bytes() const noexcept RTV_NONBLOCKING;
+  void put_mark(uint32_t reason) noexcept RTV_NONBLOCKING;
+  uint32_t put_state(bool told) noexcept RTV_NONBLOCKING;
+  void put_models(const Ladder& ladder, bool incoming, bool told) noexcept RTV_NONBLOCKING;
+  ControlBank& heard_bank() const noexcept RTV_NONBLOCKING;
 
   const rtv_config config_;
   const size_t channels_;
@@ -110,6 +131,12 @@ class Engine {
   float gain_ = 1.0f;                    // of the wet signal, now
   float gain_target_ = 1.0f, gain_step_ = 0.0f;
   size_t gain_left_ = 0;
+  // What other threads set, as this call took it: all that runs in the call, and its log, see the same.
+  float mix_taken_ = 1.0f;
+  bool bypass_taken_ = false;
+  int32_t held_taken_ = RTV_TIER_AUTO;
+  bool fetched_ = false;         // a swap, in this call
+  log::Tap* logging_ = nullptr;  // while a call, or a reset, is being logged
 
   // Between threads.
   std::atomic<Ladder*> pending_{nullptr}, retired_{nullptr};
@@ -123,6 +150,14 @@ class Engine {
   std::atomic<bool> bypass_{false};
   Statistics statistics_;
   std::atomic<uint64_t> weight_bytes_{0}, state_bytes_{0}, scratch_bytes_{0};
+
+  // A log that is on; the audio thread says when it is in there, so that one that is turned off can end.
+  std::atomic<log::Tap*> tap_{nullptr};
+  std::atomic<bool> tapped_{false};
+  std::mutex log_mutex_;  // between main threads
+  std::unique_ptr<log::Log> log_;
+  rtv_log_status last_log_{};
+  std::vector<log::ModelLine> created_with_;
 
   std::mutex swap_mutex_;                            // between main threads
   std::vector<std::unique_ptr<ControlBank>> banks_;  // under it; one per set of parameters and outputs ever used here

@@ -18,8 +18,9 @@ class Statistics {
 
   void record(uint64_t frames, uint64_t ticks, uint64_t budget_ticks) noexcept RTV_NONBLOCKING;  // [audio-thread]
   void count_nonfinite(uint64_t count) noexcept RTV_NONBLOCKING;                                 // [audio-thread]
-  void reset() noexcept RTV_NONBLOCKING;                                                         // [audio-thread]
-  Snapshot snapshot() const noexcept RTV_NONBLOCKING;                                            // [any-thread]
+  uint64_t nonfinite() const noexcept RTV_NONBLOCKING { return nonfinite_.load(std::memory_order_relaxed); }
+  void reset() noexcept RTV_NONBLOCKING;               // [audio-thread]
+  Snapshot snapshot() const noexcept RTV_NONBLOCKING;  // [any-thread]
   // The counts and times of a snapshot, in a host's terms; the other fields stay. [any-thread]
   void describe(rtv_stats* stats, double ticks_per_second, double sample_rate) const noexcept RTV_NONBLOCKING;
 

@@ -85,7 +85,7 @@ void Engine::end_shift() noexcept {
 
 void Engine::run_ladder(size_t frames) noexcept {
   if (shift_ == Shift::kNone && governor_ != nullptr && active_->tiers.size() > 1) {
-    const int32_t held = held_tier_.load(std::memory_order_relaxed);
+    const int32_t held = held_taken_;
     if (held != RTV_TIER_AUTO && static_cast<size_t>(held) != active_->current) {
       std::memcpy(stopped_.data(), last_.data(), last_.bytes());
       begin_shift(governor_->missing() ? Shift::kDown : Shift::kAcross, static_cast<size_t>(held));
@@ -155,7 +155,7 @@ void Engine::govern(size_t frames, double load) noexcept {
   if (governor_ == nullptr || active_->tiers.size() < 2 || incoming_ != nullptr) return;
   if (pretended_load_ >= 0.0) load = pretended_load_;
   governor_->count(frames, load);
-  if (shift_ != Shift::kNone || held_tier_.load(std::memory_order_relaxed) != RTV_TIER_AUTO) return;
+  if (shift_ != Shift::kNone || held_taken_ != RTV_TIER_AUTO) return;
   const size_t tier = active_->current;
   const Governor::Move move = governor_->decide(tier);
   if (move == Governor::Move::kDown) {
@@ -167,7 +167,7 @@ void Engine::govern(size_t frames, double load) noexcept {
 }
 
 void Engine::reset_tiers() noexcept {
-  const int32_t held = held_tier_.load(std::memory_order_relaxed);
+  const int32_t held = held_taken_;
   shift_ = Shift::kNone;
   active_->current = held == RTV_TIER_AUTO ? 0 : std::min(static_cast<size_t>(held), active_->tiers.size() - 1);
   tier_.store(static_cast<uint32_t>(active_->current), std::memory_order_relaxed);

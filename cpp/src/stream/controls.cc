@@ -13,8 +13,10 @@ Control::Control(std::string name, std::vector<float> values, float low, float h
       size_(static_cast<uint32_t>(values.size())),
       low_(low),
       high_(high),
-      values_(new std::atomic<float>[values.size()]) {
+      values_(new std::atomic<float>[values.size()]),
+      taken_(new float[values.size()]) {
   for (size_t i = 0; i < values.size(); ++i) values_[i].store(values[i], std::memory_order_relaxed);
+  std::copy(values.begin(), values.end(), taken_.get());
 }
 
 bool Control::set(const float* values, uint32_t count) noexcept {
@@ -28,12 +30,9 @@ bool Control::set(const float* values, uint32_t count) noexcept {
   return true;
 }
 
-bool Control::poll(uint32_t* seen, float* values) const noexcept {
-  const uint32_t version = version_.load(std::memory_order_acquire);
-  if (version == *seen) return false;
-  *seen = version;
-  for (uint32_t i = 0; i < size_; ++i) values[i] = values_[i].load(std::memory_order_relaxed);
-  return true;
+void Control::take_new() noexcept {
+  taken_version_ = version_.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < size_; ++i) taken_[i] = values_[i].load(std::memory_order_relaxed);
 }
 
 void Control::publish(const float* values) noexcept {

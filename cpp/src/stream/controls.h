@@ -27,8 +27,13 @@ class Control {
   void publish(const float* values) noexcept
       RTV_NONBLOCKING;  // [audio-thread] one writer; odd versions mark a write in progress
   void read(float* values, uint32_t count) const noexcept RTV_NONBLOCKING;  // [any-thread]
-  // True and the values when they changed since `seen`. [audio-thread]
-  bool poll(uint32_t* seen, float* values) const noexcept RTV_NONBLOCKING;
+  // The audio thread's own copy, taken once a call: all that runs in it, and the log, see the same values. [audio-thread]
+  void take() noexcept RTV_NONBLOCKING {
+    if (version_.load(std::memory_order_acquire) != taken_version_) take_new();
+  }
+  const float* taken() const noexcept RTV_NONBLOCKING { return taken_.get(); }
+  uint32_t taken_version() const noexcept RTV_NONBLOCKING { return taken_version_; }
+  uint32_t logged_version = 0;  // audio thread only
 
  private:
   std::string name_;
@@ -36,12 +41,18 @@ class Control {
   float low_, high_;
   std::unique_ptr<std::atomic<float>[]> values_;
   std::atomic<uint32_t> version_{0};
+  std::unique_ptr<float[]> taken_;
+  uint32_t taken_version_ = 0;
+  void take_new() noexcept RTV_NONBLOCKING;
 };
 
 // The parameters and value outputs of one model in one engine.
 struct ControlBank {
   explicit ControlBank(const Graph& graph);
   Control* parameter(const char* name) const noexcept RTV_NONBLOCKING;
+  void take() noexcept RTV_NONBLOCKING {  // [audio-thread]
+    for (const auto& control : parameters) control->take();
+  }
   const Control* output(const char* name) const noexcept RTV_NONBLOCKING;
 
   // Whether it holds just what this graph has: the same names, sizes and ranges in the same order.

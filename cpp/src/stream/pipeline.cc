@@ -47,7 +47,13 @@ std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, Contr
   const BlockPlan blocks = plan_blocks(plan->graph(), config);
   std::unique_ptr<Pipeline> pipeline(new Pipeline(std::move(plan), bank, config, blocks));
   if (!pipeline->make_resamplers(config, error)) return nullptr;
-  pipeline->pull_parameters(true);
+  // Values as of now; the audio thread restarts them from its own copy before the first frame.
+  std::vector<float> values;
+  for (size_t p = 0; p < bank->parameters.size(); ++p) {
+    values.resize(bank->parameters[p]->size());
+    bank->parameters[p]->read(values.data(), bank->parameters[p]->size());
+    for (Lane& lane : pipeline->lanes_) lane.instance->set_parameter(p, values.data(), true);
+  }
   // Pages of code and data are touched, and symbols bound, before the audio thread's first frame.
   // Each number of blocks may take other tiles of the kernels; beyond 16 they repeat.
   pipeline->warm_up(blocks.max_blocks);
@@ -73,9 +79,6 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const Pi
       model_rate_(plan_->graph().sample_rate) {
   const size_t model = blocks.model * blocks.max_blocks, host = blocks.host_max * blocks.max_blocks;
   host_out_ = AlignedFloats(host);
-  size_t largest = 1;
-  for (const auto& control : bank->parameters) largest = std::max<size_t>(largest, control->size());
-  parameter_ = AlignedFloats(largest);
   seen_.assign(bank->parameters.size(), ~0u);
   has_audio_ = false;
   for (const Output& output : plan_->graph().outputs) has_audio_ |= output.audio;
@@ -165,9 +168,16 @@ void Pipeline::reset() noexcept {
 
 void Pipeline::pull_parameters(bool jump) noexcept {
   for (size_t p = 0; p < seen_.size(); ++p) {
-    if (!bank_->parameters[p]->poll(&seen_[p], parameter_.data())) continue;
-    for (Lane& lane : lanes_) lane.instance->set_parameter(p, parameter_.data(), jump);
+    const Control& control = *bank_->parameters[p];
+    if (control.taken_version() == seen_[p]) continue;
+    seen_[p] = control.taken_version();
+    for (Lane& lane : lanes_) lane.instance->set_parameter(p, control.taken(), jump);
   }
+}
+
+void Pipeline::restart_parameters() noexcept {
+  std::fill(seen_.begin(), seen_.end(), ~0u);
+  pull_parameters(true);
 }
 
 // Host samples of the next block: boundaries lie at ceil(k * block * host_rate / model_rate).

@@ -63,8 +63,10 @@ class Pipeline {
   Instance* instance(size_t lane) const noexcept RTV_NONBLOCKING { return lanes_[lane].instance.get(); }
   size_t most_hops() const { return blocks_.hops * blocks_.max_blocks; }
   bool sliced() const noexcept RTV_NONBLOCKING { return sliced_; }
-  void reset() noexcept RTV_NONBLOCKING;                     // [audio-thread]
-  void pull_parameters(bool jump) noexcept RTV_NONBLOCKING;  // [audio-thread]
+  void reset() noexcept RTV_NONBLOCKING;  // [audio-thread]
+  // The bank's taken values, of those that changed since the last time; of all, without a way there. [audio-thread]
+  void pull_parameters(bool jump) noexcept RTV_NONBLOCKING;
+  void restart_parameters() noexcept RTV_NONBLOCKING;
   int64_t latency() const { return latency_; }
   const LatencyParts& latency_parts() const { return parts_; }
   const Plan& plan() const noexcept RTV_NONBLOCKING { return *plan_; }
@@ -103,7 +105,7 @@ class Pipeline {
   bool has_audio_ = true;
   std::vector<Lane> lanes_;
   std::vector<Instance*> together_;  // one per lane
-  AlignedFloats host_out_, parameter_;
+  AlignedFloats host_out_;
   std::vector<uint32_t> seen_;  // parameter versions
   size_t fifo_mask_ = 0, fifo_read_ = 0, fifo_write_ = 0;
   size_t prefill_ = 0;        // zeros in the fifo at the start
