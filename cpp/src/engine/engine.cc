@@ -28,7 +28,7 @@ ResamplerKind resampler_of(uint32_t kind) {
 }
 
 // One line, empty when all is well.
-std::string check_config(const rtv_config& c) {
+[[gnu::cold]] std::string check_config(const rtv_config& c) {
   const auto range = [](const char* what, double value, double low, double high) {
     return value >= low && value <= high
                ? std::string()
@@ -58,8 +58,9 @@ constexpr double kMemoryLimit = 1073741824.0;  // bytes an engine may take, all 
 
 }  // namespace
 
-std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& tiers, const rtv_config& config,
-                                     rtv_status* status, std::string* error, StreamShare* share) {
+[[gnu::cold]] std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& tiers,
+                                                   const rtv_config& config, rtv_status* status, std::string* error,
+                                                   StreamShare* share) {
   *error = check_config(config);
   if (!error->empty()) {
     *status = RTV_ERROR_ARGUMENT;
@@ -99,7 +100,7 @@ std::unique_ptr<Engine> Engine::make(const std::vector<std::shared_ptr<Model>>& 
   return engine;
 }
 
-Engine::Engine(const rtv_config& config, StreamShare* share)
+[[gnu::cold]] Engine::Engine(const rtv_config& config, StreamShare* share)
     : config_(config),
       channels_(config.channels),
       fade_frames_(std::max<size_t>(1, static_cast<size_t>(std::lround(config.fade_ms * 1e-3 * config.sample_rate)))),
@@ -112,7 +113,7 @@ Engine::Engine(const rtv_config& config, StreamShare* share)
       last_(config.channels),
       stopped_(config.channels) {}
 
-Engine::~Engine() {
+[[gnu::cold]] Engine::~Engine() {
   end_log();
   delete active_;
   delete incoming_;
@@ -121,7 +122,7 @@ Engine::~Engine() {
 }
 
 // By what a bank holds, not by whose it was: a pipeline indexes it by its own model's parameters.
-ControlBank* Engine::bank_for(const Graph& graph) {
+[[gnu::cold]] ControlBank* Engine::bank_for(const Graph& graph) {
   for (const auto& bank : banks_) {
     if (bank->fits(graph)) return bank.get();
   }
@@ -130,7 +131,7 @@ ControlBank* Engine::bank_for(const Graph& graph) {
 }
 
 // Values by name. A set() meanwhile writes `from` and then `to`; one that comes between our reading and our writing shows in the version.
-void Engine::carry_over(const ControlBank& from, ControlBank* to) {
+[[gnu::cold]] void Engine::carry_over(const ControlBank& from, ControlBank* to) {
   for (const auto& control : to->parameters) {
     const Control* same = from.parameter(control->name().c_str());
     if (same == nullptr || same->size() != control->size()) continue;
@@ -144,8 +145,8 @@ void Engine::carry_over(const ControlBank& from, ControlBank* to) {
   }
 }
 
-std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, int64_t latency, rtv_status* status,
-                                                  std::string* error) {
+[[gnu::cold]] std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, int64_t latency,
+                                                                rtv_status* status, std::string* error) {
   const FloatMode mode;  // packing and filter design round as the audio thread does, whatever the caller's mode
   PipelineConfig config;
   config.sample_rate = static_cast<int>(config_.sample_rate);
@@ -196,7 +197,7 @@ std::unique_ptr<Engine::Stage> Engine::make_stage(std::shared_ptr<Model> model, 
   return stage;
 }
 
-rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
+[[gnu::cold]] rtv_status Engine::swap(std::shared_ptr<Model> model, std::string* error) {
   const std::lock_guard<std::mutex> lock(swap_mutex_);
   const auto busy = [&] {
     *error = "the model before is still fading in; try again after the fade";

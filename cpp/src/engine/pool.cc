@@ -13,10 +13,11 @@ constexpr double kMemoryLimit = 4294967296.0;  // bytes of state and scratch, al
 
 }  // namespace
 
-Pool::Pool(const rtv_config& config) : config_(config), ticks_per_second_(ticks_per_second()) {}
+[[gnu::cold]] Pool::Pool(const rtv_config& config) : config_(config), ticks_per_second_(ticks_per_second()) {}
 
-std::unique_ptr<Pool> Pool::make(const std::shared_ptr<Model>& model, const rtv_config& config, size_t streams,
-                                 const uint64_t* seeds, rtv_status* status, std::string* error) {
+[[gnu::cold]] std::unique_ptr<Pool> Pool::make(const std::shared_ptr<Model>& model, const rtv_config& config,
+                                               size_t streams, const uint64_t* seeds, rtv_status* status,
+                                               std::string* error) {
   std::unique_ptr<Pool> pool(new Pool(config));
   StreamShare share(streams * std::max<uint32_t>(config.channels, 1));
   double bytes = 0.0;
@@ -46,7 +47,7 @@ std::unique_ptr<Pool> Pool::make(const std::shared_ptr<Model>& model, const rtv_
 }
 
 // Code for every number of streams that may run together, before the audio thread's first frame; beyond 16 rows the kernels' tiles repeat.
-void Pool::touch() {
+[[gnu::cold]] void Pool::touch() {
   const FloatMode mode;
   const std::vector<float> silence(static_cast<size_t>(config_.max_frame) * config_.channels);
   std::vector<std::vector<float>> out(streams(), std::vector<float>(silence.size()));

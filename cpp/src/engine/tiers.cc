@@ -17,8 +17,9 @@ float leave(size_t frame, size_t length) {
 
 }  // namespace
 
-std::unique_ptr<Engine::Ladder> Engine::make_ladder(const std::vector<std::shared_ptr<Model>>& models, int64_t latency,
-                                                    rtv_status* status, std::string* error) {
+[[gnu::cold]] std::unique_ptr<Engine::Ladder> Engine::make_ladder(const std::vector<std::shared_ptr<Model>>& models,
+                                                                  int64_t latency, rtv_status* status,
+                                                                  std::string* error) {
   auto ladder = std::make_unique<Ladder>();
   // Twice where the tiers differ: the first round finds the slowest one's latency.
   int64_t slowest = latency;
@@ -42,7 +43,7 @@ std::unique_ptr<Engine::Ladder> Engine::make_ladder(const std::vector<std::share
   return ladder;
 }
 
-void Engine::tell_memory(Ladder& ladder) noexcept {
+[[gnu::cold]] void Engine::tell_memory(Ladder& ladder) noexcept {
   size_t weights = 0, state = 0, scratch = 0;
   for (const auto& stage : ladder.tiers) {
     const PlanInfo& info = stage->pipeline->plan().info();

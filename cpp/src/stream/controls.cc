@@ -8,7 +8,7 @@
 
 namespace rtvoice {
 
-Control::Control(std::string name, std::vector<float> values, float low, float high)
+[[gnu::cold]] Control::Control(std::string name, std::vector<float> values, float low, float high)
     : name_(std::move(name)),
       size_(static_cast<uint32_t>(values.size())),
       low_(low),
@@ -57,7 +57,7 @@ void Control::read(float* values, uint32_t count) const noexcept {
   }
 }
 
-ControlBank::ControlBank(const Graph& graph) {
+[[gnu::cold]] ControlBank::ControlBank(const Graph& graph) {
   for (const Parameter& p : graph.parameters)
     parameters.push_back(std::make_unique<Control>(p.name, p.defaults, p.min, p.max));
   const std::vector<int> channels = value_channels(graph);
@@ -71,7 +71,7 @@ ControlBank::ControlBank(const Graph& graph) {
   }
 }
 
-bool ControlBank::fits(const Graph& graph) const {
+[[gnu::cold]] bool ControlBank::fits(const Graph& graph) const {
   if (parameters.size() != graph.parameters.size() || outputs.size() != graph.outputs.size()) return false;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& p = graph.parameters[i];

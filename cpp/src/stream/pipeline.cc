@@ -20,7 +20,7 @@ bool whole_ratio(int a, int b) { return a % b == 0 || b % a == 0; }
 
 }  // namespace
 
-BlockPlan plan_blocks(const Graph& graph, const PipelineConfig& config) {
+[[gnu::cold]] BlockPlan plan_blocks(const Graph& graph, const PipelineConfig& config) {
   BlockPlan blocks;
   const size_t hop = static_cast<size_t>(graph.hop);
   const uint64_t host = static_cast<uint64_t>(config.sample_rate), model = static_cast<uint64_t>(graph.sample_rate);
@@ -42,8 +42,8 @@ BlockPlan plan_blocks(const Graph& graph, const PipelineConfig& config) {
   return blocks;
 }
 
-std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, ControlBank* bank,
-                                         const PipelineConfig& config, std::string* error) {
+[[gnu::cold]] std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, ControlBank* bank,
+                                                       const PipelineConfig& config, std::string* error) {
   const BlockPlan blocks = plan_blocks(plan->graph(), config);
   std::unique_ptr<Pipeline> pipeline(new Pipeline(std::move(plan), bank, config, blocks));
   if (!pipeline->make_resamplers(config, error)) return nullptr;
@@ -69,8 +69,8 @@ std::unique_ptr<Pipeline> Pipeline::make(std::shared_ptr<const Plan> plan, Contr
   return pipeline;
 }
 
-Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config,
-                   const BlockPlan& blocks)
+[[gnu::cold]] Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const PipelineConfig& config,
+                                 const BlockPlan& blocks)
     : plan_(std::move(plan)),
       bank_(bank),
       blocks_(blocks),
@@ -109,7 +109,7 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, ControlBank* bank, const Pi
   sliced_ = config.sliced;
 }
 
-bool Pipeline::make_resamplers(const PipelineConfig& config, std::string* error) {
+[[gnu::cold]] bool Pipeline::make_resamplers(const PipelineConfig& config, std::string* error) {
   const double ratio = static_cast<double>(host_rate_) / model_rate_;
   const size_t model = blocks_.model * blocks_.max_blocks, host = blocks_.host_max * blocks_.max_blocks;
   const size_t shared = config.block == 0 || !blocks_.constant ? 1 : std::gcd(config.block, blocks_.host_max);
@@ -190,7 +190,7 @@ size_t Pipeline::next_block() const noexcept {
 // All lanes' networks, already started.
 void Pipeline::run_instances(size_t hops) noexcept { Instance::run_together(together_.data(), together_.size(), hops); }
 
-void Pipeline::warm_up(size_t blocks) noexcept {
+[[gnu::cold]] void Pipeline::warm_up(size_t blocks) noexcept {
   run_blocks_ = blocks;
   run_take_ = 0;
   pending_ = blocks * blocks_.host_max;
