@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #else
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
@@ -30,6 +31,7 @@ void cut(int file, uint64_t size) {
   ::_chsize_s(file, static_cast<int64_t>(size));
   ::_lseeki64(file, static_cast<int64_t>(size), SEEK_SET);
 }
+bool is_plain(int) { return true; }
 void close_file(int file) { ::_close(file); }
 #else
 int open_new(const char* path) { return ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); }
@@ -37,6 +39,10 @@ bool lock(int file) { return ::flock(file, LOCK_EX | LOCK_NB) == 0 || errno != E
 int64_t write_some(int file, const char* data, uint64_t bytes) { return ::write(file, data, bytes); }
 void cut(int file, uint64_t size) {
   if (::ftruncate(file, static_cast<off_t>(size)) == 0) ::lseek(file, static_cast<off_t>(size), SEEK_SET);
+}
+bool is_plain(int file) {
+  struct stat found;
+  return ::fstat(file, &found) == 0 && S_ISREG(found.st_mode);
 }
 void close_file(int file) { ::close(file); }
 #endif
@@ -84,6 +90,12 @@ bool File::append(const void* data, uint64_t bytes, std::string* error) {
   }
   size_ += bytes;
   return true;
+}
+
+void File::discard() noexcept {
+  const bool plain = file_ >= 0 && is_plain(file_);
+  close();
+  if (plain) remove_file(path_);
 }
 
 void File::close() noexcept {

@@ -19,6 +19,7 @@ class File {
   // All of it; else none of it is left there, and `error` says why.
   bool append(const void* data, uint64_t bytes, std::string* error);
   void close() noexcept;
+  void discard() noexcept;  // and remove it, unless it is a device or a pipe
   void swap(File& other) noexcept {
     std::swap(file_, other.file_);
     std::swap(size_, other.size_);

@@ -272,8 +272,7 @@ bool Writer::open_part(uint32_t part, std::string* error) {
   File next;
   if (!next.create(part_path(part), error)) return false;
   if (!next.append(text.data(), text.size(), error)) {
-    next.close();
-    remove_file(part_path(part));
+    next.discard();
     return false;
   }
   file_.swap(next);
