@@ -1,7 +1,8 @@
 """Every host that can run here, and the table of what was run.
 
-scripts/hosts.py runs the tests of tests/hosts and of the installed package, and writes benchmarks/hosts.md. A host
-whose tools or headers are missing is written down as not run, with what is missing; never as passed.
+scripts/hosts.py [NAME...] runs the tests of tests/hosts and of the installed package, and writes benchmarks/hosts.md. A host
+whose tools or headers are missing is written down as not run, with what is missing; never as passed. With names (test_clap)
+only those are run, and the other rows stay.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ HOSTS = {
     "test_lv2": ("LV2", "lv2apply --version", "every frame pattern, lv2apply, lv2bench, bit for bit"),
     "test_clap": ("CLAP", "", "every frame pattern and events at their sample in our mini host, bit for bit"),
     "test_godot3": ("Godot 3, GDNative", "godot3-server --version", "every frame pattern in the engine, bit for bit"),
-    "test_godot4": ("Godot 4, GDExtension", "", "the build and its entry only"),
+    "test_godot4": ("Godot 4, GDExtension", "", "every frame pattern through a stand-in for Godot, bit for bit"),
     "test_windows": ("Windows x64, C program", "wine --version", "every frame pattern under wine, bit for bit"),
     "test_wheel": ("Linux wheel", "", "tag, libsamplerate inside, a new virtual environment, bit for bit"),
     "test_abi": ("C interface's gate", "abidiff --version", "the committed interface; seven planted breaks found"),
 }
 NOT_RUN = (
+    ("Godot 4 itself", "plugins/godot4", "the extension ran under a stand-in for Godot's side of the interface"),
     ("Unity, IL2CPP", "bindings/csharp", "the filter ran under mono with stand-ins for Unity's names"),
     ("Unreal Engine", "plugins/unreal", "source only; never built"),
     ("FMOD", "plugins/fmod", "source only; never built"),
@@ -52,9 +54,14 @@ class Result:
     seconds: float = 0.0
 
 
-def run() -> dict[str, Result]:
+def path_of(name: str) -> str:
+    """Return where a file of tests lies."""
+    return f"tests/{name}.py" if (ROOT / "tests" / f"{name}.py").exists() else f"tests/hosts/{name}.py"
+
+
+def run(names: list[str]) -> dict[str, Result]:
     """Run the tests; return their results by file."""
-    files = ["tests/hosts", "tests/test_abi.py", "tests/test_cmake_install.py"]
+    files = [path_of(name) for name in names]
     RESULTS.parent.mkdir(exist_ok=True)
     subprocess.run([sys.executable, "-m", "pytest", "-q", f"--junitxml={RESULTS}", *files], cwd=ROOT, check=False)
     found: dict[str, Result] = defaultdict(Result)
@@ -93,24 +100,34 @@ def verdict(result: Result) -> str:
     return f"{counts['passed']} passed{skipped}"
 
 
+def kept_rows() -> dict[str, str]:
+    """Return the rows of the table that is there, by host."""
+    lines = TABLE.read_text().splitlines() if TABLE.exists() else []
+    return {line.split(" | ")[0][2:]: line for line in lines if line.startswith("| ") and "`pytest " in line}
+
+
 def main() -> None:
-    found = run()
+    names = sys.argv[1:] or list(HOSTS)
+    if unknown := [name for name in names if name not in HOSTS]:
+        raise SystemExit(f"{unknown[0]} is no host's test; there are {', '.join(HOSTS)}")
+    found, kept = run(names), kept_rows()
     lines = [
         "# Hosts that were run",
         "",
-        f"`make hosts` (`scripts/hosts.py`), {date.today()}, {platform.system()} {platform.machine()}. What each is,",
-        "and how to add it to a game: [docs/games.md](../docs/games.md). Outputs are compared with one reference render of",
-        "`whisper`, over the frame sizes of",
-        "[tests/hosts/frames.txt](../tests/hosts/frames.txt).",
+        f"`make hosts` (`scripts/hosts.py`) on {platform.system()} {platform.machine()}. What each is, and how to add it to a",
+        "game: [docs/games.md](../docs/games.md). Outputs are compared with one reference render of `whisper`, over the frame",
+        "sizes of [tests/hosts/frames.txt](../tests/hosts/frames.txt).",
         "",
-        "| host | with | what runs | result | seconds | command |",
-        "|---|---|---|---|---|---|",
+        "| host | with | what runs | result | seconds | day | command |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, (host, command, what) in HOSTS.items():
+        if name not in names:
+            lines += [kept[host]] if host in kept else []
+            continue
         result = found.get(name, Result())
-        path = f"tests/{name}.py" if (ROOT / "tests" / f"{name}.py").exists() else f"tests/hosts/{name}.py"
-        row = (host, version(command), what, verdict(result), f"{result.seconds:.0f}", f"`pytest {path}`")
-        lines.append("| " + " | ".join(row) + " |")
+        words = (host, version(command), what, verdict(result), f"{result.seconds:.0f}", str(date.today()))
+        lines.append("| " + " | ".join((*words, f"`pytest {path_of(name)}`")) + " |")
     lines += ["", "Never run:", "", "| host | where | state |", "|---|---|---|"]
     lines += [f"| {host} | {f'`{where}`' if where else ''} | {state} |" for host, where, state in NOT_RUN]
     TABLE.write_text("\n".join(lines) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 from pathlib import Path
 
@@ -52,6 +53,10 @@ def reference(rate: int, channels: int, seconds: float = 2.0) -> tuple[np.ndarra
 def built(source: str, *options: str) -> Path:
     """Build one of the repository's CMake projects against the installed package, once, and return its folder."""
     folder = Path(tempfile.mkdtemp(prefix="rtvoice-hosts-"))
+    # scripts/cross_sources.sh lays GDNative's headers out.
+    headers = sdk.ROOT / "build" / "cross" / "godot3"
+    if source == "plugins" and "RTVOICE_GODOT3_HEADERS" not in os.environ and headers.exists():
+        options = (*options, f"-DRTVOICE_GODOT3_HEADERS={headers}")
     return sdk.build_project(sdk.ROOT / source, folder, *options)
 
 

@@ -117,6 +117,14 @@ namespace Rtvoice
             RtvoiceException.Check(NativeMethods.rtv_engine_swap(handle, model.Handle));
         }
 
+        /// <summary>Begins a real-time log of input, output, timing and events in a file that only its owner may read, or ends it: <c>null</c>.
+        /// Off until somebody turns it on; the audio thread never waits for the disk.</summary>
+        /// <exception cref="RtvoiceException">The file cannot be written, or this engine has a log already.</exception>
+        public void Log(string path)
+        {
+            RtvoiceException.Check(NativeMethods.rtv_engine_log(handle, path == null ? null : Text.Bytes(path)));
+        }
+
         /// <summary>What the engine has done since it was made or reset. Any thread.</summary>
         public EngineStats Stats
         {

@@ -103,6 +103,8 @@ namespace Rtvoice
         [DllImport(Library, CallingConvention = C)] internal static extern Status rtv_engine_swap(EngineHandle engine, ModelHandle model);
         [DllImport(Library, CallingConvention = C)] internal static extern void rtv_engine_stats(EngineHandle engine, ref NativeStats stats);
 
+        [DllImport(Library, CallingConvention = C)] internal static extern Status rtv_engine_log(EngineHandle engine, byte[] path);
+
         // Only for checks of the structs' layout: into a buffer larger than any of them.
         [DllImport(Library, CallingConvention = C)] internal static extern void rtv_config_init(byte[] config);
         [DllImport(Library, CallingConvention = C)] internal static extern void rtv_stats_init(byte[] stats);

@@ -148,6 +148,12 @@ internal static class Checks
             {
                 Check(error.Message.Contains("nonsense"), "an unknown parameter is an exception that names it");
             }
+            string log = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+            engine.Log(log);
+            engine.Process(frame);
+            engine.Log(null);
+            Check(new FileInfo(log).Length > 4800 * 2 * sizeof(float), "a log holds input and output");
+            File.Delete(log);
             engine.Swap(model);
             engine.Reset();
             Check(engine.Process(frame) == Status.Ok, "an engine runs after swap and reset");
