@@ -238,12 +238,24 @@ class Writer:
         The format goes by its extension: wav, flac, ogg, mp3, aiff, …
     subtype
         The sample type wanted, kept where the format has it (``PCM_16``, ``PCM_24``, ``FLOAT``).
+    large
+        A WAV file that may grow beyond 4 GB: it is written as RF64.
     """
 
-    def __init__(self, path: str | os.PathLike[str], sample_rate: int, channels: int, subtype: str = "PCM_24") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        sample_rate: int,
+        channels: int,
+        subtype: str = "PCM_24",
+        *,
+        large: bool = False,
+    ) -> None:
         soundfile = _soundfile()
         self._path = Path(path)
         self._format = _format_of(self._path)
+        if large and self._format == "WAV":
+            self._format = "RF64"
         self._frames = 0
         self.clipped = 0
         self.subtype = _subtype(self._format, subtype)
@@ -279,6 +291,13 @@ class Writer:
         """Append float32 ``(frames,)`` or ``(frames, channels)``; integer formats clip, which ``clipped`` counts."""
         if self.subtype not in ("FLOAT", "DOUBLE"):
             self.clipped += int(np.count_nonzero(np.abs(frames) > 1.0))
+        self._append(frames)
+
+    def write_whole_numbers(self, frames: NDArray[np.int16]) -> None:
+        """Append 16-bit samples as they are."""
+        self._append(frames)
+
+    def _append(self, frames: Frames | NDArray[np.int16]) -> None:
         try:
             self._file.write(frames)
         except (RuntimeError, OSError, AssertionError) as error:

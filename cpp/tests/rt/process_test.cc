@@ -28,6 +28,7 @@ struct Scenario {
   size_t frames;
   uint32_t schedule = RTV_SCHEDULE_INLINE;
   bool tiers = false;  // the shipped default tier as a fallback; another thread holds one and the other
+  bool log = false;    // everything is logged, and another thread ends the log and begins another now and then
 };
 
 void PrintTo(const Scenario& s, std::ostream* out) { *out << s.name; }
@@ -39,8 +40,8 @@ Bytes model_bytes(const Scenario& s) {
 }
 
 // What hosts do from other threads. Ends when told to.
-void meddle(rtv_engine* engine, rtv_model* model, bool swap, const std::atomic<bool>* stop, uint64_t* turns,
-            uint64_t* swaps) {
+void meddle(rtv_engine* engine, rtv_model* model, bool swap, const std::string& log, const std::atomic<bool>* stop,
+            uint64_t* turns, uint64_t* swaps) {
   std::mt19937 random(7);
   std::uniform_real_distribution<float> any(-0.5f, 1.5f);
   while (!stop->load()) {
@@ -54,6 +55,10 @@ void meddle(rtv_engine* engine, rtv_model* model, bool swap, const std::atomic<b
     float energy;
     rtv_engine_output(engine, "energy", &energy, 1);
     if (swap && rtv_engine_swap(engine, model) == RTV_OK) ++*swaps;
+    if (!log.empty() && *turns % 500 == 499) {
+      EXPECT_EQ(rtv_engine_log(engine, nullptr), RTV_OK);
+      EXPECT_EQ(rtv_engine_log(engine, log.c_str()), RTV_OK) << rtv_last_error();
+    }
     ++*turns;
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
@@ -137,7 +142,12 @@ TEST_P(RtGuard, ProcessTripsNothing) {
   const size_t frames = frames_of(s);
   Trips first, all;
   const uint64_t moved_before = moved_pages();
-  std::thread meddler(meddle, engine.get(), model.get(), s.swap, &stop, &turns, &swaps);
+  std::string log;
+  if (s.log) {
+    log = testing::TempDir() + "rt_guard_" + s.name + std::to_string(getpid()) + ".rtlog";
+    ASSERT_EQ(rtv_engine_log(engine.get(), log.c_str()), RTV_OK) << rtv_last_error();
+  }
+  std::thread meddler(meddle, engine.get(), model.get(), s.swap, log, &stop, &turns, &swaps);
   std::thread audio([&] {
     // Bound here, not in a region; volatile, or the compiler calls by name all the same.
     rtv_status (*volatile process)(rtv_engine*, const float*, float*, uint32_t) = &rtv_engine_process;
@@ -161,6 +171,14 @@ TEST_P(RtGuard, ProcessTripsNothing) {
   audio.join();
   stop.store(true);
   meddler.join();
+  if (s.log) {
+    rtv_log_status status;
+    rtv_log_status_init(&status);
+    EXPECT_EQ(rtv_engine_log_status(engine.get(), &status), RTV_OK);
+    EXPECT_EQ(status.active, 1u);
+    EXPECT_EQ(rtv_engine_log(engine.get(), nullptr), RTV_OK);
+    std::remove(log.c_str());
+  }
 
   const uint64_t moved = moved_pages() - moved_before;
   if (all.minor_faults != 0 && all.total() == all.minor_faults && moved != 0) {
@@ -200,6 +218,12 @@ INSTANTIATE_TEST_SUITE_P(
                  RTV_SCHEDULE_SLICED},
         Scenario{"whisper_hq_48k_tiers", nullptr, "hq", 48000, 2, RTV_RESAMPLER_AUTO, 0, false, 6000,
                  RTV_SCHEDULE_INLINE, true},
+        Scenario{"whisper_48k_logged", nullptr, "default", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000,
+                 RTV_SCHEDULE_INLINE, false, true},
+        Scenario{"whisper_hq_48k_tiers_logged", nullptr, "hq", 48000, 2, RTV_RESAMPLER_AUTO, 0, false, 3000,
+                 RTV_SCHEDULE_INLINE, true, true},
+        Scenario{"controls_8k_logged", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, true, 6000,
+                 RTV_SCHEDULE_SLICED, false, true},
         Scenario{"gru_44k1_sliced", gru, "", 44100, 1, RTV_RESAMPLER_AUTO, 64, false, 6000, RTV_SCHEDULE_SLICED},
         Scenario{"tcn_48k", tcn, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
         Scenario{"tcn_22k05_medium", tcn, "", 22050, 2, RTV_RESAMPLER_MEDIUM, 0, false, 2000},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rtvoice.cli import bench, check, check_model, evaluate, import_, info, live, models, monitor, render
+from rtvoice.cli import bench, check, check_model, evaluate, import_, info, live, log, models, monitor, render
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
@@ -17,6 +17,7 @@ _COMMANDS = {
     "check": check,
     "check-model": check_model,
     "bench": bench,
+    "log": log,
     "evaluate": evaluate,
     "monitor": monitor,
 }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ _GAP_REASONS = {1: "ring full", 2: "disk full"}
 _MARKS = {0: "start", 1: "fresh start", 2: "reset"}
 
 
-class Calls(NamedTuple):
+@dataclass(frozen=True)
+class Calls:
     """What happened in each call, one entry a call.
 
     Attributes
