@@ -83,7 +83,7 @@ class Native:
         return out.value.decode()
 
     def open(self, kind: str, path: Path) -> Contender:
-        """Open a file as "plan", "engine" or "onnxruntime"."""
+        """Open a file as "plan", "engine", "host" or "onnxruntime"; "registers" needs none."""
         error = ctypes.create_string_buffer(1024)
         handle = self.lib.peers_open(kind.encode(), self.onnxruntime, str(path).encode(), error, len(error))
         if not handle:

@@ -381,7 +381,8 @@ class _Page:
             [
                 *lines,
                 f"TCN {label}: {hops} hops, one every 10 ms, SCHED_FIFO, wall time, while a process per core does arithmetic over 32 MB at normal",
-                "priority. The yardstick is the warm median without that load.",
+                "priority. The yardstick is the warm median without that load. `registers only` is a loop of multiply-adds that touches no memory: what it",
+                "takes longer is the machine's own.",
                 "",
                 table(["", "warm p50", "p50", "p99", "p99.9", "max", "p99 / warm p50", "goal", "met"], rows),
                 *(["", REASONS["tail"]] if any(row[-1] == "no" for row in rows) else []),
