@@ -146,6 +146,13 @@ def conditioned(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
     return b.node("add", b.node("film", x, gamma, beta, offset=1.0), b.node("slice", p, start=1, stop=2))
 
 
+def conditioned_by_one(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
+    """One number scales or shifts all channels, a parameter's or a stream's."""
+    p = b.parameter("style", size=2, default=[0.6, -0.2], min=-1, max=1)
+    scaled = b.node("film", x, b.node("slice", p, start=0, stop=1), b.node("tanh", x), offset=1.0)
+    return b.node("film", scaled, x, b.node("slice", b.node("sin", x), start=0, stop=1), offset=0.5)
+
+
 def mixed(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
     y = b.node("concat", x, b.node("advance", x, frames=3), b.node("delay", x, frames=4))
     return b.node("slice", y, start=1, stop=2 * x.channels + 1)
@@ -214,6 +221,7 @@ CASES: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
     "arithmetic": arithmetic,
     "fused": fused,
     "conditioned": conditioned,
+    "conditioned_by_one": conditioned_by_one,
     "concat_slice": mixed,
     "avg_pool": plain("avg_pool", kernel=4, stride=2, pads=[1, 1]),
     "upsample": plain("upsample", factor=2),

@@ -207,7 +207,8 @@ Compiler::Input Compiler::input(int node, size_t index) {
   StepSpec& step = add_step(node, run_expand, wide);
   step.in = {slot};
   step.lag = {0};
-  step.state = add_state(plan_->slots_[slot].ld);
+  step.state = add_state(2 * plan_->slots_[slot].ld);
+  step.weights = add_shares(out.frames);
   return {wide, 0};
 }
 
@@ -218,6 +219,13 @@ void Compiler::read(StepSpec* step, Input input, int64_t rows_after) {
   slot.rows_after = std::max(slot.rows_after, static_cast<uint32_t>(rows_after));
   step->in.push_back(input.slot);
   step->lag.push_back(input.lag);
+}
+
+// How far a control's ramp has come with each of a hop's frames; the last one is 1.
+size_t Compiler::add_shares(int64_t frames) {
+  std::vector<float> shares;
+  for (int64_t t = 1; t <= frames; ++t) shares.push_back(static_cast<float>(t) / static_cast<float>(frames));
+  return add_weights(shares);
 }
 
 size_t Compiler::add_weights(const std::vector<float>& values) {
@@ -411,6 +419,17 @@ void Compiler::apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols)
   const int root = root_of_[node];
   if (root < 0) return;
   const Fusion& fusion = fusions_[root];
+  if (fusion.film >= 0) {
+    const Node& film = graph_->nodes[fusion.film];
+    const ValueTiming& value = timing_->values[first_node_ + node];
+    step->run = run_gemm_film;
+    step->state = add_state(3 * cols);  // both controls of the hop before, and a change
+    step->scratch_per_hop = 2 * static_cast<size_t>(value.frames) * cols;
+    end->film = static_cast<int>(step->in.size());
+    end->film_shares = add_shares(value.frames);
+    end->epilogue.film_offset = static_cast<float>(film.attrs.offset);
+    for (const int i : {1, 2}) read(step, {static_cast<uint32_t>(slot_of_value_[film.inputs[i]]), 0});
+  }
   if (fusion.activation >= 0) {
     const Node& act = graph_->nodes[fusion.activation];
     const int64_t channels = timing_->values[first_node_ + fusion.activation].channels;

@@ -15,6 +15,7 @@ namespace rtvoice {
 struct Fusion {
   int last = -1;            // the node whose value the step makes
   std::vector<int> affine;  // nodes folded into the weights
+  int film = -1;            // node, or -1: scales and shifts first, by controls
   int activation = -1;      // node, or -1
   int residual_node = -1;   // add node, or -1
   int residual_input = 0;   // which of its inputs is the residual
@@ -58,6 +59,7 @@ class Compiler {
   void find_siblings();
   bool may_share(int node) const;
   bool may_gate(int root) const;
+  bool may_film(int root, int value, int film) const;
   int sole_consumer(int value) const;  // node, or -1 when there are several, none, or the value is an output
   const Node* node_of(int value) const;
 
@@ -79,6 +81,7 @@ class Compiler {
   Dense dense_product(int node);
   void emit_recurrent(int node);
   void apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols);
+  size_t add_shares(int64_t frames);
   size_t add_weights(const std::vector<float>& values);
   size_t pack(const std::vector<float>& dense, size_t depth, size_t cols);
   // As float16 where `stored_half`, every number survives it and the product runs for `rows` rows a hop at most.

@@ -75,6 +75,19 @@ bool Compiler::may_gate(int root) const {
          value.channels % 2 == 0 && row_floats(value.channels / 2) % 16 == 0;
 }
 
+// By controls of as many channels, which hold still mostly: one row of each serves a whole hop.
+bool Compiler::may_film(int root, int value, int film) const {
+  const Node& n = graph_->nodes[root];
+  const Node& f = graph_->nodes[film];
+  const ValueTiming& x = timing_->values[value];
+  const auto control = [&](int input) {
+    const ValueTiming& in = timing_->values[input];
+    return in.control && in.channels == x.channels;
+  };
+  return (n.op == Op::kConv1d || n.op == Op::kLinear) && n.attrs.groups <= 1 && !x.control && x.channels > 1 &&
+         f.inputs[0] == value && control(f.inputs[1]) && control(f.inputs[2]) && timing_->nodes[film].lags[0] == 0;
+}
+
 namespace {
 
 // With more rows a step's own cost is little beside its product's.
@@ -85,7 +98,7 @@ constexpr int64_t kMaxSharedRows = 4;
 // Whether a product may run in one step with another.
 bool Compiler::may_share(int node) const {
   const int root = root_of_[node];
-  if (root < 0 || absorbed_by_[node] >= 0 || fusions_[root].gate >= 0) return false;
+  if (root < 0 || absorbed_by_[node] >= 0 || fusions_[root].gate >= 0 || fusions_[root].film >= 0) return false;
   const Node& n = graph_->nodes[root];
   const ValueTiming& value = timing_->values[first_node_ + node];
   return (n.op == Op::kConv1d || n.op == Op::kLinear) && n.attrs.groups <= 1 && !value.control &&
@@ -130,16 +143,19 @@ void Compiler::fuse_chain(int node) {
     const int next = sole_consumer(value);
     if (next < 0 || absorbed_by_[next] >= 0 || root_of_[next] >= 0) break;
     const Node& consumer = graph_->nodes[next];
-    if (consumer.op == Op::kAffine && fusion.activation < 0 && fusion.residual_node < 0) {
+    const bool plain = fusion.activation < 0 && fusion.residual_node < 0 && fusion.film < 0;
+    if (consumer.op == Op::kAffine && plain) {
       fusion.affine.push_back(next);
-    } else if (consumer.op == Op::kGlu && fusion.activation < 0 && fusion.residual_node < 0 && may_gate(node)) {
+    } else if (consumer.op == Op::kFilm && plain && may_film(node, value, next)) {
+      fusion.film = next;
+    } else if (consumer.op == Op::kGlu && plain && may_gate(node)) {
       fusion.gate = next;
       fusion.gate_a = consumer.attrs.glu_a;
       fusion.gate_b = consumer.attrs.glu_b;
       chain.push_back(next);
       fusion.last = next;
       break;
-    } else if (is_activation(consumer.op) && fusion.activation < 0) {
+    } else if (is_activation(consumer.op) && fusion.activation < 0 && (fusion.film < 0 || fusion.residual_node < 0)) {
       fusion.activation = next;
       fusion.residual_before_act = fusion.residual_node >= 0;
     } else if (consumer.op == Op::kAdd && fusion.residual_node < 0) {
@@ -212,7 +228,9 @@ void Compiler::fuse_glu(int node) {
   const int root = producer < 0 ? -1 : root_of_[producer];
   if (root < 0 || is_output_[glu.input] || consumers_[glu.input].size() != 2 || !may_gate(root)) return;
   Fusion& fusion = fusions_[root];
-  if (fusion.last != producer || fusion.activation >= 0 || fusion.residual_node >= 0 || fusion.gate >= 0) return;
+  if (fusion.last != producer || fusion.activation >= 0 || fusion.residual_node >= 0 || fusion.gate >= 0 ||
+      fusion.film >= 0)
+    return;
   fusion.gate = node;
   fusion.gate_a = glu.a;
   fusion.gate_b = glu.b;

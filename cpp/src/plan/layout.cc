@@ -83,7 +83,7 @@ bool Compiler::lay_out() {
   }
   for (int i = 0; i < end; ++i) {
     StepSpec& step = plan_->steps_[i];
-    if (step.run == run_gemm) step.product = static_cast<uint32_t>(plan_->num_products_++);
+    if (is_product(step)) step.product = static_cast<uint32_t>(plan_->num_products_++);
     const SlotSpec& slot = plan_->slots_[step.out];
     step.commits = slot.history != 0 || slot.delay != 0;
     const size_t own = step.scratch_per_hop * max_hops_ + step.scratch_floats;

@@ -42,12 +42,14 @@ struct StepEnd {
   int residual = -1;
   size_t act_p = 0, act_q = 0;  // floats in the weight arena: channelwise parameters, one of each per column
   bool act_channelwise = false;
+  int film = -1;           // number of the input that holds gamma, a control; beta's is the next one; or -1
+  size_t film_shares = 0;  // floats in the weight arena: how far a control's ramp is with each row
 };
 
 // One call. Which fields count is the step function's business; offsets point into the arenas. What every run reads comes first.
 struct StepSpec {
   StepFn run = nullptr;
-  uint32_t product = 0;      // of run_gemm: its number among them
+  uint32_t product = 0;      // of is_product: its number among them
   uint32_t out = 0;          // slot
   int out_b = -1;            // slot of a second layer in the same product, or -1
   bool commits = true;       // whether `out` has a history or a start that is silence

@@ -7,12 +7,12 @@ namespace rtvoice {
 void Instance::prepare_products() {
   const StepAccess at{*this};
   size_t segments = 0;
-  for (const StepSpec& step : plan_->steps_) segments += step.run == run_gemm ? step.taps : 0;
+  for (const StepSpec& step : plan_->steps_) segments += is_product(step) ? step.taps : 0;
   product_segments_.resize(segments);
   products_.resize(plan_->num_products_);
   segments = 0;
   for (const StepSpec& step : plan_->steps_) {
-    if (step.run != run_gemm) continue;
+    if (!is_product(step)) continue;
     Product& product = products_[step.product];
     product.first_place = static_cast<uint32_t>(places_.size());
     product.args = product_of(step, at, 1, &product.part);

@@ -44,7 +44,7 @@ struct StepAccess {
   float* scratch(size_t offset) const { return in.scratch_.data() + offset; }
   const float** segments() const { return in.segments_.data(); }
   // A product's call, with its pointers into rings where they are now.
-  const simd::GemmArgs& product(uint32_t index, size_t hops) const {
+  simd::GemmArgs& product(uint32_t index, size_t hops) const {
     Instance::Product& product = in.products_[index];
     product.args.rows = product.rows * hops;
     const Instance::Place* place = in.places_.data() + product.first_place;
@@ -56,12 +56,25 @@ struct StepAccess {
   }
 };
 
+// A control's way over a hop: rows of the scratch or of a slot, `floats` each, `frames` a hop.
+struct Ramp {
+  const float* shares;
+  float* previous;  // the control of the hop before
+  float* change;    // room for a row
+  size_t floats, frames;
+};
+// Writes the rows of `hops` hops, whose controls are rows of `in`. A change is a straight line from the hop before.
+void run_ramp(const StepAccess& at, const Ramp& ramp, const float* in, float* out,
+              size_t hops) noexcept RTV_NONBLOCKING;
+
 // What run_gemm calls the kernel with.
 simd::GemmArgs product_of(const StepSpec& step, const StepAccess& at, size_t hops,
                           simd::GemmPart* part) noexcept RTV_NONBLOCKING;
 
 // The step functions, one file per kind.
 void run_gemm(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_gemm_film(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;  // scaled and shifted by controls
+inline bool is_product(const StepSpec& step) { return step.run == run_gemm || step.run == run_gemm_film; }
 void run_gemm_narrow(const StepSpec&, Instance&,
                      size_t hops) noexcept RTV_NONBLOCKING;  // columns that are no vector width: through scratch
 void run_dot(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;

@@ -68,6 +68,8 @@ void run_film(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   args.gamma_ld = at.spec(step.in[1]).ld;
   args.beta = at.row(step.in[2], step.lag[2]);
   args.beta_ld = at.spec(step.in[2]).ld;
+  args.gamma_wide = at.spec(step.in[1]).channels == at.spec(step.out).channels;
+  args.beta_wide = at.spec(step.in[2]).channels == at.spec(step.out).channels;
   args.offset = step.a;
   args.out = at.out(step.out);
   args.out_ld = at.spec(step.out).ld;

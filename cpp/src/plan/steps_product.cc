@@ -66,6 +66,32 @@ void run_gemm(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   at.k().gemm(at.product(step.product, hops));
 }
 
+void run_gemm_film(const StepSpec& step, Instance& instance, size_t hops) noexcept {
+  const StepAccess at{instance};
+  const size_t ld = at.spec(step.out).ld, frames = at.spec(step.out).frames, row = ld * sizeof(float);
+  const size_t first = static_cast<size_t>(step.end.film);
+  simd::GemmArgs& args = at.product(step.product, hops);
+  float* previous = at.state(step.state);
+  const float* controls[2];
+  bool still = true;
+  for (size_t i = 0; i < 2; ++i) {
+    controls[i] = at.row(step.in[first + i], 0);
+    if (at.frame(step.out) == 0) std::memcpy(previous + i * ld, controls[i], row);
+    for (size_t h = 0; h < hops; ++h) still = still && std::memcmp(previous + i * ld, controls[i] + h * ld, row) == 0;
+  }
+  for (size_t i = 0; i < 2 && !still; ++i) {
+    float* rows = at.scratch(step.scratch) + i * frames * hops * ld;
+    run_ramp(at, {at.weights(step.end.film_shares), previous + i * ld, previous + 2 * ld, ld, frames}, controls[i],
+             rows, hops);
+    controls[i] = rows;
+  }
+  args.epilogue.gate = true;
+  args.epilogue.film_gamma = controls[0];
+  args.epilogue.film_beta = controls[1];
+  args.epilogue.film_ld = still ? 0 : ld;
+  at.k().gemm(args);
+}
+
 void run_gemm_narrow(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
   simd::GemmArgs args = gemm_args(step, at);

@@ -44,6 +44,10 @@ struct Epilogue {
   // the output has half as many.
   bool gate = false;
   Unary gate_act = Unary::kNone;
+  // First of all, y = acc*(film_gamma + film_offset) + film_beta, rows film_ld apart or (0) one for all; with `gate` set, and then no gate.
+  float film_offset = 0.0f;
+  const float *film_gamma = nullptr, *film_beta = nullptr;
+  size_t film_ld = 0;
 };
 
 // Columns of a product from `col` on, where they are another output: two layers of one input in one pass.
@@ -139,7 +143,7 @@ struct BinaryArgs {
   size_t rows, cols;
 };
 
-// out = x*(gamma + offset) + beta, all wide
+// out = x*(gamma + offset) + beta; gamma or beta that is not wide is one number a row
 struct FilmArgs {
   const float* x;
   size_t x_ld;
@@ -151,6 +155,7 @@ struct FilmArgs {
   float* out;
   size_t out_ld;
   size_t rows, cols;
+  bool gamma_wide = true, beta_wide = true;
 };
 
 // Over the first `channels` of each row (never the padding).

@@ -35,6 +35,15 @@ struct NarrowRow {
   }
 };
 
+struct AnyRow {
+  const float* p;
+  bool wide;
+  template <class IO>
+  HWY_INLINE V load(IO io, size_t c) const {
+    return wide ? io.load(p + c) : set(*p);
+  }
+};
+
 template <class F, class A, class B>
 HWY_INLINE void binary_row(F f, A a, B b, float* out, size_t cols) {
   columns(cols, [&](auto io, size_t c) HWY_ATTR { io.store(f(a.load(io, c), b.load(io, c)), out + c); });
@@ -69,6 +78,13 @@ void binary(const BinaryArgs& args) noexcept RTV_NONBLOCKING {
   }
 }
 
+template <class Gamma, class Beta>
+HWY_INLINE void film_row(const float* x, Gamma gamma, Beta beta, V offset, float* out, size_t cols) {
+  columns(cols, [&](auto io, size_t c) HWY_ATTR {
+    io.store(hn::MulAdd(io.load(x + c), hn::Add(gamma.load(io, c), offset), beta.load(io, c)), out + c);
+  });
+}
+
 void film(const FilmArgs& args) noexcept RTV_NONBLOCKING {
   const V offset = set(args.offset);
   for (size_t r = 0; r < args.rows; ++r) {
@@ -76,9 +92,11 @@ void film(const FilmArgs& args) noexcept RTV_NONBLOCKING {
     const float* gamma = args.gamma + r * args.gamma_ld;
     const float* beta = args.beta + r * args.beta_ld;
     float* out = args.out + r * args.out_ld;
-    columns(args.cols, [&](auto io, size_t c) HWY_ATTR {
-      io.store(hn::MulAdd(io.load(x + c), hn::Add(io.load(gamma + c), offset), io.load(beta + c)), out + c);
-    });
+    if (args.gamma_wide && args.beta_wide) {
+      film_row(x, WideRow{gamma}, WideRow{beta}, offset, out, args.cols);
+    } else {
+      film_row(x, AnyRow{gamma, args.gamma_wide}, AnyRow{beta, args.beta_wide}, offset, out, args.cols);
+    }
   }
 }
 

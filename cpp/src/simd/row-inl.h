@@ -29,7 +29,7 @@ HWY_INLINE bool finish_row(const GemmArgs& args, size_t row, size_t col, const h
 #if HWY_TARGET != HWY_SCALAR
   constexpr size_t kPerHalf = kLanes / kN;  // accumulators in a gate's half
   if constexpr (kPerHalf <= 2 && kVectors % (2 * kPerHalf) == 0) {
-    if (!e.gate) return false;
+    if (!e.gate || e.film_gamma != nullptr) return false;
     float* out = args.out + row * args.out_ld + col / 2;
     return with_gate(e.act, e.gate_act, [&](auto a, auto b) HWY_ATTR {
       RTV_UNROLL for (size_t i = 0; i < kVectors; i += 2 * kPerHalf) {

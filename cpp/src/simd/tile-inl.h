@@ -2,6 +2,7 @@
 #pragma once
 
 #include "simd/gate-inl.h"
+#include "simd/pointwise-inl.h"
 
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
@@ -44,7 +45,13 @@ HWY_NOINLINE void finish_product(const GemmArgs& args, size_t row, size_t col, s
     }
     return;
   }
-  if (e.gate) return finish_gate(e, sums, rows, cols, args.out + row * args.out_ld + col / 2, args.out_ld);
+  for (size_t r = 0; e.film_gamma != nullptr && r < rows; ++r) {
+    const float* gamma = e.film_gamma + (row + r) * e.film_ld + col;
+    const float* beta = e.film_beta + (row + r) * e.film_ld + col;
+    film_row(sums + r * cols, WideRow{gamma}, WideRow{beta}, set(e.film_offset), sums + r * cols, cols);
+  }
+  if (e.gate && e.film_gamma == nullptr)
+    return finish_gate(e, sums, rows, cols, args.out + row * args.out_ld + col / 2, args.out_ld);
   const float* after = e.residual_before_act || !e.residual ? nullptr : e.residual + row * e.residual_ld + col;
   finish_tile(e, {sums, args.out + row * args.out_ld + col, args.out_ld, after, e.residual_ld, rows, cols, col});
 }
