@@ -1,8 +1,8 @@
 """Every host that can run here, and the table of what was run.
 
-scripts/hosts.py [NAME...] runs the tests of tests/hosts and of the installed package, and writes benchmarks/hosts.md. A host
-whose tools or headers are missing is written down as not run, with what is missing; never as passed. With names (test_clap)
-only those are run, and the other rows stay.
+scripts/hosts.py [NAME...] runs the tests of tests/hosts and of the installed package, and writes benchmarks/hosts.md.
+A host whose tools or headers are missing is written down as not run, with what is missing; never as passed. With names
+(test_clap) only those are run, and the other rows stay.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def main() -> None:
     lines = [
         "# Hosts that were run",
         "",
-        f"`make hosts` (`scripts/hosts.py`) on {platform.system()} {platform.machine()}. What each is, and how to add it to a",
-        "game: [docs/games.md](../docs/games.md). Outputs are compared with one reference render of `whisper`, over the frame",
-        "sizes of [tests/hosts/frames.txt](../tests/hosts/frames.txt).",
+        f"`make hosts` (`scripts/hosts.py`) on {platform.system()} {platform.machine()}. What each is, and how to add",
+        "it to a game: [docs/games.md](../docs/games.md). Outputs are compared with one reference render of `whisper`,",
+        "over the frame sizes of [tests/hosts/frames.txt](../tests/hosts/frames.txt).",
         "",
         "| host | with | what runs | result | seconds | day | command |",
         "|---|---|---|---|---|---|---|",
