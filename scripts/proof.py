@@ -217,7 +217,10 @@ def fuzz() -> tuple[Tests, str]:
     options = ("-DRTVOICE_BUILD_BENCH=ON", f"-DRTVOICE_FUZZ_CASES={CASES}")
     build("test", *options, targets=("model_mutate", "config_mutate"))
     tests = ctest("test", "fuzz")
-    return tests, mutations(tests.output)
+    few = str(max(400, int(CASES) // 10))
+    pytest = ("-m", "pytest", "-q", "-s", "tests/log/test_robust.py", "-k", "fuzz")
+    logs = total(r"fuzz logs: (\d+) files", call("env", f"RTVOICE_FUZZ_CASES={few}", sys.executable, *pytest))
+    return tests, f"{mutations(tests.output)}; {logs:,} damaged logs, read as far as they go or refused in one line"
 
 
 def neon() -> tuple[Tests, str]:

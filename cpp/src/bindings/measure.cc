@@ -96,6 +96,45 @@ py::tuple time_frames(Engine& engine, const py::array_t<float, py::array::c_styl
   return py::make_tuple(spent, late);
 }
 
+// A player's own calls: frames of `sizes` samples from `audio`, one after the other, each when `due` ns after the start where that is not empty. Times as
+// above.
+py::tuple time_pattern(Engine& engine, const py::array_t<float, py::array::c_style>& audio, const Times& sizes,
+                       const Times& due) {
+  rtv_engine* handle = engine.made().handle();
+  const FrameShape& shape = engine.shape();
+  const size_t calls = static_cast<size_t>(sizes.size());
+  const int64_t* frames = sizes.data();
+  const int64_t* when = due.size() == 0 ? nullptr : due.data();
+  size_t samples = 0;
+  for (size_t i = 0; i < calls; ++i) {
+    if (frames[i] < 0 || frames[i] > static_cast<int64_t>(shape.max_frame))
+      throw py::value_error("sizes: " + std::to_string(frames[i]) + " is no frame of this engine");
+    samples += static_cast<size_t>(frames[i]) * shape.channels;
+  }
+  if (static_cast<size_t>(audio.size()) < samples) throw py::value_error("audio: shorter than its frames");
+  if (when != nullptr && static_cast<size_t>(due.size()) != calls) throw py::value_error("due: one for each call");
+  Times spent(static_cast<py::ssize_t>(calls)), late(static_cast<py::ssize_t>(calls));
+  int64_t* spent_ns = spent.mutable_data();
+  int64_t* late_ns = late.mutable_data();
+  const float* in = audio.data();
+  std::vector<float> out(static_cast<size_t>(shape.max_frame) * shape.channels);
+  const Turn turn(engine.busy(), "time_pattern");
+  {
+    const py::gil_scoped_release release;
+    const int64_t start = now_ns();
+    for (size_t i = 0; i < calls; ++i) {
+      if (when != nullptr && now_ns() < start + when[i]) sleep_until(start + when[i]);
+      const int64_t begin = now_ns();
+      (void)rtv_engine_process(handle, in, out.data(), static_cast<uint32_t>(frames[i]));
+      const int64_t end = now_ns();
+      spent_ns[i] = end - begin;
+      late_ns[i] = when != nullptr ? end - start - when[i] : 0;
+      in += static_cast<size_t>(frames[i]) * shape.channels;
+    }
+  }
+  return py::make_tuple(spent, late);
+}
+
 // Threads that allocate and free without rest, as a game's other threads do; they end with the object.
 class Allocators {
  public:
@@ -171,6 +210,8 @@ void add_measure(py::module_& m) {
   m.def("time_frames", &time_frames, py::arg("engine"), py::arg("noise"), py::arg("calls"), py::arg("period") = 0,
         py::arg("sweep") = py::none(), py::arg("buffers") = 0,
         "Each call's time, and its end after it was due, in ns.");
+  m.def("time_pattern", &time_pattern, py::arg("engine"), py::arg("audio"), py::arg("sizes"), py::arg("due"),
+        "The same for frames of given sizes, at given moments.");
   m.def("peak_gflops", &peak_gflops, py::arg("seconds"), "This core's multiply-add peak.");
   m.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("seconds"), "GB/s of reading so many bytes.");
   py::class_<Allocators>(m, "Allocators")

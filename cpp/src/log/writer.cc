@@ -72,6 +72,10 @@ void Writer::stop() {
   if (!thread_.joinable()) return;
   stop_.store(true, std::memory_order_release);
   thread_.join();
+}
+
+// On the writing thread, too: a signal for a file that may not grow must not reach the host's.
+void Writer::finish() {
   drain();
   settle_gap();
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -86,6 +90,8 @@ void Writer::stop() {
   if (!write_chunk(&error)) {
     error_ = error;
     drop_chunk();
+  } else {
+    failing_ = false;
   }
   file_.close();
 }
@@ -113,6 +119,7 @@ void Writer::run() {
       flush();
     }
   }
+  finish();
 }
 
 void Writer::drain() {

@@ -35,6 +35,7 @@ class Writer {
 
  private:
   void run();
+  void finish();
   void drain();
   void take(const char* record, uint32_t size);
   void take_call(const char* record);

@@ -34,6 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sliced", action="store_true", help="compare the schedules at blocks of 64 and 128")
     parser.add_argument("--streams", metavar="N", type=_streams, help="pools of so many streams: 1,4,16,64")
     parser.add_argument(
+        "--from-log",
+        metavar="LOG",
+        help="a player's own frames: the calls of a real-time log, by default with its model",
+    )
+    parser.add_argument(
         "--tiers", action="store_true", help="measure every tier and tell which fits, here and elsewhere"
     )
     parser.add_argument("--profile", metavar="FILE", help="write this device's measured limits as JSON")
@@ -63,6 +68,9 @@ def run(args: argparse.Namespace) -> None:
         from rtvoice.bench.plot import check_plot
 
         check_plot(args.plot)
+    if args.from_log:
+        _from_log(args)
+        return
     models = _models(args.models, args.tiers)
     blocks = list(args.block or [args.rate // 100])
     if args.sweep or (page and not args.block):
@@ -93,6 +101,48 @@ def run(args: argparse.Namespace) -> None:
         console.print_json(report)
     else:
         _print(report, args.cold or page)
+
+
+def _from_log(args: argparse.Namespace) -> None:
+    """Time the calls of a log, beside the times that it holds."""
+    from rtvoice.bench.from_log import measure_from_log
+    from rtvoice.bench.measure import machine
+    from rtvoice.log import LogError, read_log
+    from rtvoice.log.replay import find_models
+
+    for option in ("block", "sweep", "cold", "sliced", "streams", "plot", "profile", "tiers"):
+        if getattr(args, option):
+            raise console.CommandError(f"--from-log takes the frames of the log; leave out --{option}", 2)
+    log = read_log(args.from_log)
+    for problem in log.problems:
+        console.warn(problem)
+    if args.models:
+        models = _models(args.models, False)
+    else:
+        line = log.header.created_with[0]
+        found = find_models([line.hash])
+        if not found:
+            raise LogError(f"the log's model {line.name!r}, tier {line.tier!r} is not here; name a model")
+        models = list(found.values())
+    measured = [measure_from_log(model, log, seconds=args.seconds, paced=args.paced) for model in models]
+    report = {
+        "machine": machine(),
+        "results": [m.result for m in measured],
+        "tails": [m.tails for m in measured],
+    }
+    if args.json:
+        console.print_json(report)
+        return
+    told = measured[0].result["log"]
+    print(
+        f"{told['path']}: {measured[0].result['frames']} calls of {told['least']} to {told['most']} samples, "
+        f"{told['different_sizes']} sizes, {told['channels']} channel(s)\n"
+    )
+    _print(report, False)
+    there = measured[0].result["logged"]
+    us = there["frame_us"]
+    times = f"p50 {us['p50']:.1f} us, p99 {us['p99']:.1f} us, most {us['max']:.1f} us"
+    print(f"\nwhere it was logged ({there['isa']}): {times}, load {there['load']:.1%}, {there['late']} late")
 
 
 def _measure(

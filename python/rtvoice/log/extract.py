@@ -53,6 +53,12 @@ def extract(
     if last <= first:
         raise LogError(f"{log.paths[0]}: there is no audio from sample {first} to {last}")
     header = log.header
+    lost = sum(int(gap.values["frames"]) for gap in log.gaps)
+    if start is None and stop is None and lost > 10 * (log.frames - lost) + 600 * header.sample_rate:
+        raise LogError(
+            f"{log.paths[0]}: {lost} of {log.frames} samples are lost; to fill so much with silence, "
+            "say from where to where"
+        )
     channels = header.channels * (2 if track == "both" else 1)
     whole = header.audio == "pcm16"
     if large is None:

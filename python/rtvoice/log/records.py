@@ -199,12 +199,12 @@ class Broken:
 def chunks(file: BinaryIO, size: int) -> Iterator[Chunk | Broken]:
     """Yield what a file of ``size`` bytes holds behind its head; behind damage, from the next whole chunk on."""
     at = file.tell()
-    number = 0
+    number: int | None = 0  # of the next chunk; unknown behind damage
     while at < size:
         found = _chunk_at(file, at, size)
         if found is not None:
             data, this = found
-            if this != number:  # whole, but not the one that belongs here
+            if number is not None and this != number:  # whole, but not the one that belongs here
                 yield Broken(at, 0, False)
             yield Chunk(at + _CHUNK.size, data)
             number = this + 1
@@ -214,7 +214,7 @@ def chunks(file: BinaryIO, size: int) -> Iterator[Chunk | Broken]:
         yield Broken(at, (size if following is None else following) - at, following is None)
         if following is None:
             return
-        number = -1
+        number = None
         at = following
 
 
