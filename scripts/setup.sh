@@ -187,6 +187,17 @@ peer_engines() {
   done
 }
 
+# miniaudio is one header, and no package of Debian's: out of the source of its Python binding.
+miniaudio_header() {
+  local folder=build/cross/miniaudio
+  mkdir -p "$folder"
+  "$venv/bin/python" -m pip download -q --disable-pip-version-check --no-deps --no-binary :all: -d "$folder" miniaudio==1.71 2>/dev/null &&
+    tar -xf "$folder"/miniaudio-1.71.tar.gz -C "$folder" --strip-components=2 miniaudio-1.71/miniaudio/miniaudio.h && return 0
+  rm -rf "$folder"
+  say "miniaudio.h cannot be had; its host is skipped (remedy: RTVOICE_MINIAUDIO_HEADERS=<its folder>)"
+  return 1
+}
+
 have python3 || { have apt-get && debian_install "everything" "install Python 3.10 or later" python3 python3-venv; } || die "python3 is not here; install Python 3.10 or later"
 install_debian
 make_venv
@@ -195,3 +206,4 @@ once "extra-$(extras)" "$(stamp_of pyproject.toml)" package_dependencies
 once package "$(source_key)" install_package
 case $target in test | lint) install_torch && once training "$(stamp_of pyproject.toml)" training_dependencies || true ;; esac
 case $target in bench) install_torch && once peers "$(python3 --version)" peer_engines || true ;; esac
+case $target in hosts) once miniaudio 1.71 miniaudio_header || true ;; esac

@@ -53,10 +53,12 @@ def reference(rate: int, channels: int, seconds: float = 2.0) -> tuple[np.ndarra
 def built(source: str, *options: str) -> Path:
     """Build one of the repository's CMake projects against the installed package, once, and return its folder."""
     folder = Path(tempfile.mkdtemp(prefix="rtvoice-hosts-"))
-    # scripts/cross_sources.sh lays GDNative's headers out.
-    headers = sdk.ROOT / "build" / "cross" / "godot3"
-    if source == "plugins" and "RTVOICE_GODOT3_HEADERS" not in os.environ and headers.exists():
-        options = (*options, f"-DRTVOICE_GODOT3_HEADERS={headers}")
+    # make hosts lays these headers out.
+    laid = sdk.ROOT / "build" / "cross"
+    if source == "plugins" and "RTVOICE_GODOT3_HEADERS" not in os.environ and (laid / "godot3").exists():
+        options = (*options, f"-DRTVOICE_GODOT3_HEADERS={laid / 'godot3'}")
+    if source == "examples/hosts" and (laid / "miniaudio").exists():
+        options = (*options, f"-DMINIAUDIO_INCLUDE={laid / 'miniaudio'}")
     return sdk.build_project(sdk.ROOT / source, folder, *options)
 
 
