@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -122,44 +123,45 @@ def test_a_log_begun_after_a_swap_replays_from_its_reset(skins: Path, tmp_path: 
     assert done.compared == 20 * 512
 
 
-@pytest.mark.parametrize("pretended", [False, True], ids=["held by hand", "moved by the load"])
-def test_tiers_move_where_they_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretended: bool) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["held by hand", "moved by the load"])
+def test_tiers_move_where_they_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
     folder = tmp_path / "skins" / "echo"
     folder.mkdir(parents=True)
     build_model(folder / "hq.rtv", tier="hq", gain=1.5)
     build_model(folder / "default.rtv", tier="default")
     monkeypatch.setenv("RTVOICE_MODELS", str(tmp_path / "skins"))
     engine = rtvoice.Engine("echo", RATE, 512, tier="hq", fallback="default", fade_ms=3)
+    engine.log(tmp_path / "b.rtlog").stop()
+    ticks = int(10 * 512 / RATE * read_log(tmp_path / "b.rtlog").header.ticks_per_second)
+    budget = 512 / RATE * read_log(tmp_path / "b.rtlog").header.ticks_per_second
     held = ["default", "hq", "auto", "default"]
     with engine.log(tmp_path / "a.rtlog"):
         for call in range(240):
-            if not pretended and call % 60 == 30:
+            if not late and call % 60 == 30:
                 engine.tier = held.pop()
+            if late:  # no machine can be made late on demand
+                engine._core.pretend_load(ticks / budget if 60 <= call <= 70 else 0.0)
             engine.process(noise(512, call))
-    path = tmp_path / "a.rtlog"
-    if pretended:  # what the machine could not be made to do on demand: the logged calls say that they were late
-        late_calls(path)
-    log = read_log(path)
-    if not pretended:
-        assert len(set(log.calls.tier.tolist())) == 2
-        done = replay_log(log)
-        assert done.promised and done.identical, done.first_divergence
-        return
-    moved = replay_log(log)  # the replay moves to the cheaper tier, as an engine with those times would have
-    assert not moved.identical
-    assert moved.first_divergence is not None and moved.first_divergence["index"] >= 60 * 512
+    if late:
+        rewrite_ticks(tmp_path / "a.rtlog", {call: ticks if 60 <= call <= 70 else 0 for call in range(240)})
+    log = read_log(tmp_path / "a.rtlog")
+    assert len(set(log.calls.tier.tolist())) == 2
+    done = replay_log(log)
+    assert done.promised and done.identical, done.first_divergence
+    if late:
+        rewrite_ticks(tmp_path / "a.rtlog", dict.fromkeys(range(240), 0))
+        never_late = replay_log(read_log(tmp_path / "a.rtlog"))
+        assert not never_late.identical and never_late.first_divergence is not None
+        assert never_late.first_divergence["index"] >= 60 * 512
 
 
-def late_calls(path: Path) -> None:
-    """Let calls 60 to 70 have taken ten times as long as their audio, checksums and all."""
-    import zlib
-
+def rewrite_ticks(path: Path, ticks: dict[int, int]) -> None:
+    """Let calls have taken so long, checksums and all."""
     raw = bytearray(path.read_bytes())
     log = read_log(path)
-    ticks = int(10 * 512 / RATE * log.header.ticks_per_second)
-    for call in range(60, 71):
+    for call, value in ticks.items():
         at = int(log.calls.offset[call]) - 24
-        raw[at : at + 8] = ticks.to_bytes(8, "little")
+        raw[at : at + 8] = value.to_bytes(8, "little")
     at = raw.index(b"RLCK")
     while at < len(raw):
         size = int.from_bytes(raw[at + 4 : at + 8], "little")
