@@ -9,6 +9,8 @@
 #include <memory>
 #include <vector>
 
+#include "plan/aligned.h"
+
 namespace rtvoice::bench {
 
 inline double now_us() {
@@ -41,7 +43,9 @@ class Numbers {
 // 64-byte aligned.
 inline std::shared_ptr<float> floats(size_t n) {
   const size_t bytes = (n * sizeof(float) + 63) / 64 * 64;
-  std::shared_ptr<float> p(static_cast<float*>(std::aligned_alloc(64, bytes)), std::free);
+  // In huge pages from where the engine's own weights are.
+  std::shared_ptr<float> p(static_cast<float*>(allocate_lines(bytes)),
+                           [bytes](float* first) { release_lines(first, bytes); });
   Numbers numbers(1);
   for (size_t i = 0; i < bytes / sizeof(float); ++i) p.get()[i] = 0.1f * numbers.next();
   return p;
