@@ -23,6 +23,7 @@ REASONS: dict[str, str] = {
     "separable64_t160": "Its products are 64 and 128 deep, a third of a layer of 3 taps: what follows each sum (ReLU, residual, stores) weighs three times as much, 7 % of the time, and the depthwise layer takes 5 % for 2 % of the multiply-adds.",
     "avx2": "AVX2 has 16 registers of 8 floats where AVX-512 has 32 of 16, at the same peak on this processor: a tile is smaller, and its inputs are loaded more often for each multiply-add.",
     "size": "Loading reads, checks, hashes and packs, each once; half of the time is the system's, for the first touch of the memory.",
+    "skins": "The goals are for the default skin, whisper. kathleen's tiers read 5 and 16 MB of 16-bit weights a hop: what the larger one takes is what reading as much from memory takes.",
     "tail": "The rest is memory that the other work has taken away and is still using: fetching the next layer's weights during each tile gained nothing. The machine is a virtual one and ran other heavy work at raised priority meanwhile.",
 }
 

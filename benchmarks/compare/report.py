@@ -527,7 +527,8 @@ class _Page:
                 if who.startswith("onnxruntime")
             }
         )
-        notes = [] if not refusals else ["", "Where onnxruntime has no figure: " + "; ".join(refusals) + "."]
+        notes = ["", REASONS["skins"]] if any(row[-1] == "no" for row in rows) else []
+        notes += [] if not refusals else ["", "Where onnxruntime has no figure: " + "; ".join(refusals) + "."]
         return "\n".join(
             [
                 "## Shipped skins",

@@ -65,7 +65,7 @@ void usage(uint64_t* faults, uint64_t* waits) {
 constexpr size_t kStack = 32 << 10;
 
 [[gnu::noinline]] void touch_stack() {
-  volatile char depth[kStack];
+  [[maybe_unused]] volatile char depth[kStack];
   for (size_t at = 0; at < kStack; at += 4096) depth[at] = 0;
 }
 
