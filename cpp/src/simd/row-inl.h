@@ -26,7 +26,8 @@ HWY_INLINE bool finish_row(const GemmArgs& args, size_t row, size_t col, const h
     }
     return true;
   }
-#if HWY_TARGET != HWY_SCALAR
+// With 16 registers the sums would go to the stack for the functions' sake.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
   constexpr size_t kPerHalf = kLanes / kN;  // accumulators in a gate's half
   if constexpr (kPerHalf <= 2 && kVectors % (2 * kPerHalf) == 0) {
     if (!e.gate || e.film_gamma != nullptr) return false;
