@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what a make target needs: scripts/setup.sh demo|test|hosts|bench|wheel|lint. Finished steps leave a stamp and cost nothing the next time.
+# Installs what a make target needs: scripts/setup.sh demo|compare|test|hosts|bench|wheel|lint. Finished steps leave a stamp and cost nothing the next time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${1:?usage: scripts/setup.sh demo|test|hosts|bench|wheel|lint}
+target=${1:?usage: scripts/setup.sh demo|compare|test|hosts|bench|wheel|lint}
 venv=.venv
 stamps=$venv/.stamps
 jobs=${JOBS:-2}
@@ -88,6 +88,8 @@ install_debian() {
       debian_install "the tests of microphone and speaker" "they are skipped" jackd2 libportaudio2 alsa-utils || true
       # 40 MB for all of them; what is larger (wine, Godot, cross compilers) is for make hosts.
       debian_install "the tests of game hosts" "they are skipped" mono-runtime mono-mcs libsdl2-dev portaudio19-dev jackd2 lv2-dev lilv-utils || true
+      have npm || debian_install "the comparison page" "its tests are skipped" nodejs npm || true
+      debian_install "the comparison page in a browser" "those tests are skipped" chromium || true
       arm_packages
       ;;
     hosts)
@@ -95,6 +97,7 @@ install_debian() {
       debian_install "the hosts on Windows and in Godot" "those are skipped" g++-mingw-w64-x86-64-posix wine64 wine godot3-server || true
       scripts/cross_sources.sh || say "the Windows build is skipped"
       ;;
+    compare) have npm || debian_install "building the comparison page" "install Node >= 18 with npm" nodejs npm || true ;;
   esac
 }
 
@@ -132,7 +135,7 @@ build_tools() {
   pip_install "${tools[@]}" || die "the build tools cannot be installed (${tools[*]}); check the network or pip's index"
 }
 
-extras() { case $target in demo) echo demo ;; test) echo test ;; hosts) echo wheel ;; lint) echo dev ;; bench) echo bench ;; wheel) echo wheel ;; esac; }
+extras() { case $target in demo | compare) echo demo ;; test) echo test ;; hosts) echo wheel ;; lint) echo dev ;; bench) echo bench ;; wheel) echo wheel ;; esac; }
 
 package_dependencies() {
   say "installing the Python packages of the extra '$(extras)'"
@@ -178,6 +181,16 @@ training_dependencies() {
   say "the extra 'train' cannot be installed; the tests that need it are skipped (remedy: .venv/bin/pip install '.[train]')"
 }
 
+studio_key() { find studio -name node_modules -prune -o -name static -prune -o -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
+
+# The comparison page is a package of its own, whose front end npm builds.
+install_studio() {
+  say "building and installing rtvoice-studio"
+  pip_install --force-reinstall --no-deps ./studio && pip_install ./studio && return 0
+  say "rtvoice-studio cannot be built; what needs it is skipped (remedy: install Node >= 18 with npm, then .venv/bin/pip install ./studio)"
+  return 1
+}
+
 # Engines to compare with; each is optional, and the results say which was there.
 peer_engines() {
   local package
@@ -205,5 +218,9 @@ once build-tools "$(python3 --version)" build_tools
 once "extra-$(extras)" "$(stamp_of pyproject.toml)" package_dependencies
 once package "$(source_key)" install_package
 case $target in test | lint) install_torch && once training "$(stamp_of pyproject.toml)" training_dependencies || true ;; esac
+case $target in
+  test) once studio "$(studio_key)" install_studio || true ;;
+  compare) once studio "$(studio_key)" install_studio || exit 1 ;;
+esac
 case $target in bench) install_torch && once peers "$(python3 --version)" peer_engines || true ;; esac
 case $target in hosts) once miniaudio 1.71 miniaudio_header || true ;; esac

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rtvoice.cli import bench, check, check_model, evaluate, import_, info, live, log, models, monitor, render
+from rtvoice.cli import bench, check, check_model, compare, evaluate, import_, info, live, log, models, monitor, render
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
@@ -20,6 +20,7 @@ _COMMANDS = {
     "log": log,
     "evaluate": evaluate,
     "monitor": monitor,
+    "compare": compare,
 }
 #: Commands with parsers of their own, in `rtvoice.train`.
 _TRAINER = ("train", "distill")

@@ -26,6 +26,10 @@ _EXTRAS = {
     "sounddevice": "live",
     "rich": "live",
     "tomli": "live",
+    "rtvoice_studio": "compare",
+    "starlette": "compare",
+    "uvicorn": "compare",
+    "sqlalchemy": "compare",
 }
 
 

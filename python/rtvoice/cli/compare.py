@@ -1,0 +1,153 @@
+"""``rtvoice compare``: the page on which a team compares two models by ear, blind."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rtvoice.cli import console
+
+HELP = "compare two models by ear, blind, on a local web page"
+EXAMPLE = "rtvoice compare whisper:default whisper:hq --clips recordings/"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument(
+        "systems",
+        metavar="A B",
+        nargs="*",
+        help="each a skin (whisper, whisper:hq), a .rtv file, a training run's folder or a folder of recordings; "
+        "neither: serve what was prepared before",
+    )
+    parser.add_argument("--clips", metavar="DIR", type=Path, help="recordings that the models convert")
+    parser.add_argument("--target", metavar="DIR", type=Path, help="recordings of the target voice to listen to")
+    parser.add_argument("--baseline", metavar="X", help="which of the two is the one to beat")
+    parser.add_argument("--export", metavar="FILE", type=Path, help="write the results as one HTML file and leave")
+    parser.add_argument(
+        "--mode",
+        choices=("rows", "passes", "abx"),
+        default="rows",
+        help="all rows on each clip; one dimension at a time over all clips; or which of two is X (default: rows)",
+    )
+    parser.add_argument("--dimensions", metavar="FILE", type=Path, help="the rows of the page (TOML)")
+    parser.add_argument(
+        "--trials", metavar="N", type=console.whole(1, 500), default=25, help="pairs in a sitting (default: 25)"
+    )
+    parser.add_argument(
+        "--repeats", metavar="N", type=console.whole(0, 50), default=2, help="of them shown twice (default: 2)"
+    )
+    parser.add_argument(
+        "--traps", metavar="N", type=console.whole(0, 50), default=1, help="of them twice the same audio (default: 1)"
+    )
+    parser.add_argument(
+        "--heard", metavar="S", type=console.positive, default=2.0, help="seconds of each model before a vote (2)"
+    )
+    parser.add_argument("--open", action="store_true", help="show which model is which; such votes are not counted")
+    parser.add_argument("--in-order", action="store_true", help="neither draw sides nor the order of clips")
+    parser.add_argument("--session", metavar="ID", help="serve or export this one of the store's sessions")
+    parser.add_argument("--store", metavar="DIR", help="where sessions and votes are kept (default: $RTVOICE_COMPARE)")
+    parser.add_argument("--host", metavar="H", default="127.0.0.1", help="other than loopback asks for a token")
+    parser.add_argument("--port", metavar="P", type=console.whole(0, 65535), default=0, help="(default: a free one)")
+    parser.add_argument("--no-serve", action="store_true", help="prepare the session and leave")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    console.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prepare, then serve or export."""
+    if len(args.systems) not in (0, 2):
+        raise console.CommandError("name two systems to compare, or none to serve what was prepared", 2)
+    from rtvoice_studio import command
+
+    for option in ("clips", "target"):
+        folder = getattr(args, option)
+        if folder is not None and not folder.is_dir():
+            raise console.CommandError(f"--{option} {folder}: no such folder")
+    store = command.Store(command.store_folder(args.store))
+    try:
+        session = _prepared(args, store) if args.systems else _stored(args, store)
+        if args.export:
+            command.export(store, session, args.export)
+            told = command.results(store, session)
+            if args.json:
+                console.print_json(console.finite({**told, "report": str(args.export)}))
+            else:
+                for row in told["dimensions"]:
+                    print(row["words"])
+                print(f"wrote {args.export}")
+            return
+        facts = _facts(store, session)
+        if args.no_serve:
+            _tell(args, facts)
+            return
+        alone = bool(args.systems or args.session)
+        command.serve(
+            store,
+            host=args.host,
+            port=args.port,
+            ready=lambda address: _tell(args, {**facts, "url": address}),
+            browser=not args.no_browser and not args.json,
+            path=f"/s/{session['slug']}" if alone else "/",
+        )
+    finally:
+        store.close()
+
+
+def _prepared(args: argparse.Namespace, store: Any) -> Any:
+    from rtvoice_studio import command
+
+    options = command.Options(
+        mode=args.mode,
+        length=args.trials,
+        repeats=args.repeats,
+        traps=args.traps,
+        blind=not args.open,
+        randomise=not args.in_order,
+        heard_seconds=args.heard,
+        dimensions=args.dimensions,
+    )
+    with console.progress_bar("rendering") as progress:
+        return command.add(
+            store,
+            *args.systems,
+            clips=args.clips,
+            target=args.target,
+            baseline=args.baseline,
+            options=options,
+            progress=progress,
+            warn=console.warn,
+        )
+
+
+def _stored(args: argparse.Namespace, store: Any) -> Any:
+    found = store.sessions()
+    if args.session:
+        found = [row for row in found if row["slug"] == args.session]
+    if not found:
+        what = f"no session {args.session}" if args.session else "no session yet"
+        raise console.CommandError(f"{store.folder} holds {what}; run: {EXAMPLE}")
+    return found[0]
+
+
+def _facts(store: Any, session: Any) -> dict[str, Any]:
+    clips = store.clips(session["id"])
+    return {
+        "session": session["slug"],
+        "a": session["name_a"],
+        "b": session["name_b"],
+        "clips": len(clips),
+        "store": str(store.folder),
+    }
+
+
+def _tell(args: argparse.Namespace, facts: dict[str, Any]) -> None:
+    if args.json:
+        console.print_json(facts)
+        return
+    print(f"session {facts['session']}: {facts['a']} and {facts['b']}, {facts['clips']} clips")
+    if "url" in facts:
+        print(f"open {facts['url']}    results: .../results    Ctrl-C ends")
+    else:
+        print("serve it with: rtvoice compare --session " + facts["session"])

@@ -1,0 +1,78 @@
+"""The rows of the page, from a TOML file."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHIPPED = Path(__file__).with_name("dimensions.toml")
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_FIELDS = {"key", "label", "definition", "weight", "match_loudness"}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One row: its key in the data, its label and one-line definition on the page, what a vote counts."""
+
+    key: str
+    label: str
+    definition: str = ""
+    weight: int = 1
+    match_loudness: bool = True
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return asdict(self)
+
+
+def read_dimensions(path: Path = SHIPPED) -> list[Dimension]:
+    """Read rows from a file.
+
+    Raises
+    ------
+    ValueError
+        The file is no TOML or a row is unfit; the message names file and row.
+    """
+    try:
+        rows = tomllib.loads(path.read_text("utf-8")).get("dimension")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from None
+    if not isinstance(rows, list) or not rows:
+        raise ValueError(f"{path} has no [[dimension]]; write at least one, with key and label")
+    if len(rows) > 20:
+        raise ValueError(f"{path} has {len(rows)} dimensions; a page takes at most 20")
+    found = [_dimension(path, i, row) for i, row in enumerate(rows, 1)]
+    twice = {d.key for d in found if sum(o.key == d.key for o in found) > 1}
+    if twice:
+        raise ValueError(f"{path}: the key {twice.pop()!r} stands twice; give each dimension a key of its own")
+    return found
+
+
+def _dimension(path: Path, number: int, row: Any) -> Dimension:
+    where = f"{path}, dimension {number}"
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is not a table; write [[dimension]]")
+    unknown = sorted(set(row) - _FIELDS)
+    if unknown:
+        raise ValueError(f"{where}: {unknown[0]!r} is unknown; there is: {', '.join(sorted(_FIELDS))}")
+    key, label = row.get("key"), row.get("label")
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise ValueError(f"{where}: key must be lower-case letters, digits and _, as in 'intelligibility'")
+    if not isinstance(label, str) or not 0 < len(label) <= 60:
+        raise ValueError(f"{where}: label must be a text of 1 to 60 characters")
+    definition, weight, match = row.get("definition", ""), row.get("weight", 1), row.get("match_loudness", True)
+    if not isinstance(definition, str) or len(definition) > 300:
+        raise ValueError(f"{where}: definition must be a text of at most 300 characters")
+    if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= 10:
+        raise ValueError(f"{where}: weight must be a whole number from 1 to 10")
+    if not isinstance(match, bool):
+        raise ValueError(f"{where}: match_loudness must be true or false")
+    return Dimension(key, label, definition, weight, match)

@@ -1,0 +1,203 @@
+"""Makes a session's clips: renders what is missing, puts all in time with the input, measures loudness."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtvoice import audio, files
+from rtvoice.render import render_file
+from rtvoice_studio.align import lag_ms
+from rtvoice_studio.loudness import loudness, matching_gains
+from rtvoice_studio.systems import System, probe_ok, recordings
+
+Frames = NDArray[np.float32]
+
+#: Longer clips are refused: nobody hears half a minute twice for one vote.
+LONGEST_SECONDS = 60.0
+#: Speech that stands this far above its pauses counts as clean.
+_CLEAN_DB = 35.0
+#: Lags that the ear takes for an identity rather than for nothing.
+_SUSPICIOUS_MS = 15.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a session: its files by role (``a``, ``b``, ``input``, ``target``) and their gains.
+
+    ``gains`` match loudness, ``plain_gain`` is that of all without matching; ``lags`` are measured against the input.
+    """
+
+    name: str
+    key: str
+    rate: int
+    frames: int
+    sounds: dict[str, str]
+    gains: dict[str, float]
+    plain_gain: float
+    lags: dict[str, float | None]
+    levels: dict[str, float | None]
+    frame_us: dict[str, float]
+    clean: bool
+
+
+def prepare(
+    a: System,
+    b: System,
+    clips: Path | None,
+    store: Path,
+    *,
+    target: Path | None = None,
+    progress: Callable[[float], None] | None = None,
+    warn: Callable[[str], None] = lambda words: None,
+) -> list[Clip]:
+    """Return the clips that both systems have, or that can be rendered, by name.
+
+    Parameters
+    ----------
+    clips
+        Folder of inputs. ``None``: two folders of recordings are compared without them.
+    store
+        Folder that keeps the audio, by content.
+    target
+        Folder of recordings of the target voice: by the clips' names, or any one for all.
+
+    Raises
+    ------
+    ValueError, AudioError
+        There is no clip, or one is unfit.
+    """
+    inputs = recordings(clips) if clips else {}
+    if (a.model or b.model) and not inputs:
+        raise ValueError("a model needs recordings to speak; name a folder of them with --clips")
+    names = sorted(inputs) if inputs else sorted(recordings(_folder(a)))
+    for system in (a, b):
+        if system.folder:
+            there = recordings(system.folder)
+            names = [name for name in names if name in there]
+    if not names:
+        raise ValueError(f"{a.name} and {b.name} have no clip in common; recordings pair by their file names")
+    targets = recordings(target) if target else {}
+    (store / "audio").mkdir(parents=True, exist_ok=True)
+    found = []
+    for i, name in enumerate(names):
+        voice = targets.get(name) or next(iter(targets.values()), None)
+        found.append(_clip(name, inputs.get(name), a, b, voice, store, warn))
+        if progress is not None:
+            progress((i + 1) / len(names))
+    return found
+
+
+def _folder(system: System) -> Path:
+    if system.folder is None:
+        raise ValueError(f"{system.name} is no folder of recordings")
+    return system.folder
+
+
+def _clip(
+    name: str, source: Path | None, a: System, b: System, voice: Path | None, store: Path, warn: Callable[[str], None]
+) -> Clip:
+    parts: dict[str, Frames] = {}
+    rates: dict[str, int] = {}
+    spent: dict[str, float] = {}
+    for role, system in (("a", a), ("b", b)):
+        path, micros = _rendered(system, name, source, store)
+        if micros is not None:
+            spent[role] = micros
+        parts[role], rates[role] = _heard(path)
+        late = round(system.delay_ms * rates[role] / 1000)
+        parts[role] = parts[role][late:]
+    if source:
+        parts["input"], rates["input"] = _heard(source)
+    # The context runs at one rate: the input's where there is one, else the better of the two.
+    rate = rates.get("input") or max(rates["a"], rates["b"])
+    for role in parts:
+        if rates[role] != rate:
+            parts[role] = np.concatenate(list(audio.convert([parts[role]], rates[role], rate)))
+    length = min(len(part) for role, part in parts.items() if role in "ab")
+    if "input" in parts:
+        length = min(length, len(parts["input"]))
+    if length < rate // 4:
+        raise ValueError(f"the clip {name} is shorter than 0.25 s in one of the systems; leave it out")
+    channels = max(part.shape[1] for part in parts.values())
+    parts = {role: _wide(part[:length], channels) for role, part in parts.items()}
+    lags = {role: lag_ms(parts["input"], parts[role], rate) if "input" in parts else None for role in "ab"}
+    against = lag_ms(parts["a"], parts["b"], rate)
+    if against is not None and abs(against) > _SUSPICIOUS_MS:
+        warn(
+            f"{name}: {b.name} comes {against:+.0f} ms after {a.name}, which gives it away on a switch; "
+            "tell a folder's latency in its latency_ms.txt"
+        )
+    if voice:
+        frames, own = _heard(voice)
+        frames = np.concatenate(list(audio.convert([frames], own, rate)))
+        parts["target"] = _wide(frames, channels)
+    levels = {role: loudness(part, rate) for role, part in parts.items()}
+    gains, plain = matching_gains(list(levels.values()), [float(np.abs(part).max()) for part in parts.values()])
+    clean = _floor_db(parts.get("input", parts["a"]), rate) >= _CLEAN_DB
+    sounds = {role: _keep(part, rate, store) for role, part in parts.items()}
+    key = hashlib.sha256((name + "\0" + sounds.get("input", sounds["a"])).encode()).hexdigest()[:16]
+    return Clip(
+        name, key, rate, length, sounds, dict(zip(parts, gains, strict=True)), plain, lags, levels, spent, clean
+    )
+
+
+def _heard(path: Path) -> tuple[Frames, int]:
+    probe_ok(path, LONGEST_SECONDS)
+    frames, rate = audio.read(path)
+    return np.nan_to_num(frames[:, :2], nan=0.0, posinf=0.0, neginf=0.0), rate
+
+
+def _wide(frames: Frames, channels: int) -> Frames:
+    return np.repeat(frames, channels, axis=1) if frames.shape[1] < channels else frames
+
+
+def _rendered(system: System, name: str, source: Path | None, store: Path) -> tuple[Path, float | None]:
+    """Return a system's recording of a clip, and what a 10 ms frame took (median, us) where it was rendered."""
+    if system.model is None:
+        return recordings(_folder(system))[name], None
+    if source is None:
+        raise ValueError(f"{name}: no input to render")
+    probe_ok(source, LONGEST_SECONDS)
+    digest = hashlib.sha256(f"1\0{system.key}\0".encode() + source.read_bytes()).hexdigest()[:32]
+    path = store / "renders" / f"{digest}.wav"
+    cost = path.with_suffix(".us")
+    if not path.is_file() or not cost.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report = render_file(source, path, system.model)
+        files.write_whole(cost, f"{report.frame_us['p50']:.3f}".encode())
+    return path, float(cost.read_text())
+
+
+def _keep(frames: Frames, rate: int, store: Path) -> str:
+    """Write audio as 32-bit floats under its digest; return that."""
+    digest = hashlib.sha256(f"{rate}\0{frames.shape}\0".encode() + frames.tobytes()).hexdigest()[:32]
+    path = store / "audio" / f"{digest}.wav"
+    if not path.is_file():
+        with audio.Writer(path, rate, frames.shape[1], "FLOAT") as writer:
+            writer.write(np.ascontiguousarray(frames))
+    return digest
+
+
+def _floor_db(frames: Frames, rate: int) -> float:
+    """How far loud speech stands above the softest tenth, in dB."""
+    size = rate // 50
+    mono = frames.mean(axis=1)
+    blocks = mono[: len(mono) // size * size].reshape(-1, size)
+    level = 10 * np.log10((blocks.astype(np.float64) ** 2).mean(axis=1) + 1e-12)
+    return float(np.quantile(level, 0.95) - np.quantile(level, 0.1))
+
+
+def store_folder(named: str | None) -> Path:
+    """Return where sessions and votes are kept: the option, ``$RTVOICE_COMPARE``, or the user's data folder."""
+    if named:
+        return Path(named).expanduser()
+    if os.environ.get("RTVOICE_COMPARE"):
+        return Path(os.environ["RTVOICE_COMPARE"]).expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "rtvoice" / "compare"

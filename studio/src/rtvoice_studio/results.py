@@ -1,0 +1,242 @@
+"""What a session's votes say, in figures and in words."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rtvoice_studio.stats import (
+    Share,
+    Vote,
+    agreement,
+    detectable,
+    league,
+    order_bias,
+    self_consistency,
+    sign_test,
+    traps,
+    win_share,
+)
+from rtvoice_studio.store import Row, Store
+
+#: The ABX test's name among the dimensions.
+ABX = "abx"
+
+
+def latest(rows: Sequence[Row]) -> list[Row]:
+    """Return the last word on each trial and dimension."""
+    found = {(row["trial"], row["dimension"]): row for row in rows}
+    return list(found.values())
+
+
+def as_votes(session: Row, clips: dict[int, Row], rows: Sequence[Row]) -> list[Vote]:
+    """Return the votes that count: blind, on clips that nobody removed."""
+    return [
+        Vote(
+            row["rater"],
+            clips[row["clip"]]["key"],
+            row["dimension"],
+            row["choice"],
+            row["first"],
+            row["kind"],
+            session["name_a"],
+            session["name_b"],
+        )
+        for row in latest(rows)
+        if row["blind"] and not clips[row["clip"]]["removed"]
+    ]
+
+
+def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str, Any]:
+    """Return everything that the results page shows, as JSON holds it."""
+    clips = {row["id"]: row for row in store.clips(session["id"])}
+    rows, notes = store.said(session["id"])
+    votes = as_votes(session, clips, rows)
+    a, b = session["name_a"], session["name_b"]
+    dimensions = []
+    for dimension in session["options"]["dimensions"]:
+        mine = [vote for vote in votes if vote.dimension == dimension["key"]]
+        dimensions.append({**dimension, **_told(mine, dimension, a, b)})
+    rated = [vote for vote in votes if vote.dimension != ABX]
+    last = latest(rows)
+    return {
+        "session": session["slug"],
+        "created": session["created"],
+        "a": {"name": a, **session["facts_a"], "frame_us": _median_cost(clips, "a")},
+        "b": {"name": b, **session["facts_b"], "frame_us": _median_cost(clips, "b")},
+        "baseline": session["baseline"],
+        "clips": len(clips),
+        "removed": [{"name": c["name"], "reason": c["reason"]} for c in clips.values() if c["removed"]],
+        "raters": sorted({row["rater"] for row in rows}),
+        "votes": len(votes),
+        "not_blind": sum(not row["blind"] for row in last),
+        "dimensions": dimensions,
+        "order": _share(order_bias(rated)),
+        "order_words": _order_words(order_bias(rated)),
+        "consistency": {**asdict(c := self_consistency(rated)), "share": c.share},
+        "agreement": asdict(agreement(rated)),
+        "traps": {**asdict(t := traps(rated)), "share": t.share},
+        "abx": _abx(last, clips),
+        "league": league_table(store) if with_league else None,
+        "notes": _notes(notes, clips, session),
+    }
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {**asdict(share), "decisive": share.decisive}
+
+
+def _told(votes: Sequence[Vote], dimension: dict[str, Any], a: str, b: str) -> dict[str, Any]:
+    share = win_share(votes)
+    least = detectable(share.decisive / share.design_effect)
+    weight = dimension["weight"]
+    return {
+        **_share(share),
+        "p_sign": sign_test(share.wins_b, share.decisive),
+        "detectable": least,
+        "score_b": weight * (share.wins_b - share.wins_a),
+        "words": words(share, dimension["label"], a, b, least),
+    }
+
+
+def words(share: Share, label: str, a: str, b: str, least: float | None) -> str:
+    """Say a dimension's result in a sentence that a meeting can read out."""
+    if share.share is None or share.low is None or share.high is None:
+        return f"{label}: no decisive vote yet."
+    better, low, high, wins = (b, share.low, share.high, share.wins_b)
+    if share.share < 0.5:
+        better, low, high, wins = (a, 1 - share.high, 1 - share.low, share.wins_a)
+    figures = f"{wins} of {share.decisive}, 95 % interval {100 * low:.0f} to {100 * high:.0f} %"
+    if low > 0.5:
+        told = f"{better} is preferred for {label.lower()} ({figures})"
+    else:
+        told = f"no preference shown for {label.lower()} ({better} won {figures})"
+    if least is None:
+        power = "so few votes could not have shown even a preference of 100 %"
+    else:
+        power = f"this session could only have detected a preference of {100 * least:.0f} % or more"
+    whom = (
+        ""
+        if share.generalises == "raters and clips"
+        else " The interval is of these raters only: three or more tell about others."
+    )
+    return f"{told[0].upper()}{told[1:]}; {power}.{whom}"
+
+
+def _order_words(share: Share) -> str:
+    if share.share is None or share.low is None or share.high is None:
+        return "No decisive vote yet."
+    figures = f"{share.wins_b} of {share.decisive}, 95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %"
+    if share.low <= 0.5 <= share.high:
+        return f"No bias for a side shows: Model 1 got {figures}."
+    side = "Model 1" if share.share > 0.5 else "Model 2"
+    lean = "Sides are drawn evenly, so shares lean towards one half."
+    return f"Raters favour {side}, whatever plays there: Model 1 got {figures}. {lean}"
+
+
+def _abx(rows: Sequence[Row], clips: dict[int, Row]) -> dict[str, Any]:
+    answers = [r for r in rows if r["dimension"] == ABX and r["side"] in "12" and r["kind"] != "trap"]
+    answers = [r for r in answers if not clips[r["clip"]]["removed"]]
+    right = sum(row["side"] == row["x_side"] for row in answers)
+    p = sign_test(right, len(answers)) if right * 2 > len(answers) else 1.0
+    return {"trials": len(answers), "right": right, "p": p}
+
+
+def _median_cost(clips: dict[int, Row], role: str) -> float | None:
+    found = sorted(c["data"]["frame_us"][role] for c in clips.values() if role in c["data"]["frame_us"])
+    return found[len(found) // 2] if found else None
+
+
+def _notes(rows: Sequence[Row], clips: dict[int, Row], session: Row) -> list[dict[str, str]]:
+    last = {(row["trial"], row["side"]): row for row in rows}
+    names = {"a": session["name_a"], "b": session["name_b"]}
+    return [
+        {
+            "rater": row["rater"],
+            "clip": clips[row["clip"]]["name"],
+            "about": names.get(row["system"], "the clip"),
+            "text": row["text"],
+        }
+        for row in last.values()
+        if row["text"]
+    ]
+
+
+def league_table(store: Store) -> dict[str, Any] | None:
+    """Return the standing of all systems ever compared, along the first dimension of each session."""
+    votes: list[Vote] = []
+    costs: dict[str, float | None] = {}
+    for session in store.sessions():
+        clips = {row["id"]: row for row in store.clips(session["id"])}
+        first = session["options"]["dimensions"][0]["key"]
+        found = as_votes(session, clips, store.said(session["id"])[0])
+        votes += [vote for vote in found if vote.dimension == first]
+        for role in "ab":
+            costs.setdefault(session[f"name_{role}"], _median_cost(clips, role))
+    table = league(votes)
+    if not table.standings:
+        return None
+    return {
+        "standings": [{**asdict(s), "frame_us": costs.get(s.system)} for s in table.standings],
+        "tie": table.tie,
+        "groups": [list(group) for group in table.groups],
+    }
+
+
+#: Columns of the votes' table; the first six are what `rtvoice monitor votes` reads.
+COLUMNS = (
+    "model", "against", "row", "winner", "rater", "clip", "side", "first", "kind", "position", "seed", "blind", "mode",
+    "plays_1", "plays_2", "heard_ms_1", "heard_ms_2", "dwell_ms", "matched", "removed", "device", "version", "created",
+)  # fmt: skip
+
+
+def table(store: Store, session: Row) -> list[dict[str, Any]]:
+    """Return every vote ever cast in a session, superseded ones too, oldest first."""
+    clips = {row["id"]: row for row in store.clips(session["id"])}
+    names = {"a": session["name_a"], "b": session["name_b"]}
+    found = []
+    for row in store.said(session["id"])[0]:
+        found.append(
+            {
+                "model": session["name_b"],
+                "against": session["name_a"],
+                "row": row["dimension"],
+                "winner": names.get(row["choice"], row["choice"]),
+                "rater": row["rater"],
+                "clip": clips[row["clip"]]["name"],
+                "side": row["side"],
+                "first": names[row["first"]],
+                "kind": row["kind"],
+                "position": row["position"],
+                "seed": row["seed"],
+                "blind": row["blind"],
+                "mode": row["mode"],
+                "plays_1": row["plays"].get("1", 0),
+                "plays_2": row["plays"].get("2", 0),
+                "heard_ms_1": row["heard_ms"].get("1", 0),
+                "heard_ms_2": row["heard_ms"].get("2", 0),
+                "dwell_ms": row["dwell_ms"],
+                "matched": row["matched"],
+                "removed": clips[row["clip"]]["removed"],
+                "device": row["device"],
+                "version": row["version"],
+                "created": row["created"],
+            }
+        )
+    return found
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Write the votes' table as CSV; what a spreadsheet would take for a formula gets an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        cells = [row[name] for name in COLUMNS]
+        writer.writerow(
+            [f"'{c}" if isinstance(c, str) and c[:1] in ("=", "+", "-", "@", "\t", "\r") else c for c in cells]
+        )
+    return out.getvalue()

@@ -1,0 +1,288 @@
+"""The server behind the page: sessions, sounds and votes by names that tell nothing of what is compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from rtvoice_studio import __version__, incoming
+from rtvoice_studio.guard import Guard, refuse
+from rtvoice_studio.incoming import BadRequest
+from rtvoice_studio.plan import system_of
+from rtvoice_studio.results import ABX, as_csv, latest, results, table
+from rtvoice_studio.store import Row, Store
+
+STATIC = Path(__file__).with_name("static")
+_KINDS = {"app.js": "text/javascript", "style.css": "text/css"}
+_SIDES = ("1", "2", "x", "input", "target")
+_TRIAL = re.compile(r"[0-9a-f]{24}")
+
+
+class FrontEndMissing(RuntimeError):
+    """The package was built without its page."""
+
+
+def make_app(store: Store, *, hosts: tuple[str, ...], token: str | None = None) -> Starlette:
+    """Return the application over a store.
+
+    Raises
+    ------
+    FrontEndMissing
+        The package holds no page.
+    """
+    lacking = [name for name in ("index.html", *_KINDS) if not (STATIC / name).is_file()]
+    if lacking:
+        raise FrontEndMissing(
+            f"this installation has no page ({lacking[0]}); run: pip install --force-reinstall rtvoice-studio"
+        )
+    studio = Studio(store)
+    routes = [
+        Route("/", studio.home),
+        Route("/s/{slug}", studio.page),
+        Route("/s/{slug}/results", studio.page),
+        Route("/static/{name}", studio.static),
+        Route("/api/sessions", studio.sessions),
+        Route("/api/s/{slug}", studio.session),
+        Route("/api/s/{slug}/share/{trial}", studio.share),
+        Route("/api/s/{slug}/results", studio.results),
+        Route("/api/s/{slug}/votes.csv", studio.votes_csv),
+        Route("/api/s/{slug}/votes.json", studio.votes_json),
+        Route("/api/s/{slug}/votes", studio.vote, methods=["POST"]),
+        Route("/api/s/{slug}/notes", studio.note, methods=["POST"]),
+        Route("/api/s/{slug}/flags", studio.flag, methods=["POST"]),
+        Route("/audio/{trial}/{name}", studio.sound),
+    ]
+    app = Starlette(routes=routes)
+    app.add_middleware(BaseHTTPMiddleware, dispatch=Guard(hosts, token))
+    return app
+
+
+class Studio:
+    """The requests' answers."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    # ---- pages -----------------------------------------------------------------------------------------------------
+
+    def home(self, request: Request) -> Response:
+        """Lead to the only session, or list them."""
+        found = self.store.sessions()
+        if len(found) == 1:
+            return RedirectResponse(f"/s/{found[0]['slug']}", 303)
+        return FileResponse(STATIC / "index.html", media_type="text/html")
+
+    def page(self, request: Request) -> Response:
+        """Give the page; what it shows it asks for itself."""
+        if self.store.session(request.path_params["slug"]) is None:
+            return PlainTextResponse("There is no such comparison.", 404)
+        return FileResponse(STATIC / "index.html", media_type="text/html")
+
+    def static(self, request: Request) -> Response:
+        """Give one of the page's parts, by a fixed list of names."""
+        name = request.path_params["name"]
+        if name not in _KINDS:
+            return refuse(404, "no such file")
+        return FileResponse(STATIC / name, media_type=_KINDS[name])
+
+    # ---- reading ---------------------------------------------------------------------------------------------------
+
+    def sessions(self, request: Request) -> Response:
+        """List the sessions."""
+        return JSONResponse(
+            [
+                {"slug": s["slug"], "a": s["name_a"], "b": s["name_b"], "created": s["created"]}
+                for s in self.store.sessions()
+            ]
+        )
+
+    def session(self, request: Request) -> Response:
+        """Give a rater's plan and what he said so far; the systems' names only where the session is open."""
+        try:
+            session = self._session(request)
+            rater = incoming.rater(request.query_params.get("user"))
+        except BadRequest as error:
+            return refuse(error.status, str(error))
+        options = session["options"]
+        trials = self.store.trials(session, rater)
+        clips = {clip["id"]: clip for clip in self.store.clips(session["id"])}
+        votes, notes = self.store.said(session["id"], rater)
+        answers: dict[str, dict[str, str]] = {}
+        for vote in latest(votes):
+            answers.setdefault(vote["trial"], {})[vote["dimension"]] = vote["side"]
+        written: dict[str, dict[str, str]] = {}
+        for note in notes:
+            written.setdefault(note["trial"], {})[note["side"]] = note["text"]
+        shared = request.query_params.get("clip")
+        start = next(
+            (t["id"] for t in trials if shared and clips[t["clip"]]["key"] == shared and t["kind"] == "plain"), None
+        )
+        opened = not options["blind"] or request.query_params.get("open") == "1"
+        listed = []
+        for trial in trials:
+            data = clips[trial["clip"]]["data"]
+            entry = {
+                "id": trial["id"],
+                "seconds": data["frames"] / data["rate"],
+                "rate": data["rate"],
+                "clean": data["clean"],
+                "removed": clips[trial["clip"]]["removed"],
+                "references": [role for role in ("input", "target") if role in data["sounds"]],
+                "gains": _gains(trial, data),
+                "rawGain": data["plain_gain"],
+                "answers": answers.get(trial["id"], {}),
+                "notes": written.get(trial["id"], {}),
+            }
+            if opened:
+                entry["names"] = {
+                    side: session[f"name_{system_of(side, trial['first'], trial['kind'])}"] for side in "12"
+                }
+                entry["clip"] = data["name"]
+            listed.append(entry)
+        return JSONResponse(
+            {
+                "slug": session["slug"],
+                "user": rater,
+                "mode": options["mode"],
+                "blind": not opened,
+                "heardSeconds": options["heard_seconds"],
+                "dimensions": options["dimensions"],
+                "trials": listed,
+                "start": start,
+                "version": __version__,
+            }
+        )
+
+    def share(self, request: Request) -> Response:
+        """Give the key of a trial's clip for a link. Not in the plan, where equal keys would show repeats and traps."""
+        query = {"user": request.query_params.get("user"), "trial": request.path_params["trial"]}
+        return self._with_session(request, lambda s: JSONResponse({"key": self._trial(s, query)["clip_key"]}))
+
+    def results(self, request: Request) -> Response:
+        """Give what the votes say."""
+        return self._with_session(request, lambda s: JSONResponse(results(self.store, s)))
+
+    def votes_csv(self, request: Request) -> Response:
+        """Give all votes as CSV."""
+        return self._with_session(
+            request,
+            lambda s: Response(
+                as_csv(table(self.store, s)),
+                media_type="text/csv",
+                headers={"Content-Disposition": f'attachment; filename="votes-{s["slug"]}.csv"'},
+            ),
+        )
+
+    def votes_json(self, request: Request) -> Response:
+        """Give all votes as JSON."""
+        return self._with_session(request, lambda s: JSONResponse(table(self.store, s)))
+
+    def sound(self, request: Request) -> Response:
+        """Give a trial's sound: /audio/TRIAL/1.wav. All sides of a trial are files of one size, read the same way."""
+        trial_id, name = request.path_params["trial"], request.path_params["name"]
+        side, dot, kind = name.partition(".")
+        if not _TRIAL.fullmatch(trial_id) or kind != "wav" or side not in _SIDES:
+            return refuse(404, "no such sound")
+        trial = self.store.trial(trial_id)
+        if trial is None:
+            return refuse(404, "no such sound")
+        sounds = trial["data"]["sounds"]
+        role = side
+        if side in ("1", "2", "x"):
+            role = system_of(trial["x_side"] if side == "x" else side, trial["first"], trial["kind"])
+        if role not in sounds:
+            return refuse(404, "no such sound")
+        path = self.store.folder / "audio" / f"{sounds[role]}.wav"
+        if not path.is_file():
+            return refuse(410, "this sound is gone from the store; prepare the comparison again")
+        # Bytes, not a file response: that would tell time and tag of the file, the same ones in every trial.
+        return Response(path.read_bytes(), media_type="audio/wav")
+
+    # ---- writing ---------------------------------------------------------------------------------------------------
+
+    async def vote(self, request: Request) -> Response:
+        """Keep votes."""
+        return await self._write(request, self._vote)
+
+    async def note(self, request: Request) -> Response:
+        """Keep a note."""
+        return await self._write(request, self._note)
+
+    async def flag(self, request: Request) -> Response:
+        """Remove a clip, or bring it back."""
+        return await self._write(request, self._flag)
+
+    async def _write(self, request: Request, act: Callable[[Row, dict[str, Any], Request], int]) -> Response:
+        try:
+            session = await run_in_threadpool(self._session, request)
+            body = incoming.body(await request.body())
+            new = await run_in_threadpool(act, session, body, request)
+        except BadRequest as error:
+            return refuse(error.status, str(error))
+        return JSONResponse({"saved": new})
+
+    def _vote(self, session: Row, body: dict[str, Any], request: Request) -> int:
+        options = session["options"]
+        trial = self._trial(session, body)
+        keys = [d["key"] for d in options["dimensions"]] + ([ABX] if options["mode"] == "abx" else [])
+        blind = bool(options["blind"]) and body.get("open") is not True
+        device = request.headers.get("user-agent", "")[:200]
+        seconds = trial["data"]["frames"] / trial["data"]["rate"]
+        # Who comes back to change an answer has heard both.
+        before = any(
+            v["trial"] == trial["id"] and v["side"] != "skip" for v in self.store.said(session["id"], trial["rater"])[0]
+        )
+        wanted = 0.0 if before else 1000 * min(options["heard_seconds"], seconds)
+        rows = incoming.votes(body, keys, wanted)
+        for row in rows:
+            side = row["side"]
+            row["choice"] = system_of(side, trial["first"], trial["kind"]) if side in ("1", "2") else side
+            row.update(trial=trial["id"], blind=blind, mode=options["mode"], device=device, version=__version__)
+        return self.store.add_votes(rows)
+
+    def _note(self, session: Row, body: dict[str, Any], request: Request) -> int:
+        trial = self._trial(session, body)
+        row = incoming.note(body)
+        side = row["side"]
+        row["system"] = system_of(side, trial["first"], trial["kind"]) if side in ("1", "2") else "clip"
+        return self.store.add_note({**row, "trial": trial["id"]})
+
+    def _flag(self, session: Row, body: dict[str, Any], request: Request) -> int:
+        trial = self._trial(session, body)
+        return self.store.add_flag({**incoming.flag(body), "clip": trial["clip"], "rater": trial["rater"]})
+
+    # ---- finding ---------------------------------------------------------------------------------------------------
+
+    def _session(self, request: Request) -> Row:
+        session = self.store.session(request.path_params["slug"])
+        if session is None:
+            raise BadRequest("there is no such comparison", 404)
+        return session
+
+    def _with_session(self, request: Request, answer: Callable[[Row], Response]) -> Response:
+        try:
+            return answer(self._session(request))
+        except BadRequest as error:
+            return refuse(error.status, str(error))
+
+    def _trial(self, session: Row, body: dict[str, Any]) -> Row:
+        name = body.get("trial")
+        trial = self.store.trial(name) if isinstance(name, str) and _TRIAL.fullmatch(name) else None
+        if trial is None or trial["session"] != session["id"] or trial["rater"] != incoming.rater(body.get("user")):
+            raise BadRequest("there is no such trial for this user; reload the page", 404)
+        return trial
+
+
+def _gains(trial: Row, data: dict[str, Any]) -> dict[str, float]:
+    gains = {side: data["gains"][system_of(side, trial["first"], trial["kind"])] for side in ("1", "2")}
+    gains["x"] = gains[trial["x_side"]]
+    return gains | {role: data["gains"][role] for role in ("input", "target") if role in data["gains"]}

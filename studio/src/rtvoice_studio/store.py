@@ -1,0 +1,340 @@
+"""Sessions and votes in SQLite: votes, notes and flags are only ever added, so nothing said is lost or rewritten."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.sqlite import insert as insert_new
+
+from rtvoice_studio.plan import Trial, make_trials
+from rtvoice_studio.prepare import Clip
+from rtvoice_studio.systems import System
+
+_META = MetaData()
+
+
+def _id() -> Column[int]:
+    return Column("id", Integer, primary_key=True)
+
+
+_SECRETS = Table("secrets", _META, _id(), Column("value", LargeBinary, nullable=False))
+_SYSTEMS = Table(
+    "systems",
+    _META,
+    _id(),
+    Column("key", String(64), unique=True, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("facts", JSON, nullable=False),
+)
+_SESSIONS = Table(
+    "sessions",
+    _META,
+    _id(),
+    Column("slug", String(24), unique=True, nullable=False),
+    Column("a", ForeignKey("systems.id"), nullable=False),
+    Column("b", ForeignKey("systems.id"), nullable=False),
+    Column("baseline", String(1)),
+    Column("options", JSON, nullable=False),
+    Column("created", String(32), nullable=False),
+)
+_CLIPS = Table(
+    "clips",
+    _META,
+    _id(),
+    Column("session", ForeignKey("sessions.id"), nullable=False),
+    Column("key", String(16), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("clips_of_session", "session"),
+)
+_TRIALS = Table(
+    "trials",
+    _META,
+    Column("id", String(24), primary_key=True),
+    Column("session", ForeignKey("sessions.id"), nullable=False),
+    Column("rater", String(80), nullable=False),
+    Column("clip", ForeignKey("clips.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("first", String(1), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("x_side", String(1), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Index("trials_of_rater", "session", "rater"),
+)
+_VOTES = Table(
+    "votes",
+    _META,
+    _id(),
+    Column("uid", String(36), unique=True, nullable=False),
+    Column("trial", ForeignKey("trials.id"), nullable=False),
+    Column("dimension", String(40), nullable=False),
+    Column("side", String(4), nullable=False),
+    Column("choice", String(4), nullable=False),
+    Column("blind", Boolean, nullable=False),
+    Column("mode", String(8), nullable=False),
+    Column("plays", JSON, nullable=False),
+    Column("heard_ms", JSON, nullable=False),
+    Column("dwell_ms", Float, nullable=False),
+    Column("matched", Boolean, nullable=False),
+    Column("device", String(200), nullable=False),
+    Column("version", String(20), nullable=False),
+    Column("created", String(32), nullable=False),
+    Index("votes_of_trial", "trial"),
+)
+_NOTES = Table(
+    "notes",
+    _META,
+    _id(),
+    Column("uid", String(36), unique=True, nullable=False),
+    Column("trial", ForeignKey("trials.id"), nullable=False),
+    Column("side", String(5), nullable=False),
+    Column("system", String(4), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created", String(32), nullable=False),
+)
+_FLAGS = Table(
+    "flags",
+    _META,
+    _id(),
+    Column("uid", String(36), unique=True, nullable=False),
+    Column("clip", ForeignKey("clips.id"), nullable=False),
+    Column("rater", String(80), nullable=False),
+    Column("removed", Boolean, nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("created", String(32), nullable=False),
+)
+
+#: A row as a plain mapping.
+Row = Mapping[Any, Any]
+
+
+def now() -> str:
+    """Return the time as the store writes it, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+class Store:
+    """The votes of a team, in one folder: ``studio.db`` and the audio beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.engine: Engine = create_engine(f"sqlite:///{folder / 'studio.db'}", connect_args={"timeout": 30})
+        event.listen(self.engine, "connect", _pragmas)
+        _META.create_all(self.engine)
+        with self.engine.begin() as connection:
+            found = connection.execute(select(_SECRETS.c.value)).scalar()
+            if found is None:
+                # Two servers that start at once must agree: the first row counts.
+                connection.execute(
+                    insert_new(_SECRETS).values(id=1, value=secrets.token_bytes(32)).on_conflict_do_nothing()
+                )
+                found = connection.execute(select(_SECRETS.c.value)).scalar_one()
+        self.secret: bytes = found
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.dispose()
+
+    # ---- sessions --------------------------------------------------------------------------------------------------
+
+    def add_session(
+        self, a: System, b: System, clips: Sequence[Clip], options: dict[str, Any], baseline: str | None
+    ) -> str:
+        """Keep a session; return its slug, a random word that names nobody."""
+        slug = secrets.token_hex(5)
+        with self.engine.begin() as connection:
+            ids = []
+            for system in (a, b):
+                taken = connection.execute(select(_SYSTEMS.c.key).where(_SYSTEMS.c.name == system.name)).scalars().all()
+                # Two trainings of one name are two systems, in the league table too.
+                name = system.name if set(taken) <= {system.key} else f"{system.name} #{system.key[:6]}"
+                connection.execute(
+                    insert_new(_SYSTEMS).values(key=system.key, name=name, facts=system.facts).on_conflict_do_nothing()
+                )
+                ids.append(connection.execute(select(_SYSTEMS.c.id).where(_SYSTEMS.c.key == system.key)).scalar_one())
+            row = connection.execute(
+                insert(_SESSIONS).values(
+                    slug=slug, a=ids[0], b=ids[1], baseline=baseline, options=options, created=now()
+                )
+            )
+            assert row.inserted_primary_key is not None
+            session = row.inserted_primary_key[0]
+            for clip in clips:
+                connection.execute(
+                    insert(_CLIPS).values(session=session, key=clip.key, name=clip.name, data=asdict(clip))
+                )
+        return slug
+
+    def sessions(self) -> list[Row]:
+        """List sessions with the names of their systems, newest first."""
+        a, b = _SYSTEMS.alias("sa"), _SYSTEMS.alias("sb")
+        query = (
+            select(
+                _SESSIONS,
+                a.c.name.label("name_a"),
+                b.c.name.label("name_b"),
+                a.c.key.label("key_a"),
+                b.c.key.label("key_b"),
+                a.c.facts.label("facts_a"),
+                b.c.facts.label("facts_b"),
+            )
+            .join(a, _SESSIONS.c.a == a.c.id)
+            .join(b, _SESSIONS.c.b == b.c.id)
+            .order_by(_SESSIONS.c.id.desc())
+        )
+        with self.engine.connect() as connection:
+            return list[Row](connection.execute(query).mappings())
+
+    def session(self, slug: str) -> Row | None:
+        """Return one session, or ``None``."""
+        return next((row for row in self.sessions() if row["slug"] == slug), None)
+
+    def clips(self, session: int) -> list[Row]:
+        """Return a session's clips, each with ``removed``: what its last flag says."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(_CLIPS).where(_CLIPS.c.session == session)).mappings().all()
+            flags = connection.execute(
+                select(_FLAGS).join(_CLIPS).where(_CLIPS.c.session == session).order_by(_FLAGS.c.id)
+            ).mappings()
+            last = {flag["clip"]: flag for flag in flags}
+        listed: list[Row] = []
+        for row in rows:
+            flag = last.get(row["id"])
+            removed, reason = (flag["removed"], flag["reason"]) if flag else (False, "")
+            listed.append({**row, "removed": removed, "reason": reason})
+        return listed
+
+    # ---- trials ----------------------------------------------------------------------------------------------------
+
+    def trials(self, session: Row, rater: str) -> list[Row]:
+        """Return a rater's plan, made when he first comes; it stays as it is then."""
+        query = (
+            select(_TRIALS)
+            .where(_TRIALS.c.session == session["id"], _TRIALS.c.rater == rater)
+            .order_by(_TRIALS.c.position)
+        )
+        with self.engine.begin() as connection:
+            found: list[Row] = [*connection.execute(query).mappings()]
+            if found:
+                return found
+        options = session["options"]
+        clips = [clip["id"] for clip in self.clips(session["id"]) if not clip["removed"]]
+        made = make_trials(
+            clips,
+            rater,
+            session["slug"],
+            self.secret,
+            length=options["length"],
+            repeats=options["repeats"],
+            traps=options["traps"],
+            randomise=options["randomise"],
+        )
+        with self.engine.begin() as connection:
+            for trial in made:
+                connection.execute(
+                    insert_new(_TRIALS).values(_trial_row(trial, session, rater)).on_conflict_do_nothing()
+                )
+            return list[Row](connection.execute(query).mappings())
+
+    def trial(self, name: str) -> Row | None:
+        """Return one trial by its id, with its clip's data."""
+        query = select(_TRIALS, _CLIPS.c.data, _CLIPS.c.key.label("clip_key")).join(_CLIPS).where(_TRIALS.c.id == name)
+        with self.engine.connect() as connection:
+            return connection.execute(query).mappings().first()
+
+    # ---- what raters say -------------------------------------------------------------------------------------------
+
+    def add_votes(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Add votes; those whose ``uid`` is there already were sent twice and count once. Return how many are new."""
+        return self._add(_VOTES, rows)
+
+    def add_note(self, row: dict[str, Any]) -> int:
+        """Add a note; the last one of a trial and side is shown."""
+        return self._add(_NOTES, [row])
+
+    def add_flag(self, row: dict[str, Any]) -> int:
+        """Flag a clip as removed, or take that back."""
+        return self._add(_FLAGS, [row])
+
+    def _add(self, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+        new = 0
+        with self.engine.begin() as connection:
+            for row in rows:
+                done = connection.execute(insert_new(table).values(**row, created=now()).on_conflict_do_nothing())
+                new += done.rowcount
+        return new
+
+    def said(self, session: int, rater: str | None = None) -> tuple[list[Row], list[Row]]:
+        """Return votes and notes of a session, oldest first, each with its trial: the last of a kind counts."""
+        where = [_TRIALS.c.session == session] + ([_TRIALS.c.rater == rater] if rater is not None else [])
+        columns = (
+            _TRIALS.c.rater,
+            _TRIALS.c.clip,
+            _TRIALS.c.position,
+            _TRIALS.c.first,
+            _TRIALS.c.kind,
+            _TRIALS.c.x_side,
+            _TRIALS.c.seed,
+        )
+        with self.engine.connect() as connection:
+            votes = connection.execute(
+                select(_VOTES, *columns).join(_TRIALS).where(*where).order_by(_VOTES.c.id)
+            ).mappings()
+            notes = connection.execute(
+                select(_NOTES, *columns).join(_TRIALS).where(*where).order_by(_NOTES.c.id)
+            ).mappings()
+            return list(votes), list(notes)
+
+
+def _trial_row(trial: Trial, session: Row, rater: str) -> dict[str, Any]:
+    return {
+        "id": trial.id,
+        "session": session["id"],
+        "rater": rater,
+        "clip": trial.clip,
+        "position": trial.position,
+        "first": trial.first,
+        "kind": trial.kind,
+        "x_side": trial.x_side,
+        "seed": trial.seed,
+    }
+
+
+def _pragmas(connection: Any, record: Any) -> None:
+    """Readers never wait for a writer, and what was answered as saved survives a power cut."""
+    cursor = connection.cursor()
+    for words in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {words}")
+    cursor.close()
+
+
+def as_json(value: Any) -> str:
+    """Write JSON that can stand inside HTML: no ``<``, ``>`` or ``&`` in it."""
+    text = json.dumps(value, allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

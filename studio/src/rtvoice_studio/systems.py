@@ -1,0 +1,135 @@
+"""What is compared: a model, a training run that holds one, or a folder of rendered recordings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rtvoice import audio, registry
+from rtvoice.errors import ModelError
+from rtvoice.model import Model
+
+#: What a folder of recordings may hold; everything else in it is left alone.
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+_TIERS = ("default", "hq")
+
+
+@dataclass(frozen=True)
+class System:
+    """One side of a comparison.
+
+    Attributes
+    ----------
+    name
+        How results call it.
+    key
+        Digest of what it is: the model file's bytes, or names, sizes and times of a folder's recordings.
+    model
+        The model to render with, or
+    folder
+        the folder of recordings, by the clips' names.
+    delay_ms
+        How late a folder's recordings are, by its ``latency_ms.txt``; a model's render is in time already.
+    """
+
+    name: str
+    key: str
+    model: Model | None = None
+    folder: Path | None = None
+    delay_ms: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def find_system(word: str) -> System:
+    """Find what a word on the command line means: ``whisper``, ``whisper:hq``, a ``.rtv`` file, a folder.
+
+    Raises
+    ------
+    ModelError, ValueError
+        Nothing fits; the message says what was looked for.
+    """
+    name, colon, tier = word.rpartition(":")
+    if not colon or tier not in _TIERS:
+        name, tier = word, "auto"
+    path = Path(name).expanduser()
+    if path.is_dir() and not any(skin.name == name for skin in registry.models()):
+        sounds = recordings(path)
+        models = sorted(path.glob("*.rtv")) or sorted(path.rglob("*.rtv"))
+        if models:
+            return _model(_only(path, models, tier), "auto", path.name)
+        if sounds:
+            return _folder(path, sounds)
+        raise ValueError(
+            f"{path} holds neither a .rtv model nor recordings ({', '.join(SOUNDS)}); name a folder that does"
+        )
+    return _model(name, tier, None)
+
+
+def _only(folder: Path, models: list[Path], tier: str) -> str:
+    wanted = "default" if tier == "auto" else tier
+    fitting = [path for path in models if path.stem == wanted] or (models if tier == "auto" else [])
+    if len(fitting) != 1:
+        inside = ", ".join(str(path.relative_to(folder)) for path in models[:6])
+        raise ValueError(f"{folder} holds several models ({inside}); name one of the files")
+    return str(fitting[0])
+
+
+def _model(name: str, tier: str, called: str | None) -> System:
+    model = Model.load(name, tier=tier)
+    if model.path is None:
+        raise ModelError(f"{name} has no file")
+    info = model.info
+    facts = {
+        "tier": model.tier,
+        "sample_rate": model.sample_rate,
+        "latency_ms": 1000 * model.latency / model.sample_rate,
+        "mac_per_second": info["mac_per_second"],
+        "parameters": info["parameter_count"],
+        "file": model.path.name,
+    }
+    label = f"{called or model.name} ({model.tier})"
+    return System(label, hashlib.sha256(model.path.read_bytes()).hexdigest(), model=model, facts=facts)
+
+
+def recordings(folder: Path) -> dict[str, Path]:
+    """Return a folder's recordings by their names without extension, links that lead outside left out."""
+    found: dict[str, Path] = {}
+    root = folder.resolve()
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SOUNDS and path.is_file() and path.resolve().is_relative_to(root):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _folder(path: Path, sounds: dict[str, Path]) -> System:
+    digest = hashlib.sha256(str(path.resolve()).encode())
+    for name, sound in sounds.items():
+        stat = sound.stat()
+        digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    delay = 0.0
+    declared = path / "latency_ms.txt"
+    if declared.is_file():
+        text = declared.read_text("utf-8", "replace").strip()
+        if not re.fullmatch(r"\d{1,4}(\.\d+)?", text):
+            raise ValueError(f"{declared} must hold one number, the latency of the recordings in ms, not {text[:40]!r}")
+        delay = float(text)
+    return System(path.resolve().name, digest.hexdigest(), folder=path, delay_ms=delay, facts={"latency_ms": delay})
+
+
+def probe_ok(path: Path, limit_seconds: float) -> audio.AudioInfo:
+    """Return what a recording holds, if it is audio and not too long.
+
+    Raises
+    ------
+    AudioError
+        It is not; the message names it.
+    """
+    info = audio.probe(path)
+    if info.seconds > limit_seconds:
+        raise audio.AudioError(
+            f"{path} is {info.seconds:.0f} s long; a clip takes at most {limit_seconds:.0f} s, cut it"
+        )
+    return info

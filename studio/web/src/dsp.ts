@@ -1,0 +1,113 @@
+// What the plots show of a sound: levels over time and frequency, pitch, loudness.
+
+/** In-place FFT of a power of two. */
+function fft(re: Float64Array, im: Float64Array): void {
+  const n = re.length;
+  for (let i = 1, j = 0; i < n; i++) {
+    let bit = n >> 1;
+    for (; j & bit; bit >>= 1) j ^= bit;
+    j ^= bit;
+    if (i < j) {
+      [re[i], re[j]] = [re[j]!, re[i]!];
+      [im[i], im[j]] = [im[j]!, im[i]!];
+    }
+  }
+  for (let size = 2; size <= n; size <<= 1) {
+    const half = size >> 1;
+    for (let k = 0; k < half; k++) {
+      const angle = (-2 * Math.PI * k) / size;
+      const wr = Math.cos(angle);
+      const wi = Math.sin(angle);
+      for (let start = k; start < n; start += size) {
+        const other = start + half;
+        const xr = re[other]! * wr - im[other]! * wi;
+        const xi = re[other]! * wi + im[other]! * wr;
+        re[other] = re[start]! - xr;
+        im[other] = im[start]! - xi;
+        re[start] = re[start]! + xr;
+        im[start] = im[start]! + xi;
+      }
+    }
+  }
+}
+
+export interface Spectrogram {
+  columns: number;
+  rows: number;
+  /** dB, column by column, lowest frequency first. */
+  levels: Float32Array;
+}
+
+/** Levels in dB: `columns` moments, `rows` bands that widen with frequency up to 8 kHz or the Nyquist frequency. */
+export function spectrogram(samples: Float32Array, rate: number, columns: number, rows: number): Spectrogram {
+  const size = rate > 30000 ? 2048 : 1024;
+  const window = Float64Array.from({ length: size }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size));
+  const top = Math.min(8000, rate / 2);
+  const scale = (f: number) => Math.log1p(f / 700);
+  const edges = Array.from({ length: rows + 1 }, (_, r) => (700 * Math.expm1((scale(top) * r) / rows) * size) / rate);
+  const levels = new Float32Array(columns * rows);
+  const re = new Float64Array(size);
+  const im = new Float64Array(size);
+  for (let column = 0; column < columns; column++) {
+    const start = Math.round(((column + 0.5) / columns) * samples.length - size / 2);
+    for (let i = 0; i < size; i++) {
+      re[i] = (samples[start + i] ?? 0) * window[i]!;
+      im[i] = 0;
+    }
+    fft(re, im);
+    for (let row = 0; row < rows; row++) {
+      const low = Math.floor(edges[row]!);
+      const high = Math.max(low + 1, Math.ceil(edges[row + 1]!));
+      let power = 0;
+      for (let bin = low; bin < high; bin++) power += re[bin]! ** 2 + im[bin]! ** 2;
+      levels[column * rows + row] = 10 * Math.log10(power / (high - low) / size + 1e-9);
+    }
+  }
+  return { columns, rows, levels };
+}
+
+/** Pitch in Hz by normalised autocorrelation, 60 to 500 Hz; NaN where there is none. */
+export function pitch(samples: Float32Array, rate: number, points: number): Float32Array {
+  const step = Math.max(1, Math.floor(rate / 8000));
+  const low = new Float32Array(Math.floor(samples.length / step));
+  for (let i = 0; i < low.length; i++) {
+    let sum = 0;
+    for (let k = 0; k < step; k++) sum += samples[i * step + k]!;
+    low[i] = sum / step;
+  }
+  const slow = rate / step;
+  const size = Math.round(0.04 * slow);
+  const [shortest, longest] = [Math.floor(slow / 500), Math.ceil(slow / 60)];
+  return Float32Array.from({ length: points }, (_, p) => {
+    const start = Math.round(((p + 0.5) / points) * low.length - (size + longest) / 2);
+    if (start < 0 || start + size + longest >= low.length) return NaN;
+    let energy = 0;
+    for (let i = 0; i < size; i++) energy += low[start + i]! ** 2;
+    if (energy / size < 1e-6) return NaN;
+    let best = 0;
+    let found = NaN;
+    for (let lag = shortest; lag <= longest; lag++) {
+      let product = 0;
+      let other = 0;
+      for (let i = 0; i < size; i++) {
+        product += low[start + i]! * low[start + i + lag]!;
+        other += low[start + i + lag]! ** 2;
+      }
+      const value = product / Math.sqrt(energy * other + 1e-12);
+      // A longer lag must be clearly better, else the octave below wins.
+      if (value > best + 0.02) [best, found] = [value, slow / lag];
+    }
+    return best > 0.6 ? found : NaN;
+  });
+}
+
+/** Level in dBFS over 50 ms at each point. */
+export function level(samples: Float32Array, rate: number, points: number): Float32Array {
+  const half = Math.round(0.025 * rate);
+  return Float32Array.from({ length: points }, (_, p) => {
+    const middle = Math.round(((p + 0.5) / points) * samples.length);
+    let sum = 0;
+    for (let i = middle - half; i < middle + half; i++) sum += (samples[i] ?? 0) ** 2;
+    return 10 * Math.log10(sum / (2 * half) + 1e-8);
+  });
+}

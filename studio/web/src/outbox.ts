@@ -1,0 +1,65 @@
+// Keeps what was said in the browser until the server has it: a reload, a crash of either side loses nothing.
+
+import { reason, uid } from "./api";
+
+export interface Sent {
+  path: string;
+  body: Record<string, unknown>;
+}
+
+const PREFIX = "rtvoice-out:";
+
+export class Outbox {
+  private sending = false;
+  private timer: number | undefined;
+
+  /** `tell` gets the number of things not yet saved, and what was refused. */
+  constructor(
+    private readonly slug: string,
+    private readonly tell: (waiting: number, refused: string | null) => void,
+  ) {
+    window.addEventListener("online", () => void this.flush());
+  }
+
+  /** Each thing has an entry of its own, so that two tabs never overwrite each other's. */
+  put(sent: Sent): void {
+    const time = String(Date.now()).padStart(15, "0");
+    localStorage.setItem(`${PREFIX}${this.slug}:${time}:${uid()}`, JSON.stringify(sent));
+    void this.flush();
+  }
+
+  waiting(): [string, Sent][] {
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(`${PREFIX}${this.slug}:`));
+    return keys.sort().map((key) => [key, JSON.parse(localStorage.getItem(key) ?? "null") as Sent] as [string, Sent]).filter(([, sent]) => sent);
+  }
+
+  /** Sends in order; what the server cannot take now is tried again, what it refuses is told and dropped. */
+  async flush(): Promise<boolean> {
+    if (this.sending) return false;
+    this.sending = true;
+    window.clearTimeout(this.timer);
+    let refused: string | null = null;
+    try {
+      for (let next = this.waiting()[0]; next; next = this.waiting()[0]) {
+        const [key, sent] = next;
+        this.tell(this.waiting().length, null);
+        const answer = await fetch(sent.path, {
+          method: "POST",
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify(sent.body),
+        });
+        if (answer.status >= 500 || answer.status === 401) throw new Error("not now");
+        if (!answer.ok) refused = await reason(answer);
+        localStorage.removeItem(key);
+      }
+      this.tell(0, refused);
+      return true;
+    } catch {
+      this.tell(this.waiting().length, refused);
+      this.timer = window.setTimeout(() => void this.flush(), 1000);
+      return false;
+    } finally {
+      this.sending = false;
+    }
+  }
+}

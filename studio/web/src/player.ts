@@ -1,0 +1,214 @@
+// Plays one trial: loads its versions, keeps the time, and counts how long each one was heard.
+
+import type { Listen, Trial } from "./api";
+import { Graph, type Region } from "./graph";
+
+export class Player {
+  private context: AudioContext | null = null;
+  private master: GainNode | null = null;
+  private graph: Graph | null = null;
+  private buffers = new Map<string, AudioBuffer>();
+  private trial: Trial | null = null;
+  private startedAt = 0;
+  private offset = 0;
+  private counted = 0;
+  private loading = 0;
+  private level = 1;
+  private matched = true;
+
+  side: Listen = "1";
+  playing = false;
+  region: Region | null = null;
+  looping = true;
+  restart = false;
+  plays: Record<string, number> = {};
+  heardMs: Record<string, number> = {};
+  replaced = new Set<string>();
+
+  constructor(private readonly changed: () => void) {
+    window.setInterval(() => this.tick(), 50);
+  }
+
+  get duration(): number {
+    return this.trial?.seconds ?? 0;
+  }
+
+  get ready(): boolean {
+    return this.buffers.size > 0;
+  }
+
+  buffer(name: string): AudioBuffer | undefined {
+    return this.buffers.get(name);
+  }
+
+  async load(trial: Trial, names: Listen[]): Promise<void> {
+    this.pause();
+    const mine = ++this.loading;
+    this.trial = trial;
+    this.buffers = new Map();
+    this.offset = 0;
+    this.region = null;
+    this.plays = {};
+    this.heardMs = {};
+    this.replaced.clear();
+    this.side = "1";
+    this.changed();
+    // A context at the clip's own rate, so that nothing is resampled on the way to the speakers' driver.
+    if (this.context?.sampleRate !== trial.rate) {
+      void this.context?.close();
+      this.context = new AudioContext({ sampleRate: trial.rate });
+      this.master = this.context.createGain();
+      this.master.gain.value = this.level;
+      this.master.connect(this.context.destination);
+    }
+    const context = this.context;
+    const loaded = await Promise.all(
+      names.map(async (name) => {
+        const answer = await fetch(`/audio/${trial.id}/${name}.wav`);
+        if (!answer.ok) throw new Error("the sound cannot be loaded; reload the page");
+        return [name, await context.decodeAudioData(await answer.arrayBuffer())] as const;
+      }),
+    );
+    if (mine !== this.loading) return;
+    this.buffers = new Map(loaded);
+    this.changed();
+  }
+
+  /** Puts another recording on a side, in this browser only. */
+  async replace(side: Listen, file: File): Promise<void> {
+    if (!this.context) return;
+    if (file.size > 50e6) throw new Error("the file is larger than 50 MB");
+    const buffer = await this.context.decodeAudioData(await file.arrayBuffer());
+    this.pause();
+    this.buffers.set(side, buffer);
+    this.replaced.add(side);
+    this.changed();
+  }
+
+  private levels(): Record<string, number> {
+    const trial = this.trial;
+    const levels: Record<string, number> = {};
+    for (const name of this.buffers.keys()) {
+      if (this.replaced.has(name)) levels[name] = 1;
+      else levels[name] = trial === null ? 1 : this.matched ? (trial.gains[name] ?? 1) : trial.rawGain;
+    }
+    return levels;
+  }
+
+  get position(): number {
+    if (!this.playing || !this.context) return this.offset;
+    const passed = this.offset + Math.max(0, this.context.currentTime - this.startedAt);
+    const loop = this.loopRegion();
+    if (!loop) return Math.min(passed, this.duration);
+    if (passed < loop.end) return passed;
+    return loop.start + ((passed - loop.start) % (loop.end - loop.start));
+  }
+
+  private loopRegion(): Region | null {
+    if (!this.looping) return null;
+    return this.region ?? { start: 0, end: this.duration };
+  }
+
+  async play(): Promise<void> {
+    if (this.playing || !this.context || !this.master || !this.ready) return;
+    await this.context.resume();
+    if (this.playing) return;
+    const loop = this.loopRegion();
+    if (this.offset >= this.duration - 0.01) this.offset = loop?.start ?? 0;
+    if (loop && (this.offset < loop.start || this.offset >= loop.end)) this.offset = loop.start;
+    const graph = new Graph(this.context, this.master, this.buffers, this.levels(), this.side);
+    this.startedAt = this.context.currentTime + 0.01;
+    graph.start(this.startedAt, this.offset, loop, () => {
+      if (this.graph !== graph) return;
+      this.pause();
+      this.offset = 0;
+      this.changed();
+    });
+    this.graph = graph;
+    this.playing = true;
+    this.counted = performance.now();
+    this.plays[this.side] = (this.plays[this.side] ?? 0) + 1;
+    this.changed();
+  }
+
+  pause(): void {
+    if (!this.playing) return;
+    this.tick();
+    this.offset = this.position;
+    this.playing = false;
+    this.graph?.stop();
+    this.graph = null;
+    this.changed();
+  }
+
+  toggle(): void {
+    if (this.playing) this.pause();
+    else void this.play();
+  }
+
+  seek(seconds: number): void {
+    const was = this.playing;
+    this.pause();
+    this.offset = Math.min(Math.max(0, seconds), this.duration);
+    if (was) void this.play();
+    else this.changed();
+  }
+
+  /** Listens to another version, at the same place or from the start, as `restart` says. */
+  switchTo(side: Listen): void {
+    if (!this.buffers.has(side)) return;
+    if (side === this.side && this.playing) return;
+    this.tick();
+    const was = this.side;
+    this.side = side;
+    if (this.playing && this.restart) {
+      this.seek(this.loopRegion()?.start ?? 0);
+    } else if (this.playing && this.context) {
+      this.graph?.select(side, this.context.currentTime);
+      if (was !== side) this.plays[side] = (this.plays[side] ?? 0) + 1;
+    }
+    this.changed();
+  }
+
+  setLoop(on: boolean, region: Region | null): void {
+    const at = this.position;
+    this.looping = on;
+    this.region = region && region.end - region.start >= 0.1 ? region : null;
+    if (this.playing) this.seek(at);
+    else this.changed();
+  }
+
+  get volume(): number {
+    return this.level;
+  }
+
+  set volume(value: number) {
+    this.level = Math.min(1, Math.max(0, value));
+    if (this.master && this.context) this.master.gain.setTargetAtTime(this.level, this.context.currentTime, 0.01);
+    this.changed();
+  }
+
+  /** Plays all equally loud, or as loud as they are. */
+  match(on: boolean): void {
+    if (on === this.matched) return;
+    this.matched = on;
+    if (this.context) this.graph?.setLevels(this.levels(), this.context.currentTime);
+    this.changed();
+  }
+
+  get isMatched(): boolean {
+    return this.matched;
+  }
+
+  /** Counts what was heard since the last time. */
+  private tick(): void {
+    if (!this.playing) return;
+    const now = performance.now();
+    // A clock that slept, as in a hidden tab, counts for nothing.
+    if (this.context?.state === "running") {
+      this.heardMs[this.side] = (this.heardMs[this.side] ?? 0) + Math.min(now - this.counted, 2000);
+    }
+    this.counted = now;
+    this.changed();
+  }
+}

@@ -1,0 +1,520 @@
+// The page on which clips are heard and rated.
+
+import { get, Refused, uid, type Answer, type Dimension, type Listen, type Session, type Trial } from "./api";
+import { ask, h, show } from "./dom";
+import { Outbox } from "./outbox";
+import { Player } from "./player";
+import { Plots } from "./plots";
+
+interface Step {
+  trial: Trial;
+  dimensions: Dimension[];
+}
+
+const ANSWERS: [Answer, string, string][] = [
+  ["1", "Model 1", "1"],
+  ["2", "Model 2", "2"],
+  ["both", "Both", "3"],
+  ["skip", "Skip", "4"],
+];
+
+const ABX: Dimension = { key: "abx", label: "Which one is X?", definition: "X is Model 1 or Model 2.", weight: 1, match_loudness: true };
+
+const KEYS: [string, string][] = [
+  ["Space", "play, pause"],
+  ["← →", "listen to Model 1, Model 2"],
+  ["x", "the other model (in ABX: X)"],
+  ["i, t", "listen to the input, the target voice"],
+  ["↑ ↓", "row before, row after"],
+  ["1 2 3 4", "Model 1, Model 2, both, skip"],
+  ["Enter, n", "next clip"],
+  ["p", "clip before"],
+  ["u", "next clip that is not rated"],
+  ["l", "loop on, off"],
+  ["[ ]", "loop starts here, ends here; \\ takes the region away"],
+  [", .", "a second back, ahead"],
+  ["+ −", "louder, softer"],
+  ["r", "a switch starts from the beginning, or goes on"],
+  ["f", "flag the clip"],
+  ["s", "save ratings"],
+  ["?", "these keys"],
+];
+
+export class RatePage {
+  private session!: Session;
+  private steps: Step[] = [];
+  private at = 0;
+  private row = 0;
+  private opened = false;
+  private shownAt = 0;
+  private readonly durations: number[] = [];
+  private readonly player = new Player(() => this.refresh());
+  private readonly outbox: Outbox;
+  private readonly plots = new Plots();
+  private saved = "";
+  private error = "";
+  private live: { [name: string]: HTMLElement } = {};
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly slug: string,
+  ) {
+    this.outbox = new Outbox(slug, (waiting, refused) => {
+      this.saved = refused ? `Refused: ${refused}` : waiting ? `${waiting} not saved yet` : "All saved";
+      this.refresh();
+    });
+  }
+
+  async start(): Promise<void> {
+    let user = localStorage.getItem("rtvoice-user");
+    while (!user) {
+      user = await ask("Who is listening?", "Your name stands with your votes, so that several people can rate at once.", "Name", "", 60);
+    }
+    localStorage.setItem("rtvoice-user", user);
+    const shared = new URLSearchParams(location.search).get("clip");
+    await this.load(user, shared);
+    document.addEventListener("keydown", (event) => this.key(event));
+    void this.outbox.flush();
+  }
+
+  private async load(user: string, shared: string | null): Promise<void> {
+    const query = new URLSearchParams({ user });
+    if (shared) query.set("clip", shared);
+    if (this.opened) query.set("open", "1");
+    this.session = await get<Session>(`/api/s/${this.slug}?${query}`);
+    this.mergeWaiting();
+    this.makeSteps();
+    const first = this.steps.findIndex((step) => step.trial.id === this.session.start);
+    const open = this.steps.findIndex((step) => !this.done(step));
+    this.at = Math.max(0, first >= 0 ? first : open);
+    await this.enter();
+  }
+
+  /** What this browser said and the server does not have yet is shown as said. */
+  private mergeWaiting(): void {
+    for (const [, sent] of this.outbox.waiting()) {
+      const trial = this.session.trials.find((t) => t.id === sent.body["trial"]);
+      if (!trial || sent.body["user"] !== this.session.user) continue;
+      if (sent.path.endsWith("/votes")) {
+        for (const vote of sent.body["votes"] as { dimension: string; side: Answer }[]) trial.answers[vote.dimension] = vote.side;
+      } else if (sent.path.endsWith("/notes")) {
+        trial.notes[sent.body["side"] as string] = sent.body["text"] as string;
+      } else if (sent.path.endsWith("/flags")) trial.removed = sent.body["removed"] as boolean;
+    }
+  }
+
+  private makeSteps(): void {
+    const { mode, dimensions, trials } = this.session;
+    if (mode === "passes") this.steps = dimensions.flatMap((dimension) => trials.map((trial) => ({ trial, dimensions: [dimension] })));
+    else this.steps = trials.map((trial) => ({ trial, dimensions: mode === "abx" ? [ABX] : dimensions }));
+  }
+
+  private get step(): Step {
+    return this.steps[this.at]!;
+  }
+
+  private done(step: Step): boolean {
+    return step.trial.removed || step.dimensions.every((dimension) => step.trial.answers[dimension.key] !== undefined);
+  }
+
+  private async enter(): Promise<void> {
+    this.row = 0;
+    this.error = "";
+    this.shownAt = performance.now();
+    this.draw();
+    const names: Listen[] = ["1", "2", ...(this.session.mode === "abx" ? (["x"] as Listen[]) : []), ...this.step.trial.references];
+    try {
+      await this.player.load(this.step.trial, names);
+      this.player.match(this.dimension.match_loudness);
+    } catch (error) {
+      this.error = error instanceof Error ? error.message : String(error);
+      this.refresh();
+      return;
+    }
+    this.drawPlots();
+  }
+
+  private get dimension(): Dimension {
+    return this.step.dimensions[Math.min(this.row, this.step.dimensions.length - 1)]!;
+  }
+
+  // ---- rating --------------------------------------------------------------------------------------------------------
+
+  private heard(side: "1" | "2"): boolean {
+    const wanted = 1000 * Math.min(this.session.heardSeconds, this.step.trial.seconds);
+    return (this.player.heardMs[side] ?? 0) >= wanted || this.step.dimensions.some((d) => ["1", "2", "both"].includes(this.step.trial.answers[d.key] ?? ""));
+  }
+
+  private get mayRate(): boolean {
+    return this.player.replaced.size === 0 && !this.step.trial.removed && this.heard("1") && this.heard("2");
+  }
+
+  private answer(side: Answer): void {
+    if (side !== "skip" && !this.mayRate) {
+      this.error = this.player.replaced.size ? "A recording of your own is loaded: go back to the pair to rate." : "Listen to both models before you choose.";
+      this.refresh();
+      return;
+    }
+    this.error = "";
+    const step = this.step;
+    const before = this.done(step);
+    step.trial.answers[this.dimension.key] = side;
+    this.outbox.put({
+      path: `/api/s/${this.slug}/votes`,
+      body: {
+        user: this.session.user,
+        trial: step.trial.id,
+        open: this.opened,
+        plays: this.pair(this.player.plays),
+        heardMs: this.pair(this.player.heardMs),
+        dwellMs: Math.round(performance.now() - this.shownAt),
+        votes: [{ uid: uid(), dimension: this.dimension.key, side, matched: this.player.isMatched }],
+      },
+    });
+    if (!before && this.done(step)) this.durations.push(performance.now() - this.shownAt);
+    this.toRow(Math.min(this.row + 1, step.dimensions.length - 1));
+  }
+
+  private pair(values: Record<string, number>): Record<string, number> {
+    return { "1": Math.round(values["1"] ?? 0), "2": Math.round(values["2"] ?? 0) };
+  }
+
+  private toRow(row: number): void {
+    this.row = Math.min(Math.max(0, row), this.step.dimensions.length - 1);
+    this.player.match(this.dimension.match_loudness);
+    this.refresh();
+    this.live[`row-${this.row}`]?.scrollIntoView({ block: "nearest" });
+  }
+
+  private async go(index: number): Promise<void> {
+    if (index < 0 || index >= this.steps.length) return;
+    this.player.pause();
+    this.at = index;
+    await this.enter();
+  }
+
+  private next(): void {
+    if (this.at + 1 < this.steps.length) void this.go(this.at + 1);
+    else this.unrated();
+  }
+
+  private unrated(): void {
+    const order = [...this.steps.keys()].map((i) => (i + this.at + 1) % this.steps.length);
+    const found = order.find((i) => !this.done(this.steps[i]!));
+    if (found !== undefined) void this.go(found);
+    else show("All rated", h("p", {}, "Every clip of this sitting is rated. Thank you. The "), h("a", { href: `/s/${this.slug}/results` }, "results"), h("p", {}, "tell what all votes say."));
+  }
+
+  private random(clean: boolean): void {
+    const fitting = [...this.steps.keys()].filter((i) => i !== this.at && !this.steps[i]!.trial.removed && (!clean || this.steps[i]!.trial.clean));
+    const open = fitting.filter((i) => !this.done(this.steps[i]!));
+    const from = open.length ? open : fitting;
+    if (from.length) void this.go(from[Math.floor(Math.random() * from.length)]!);
+    else {
+      this.error = clean ? "There is no other clean clip." : "There is no other clip.";
+      this.refresh();
+    }
+  }
+
+  private async flag(): Promise<void> {
+    const trial = this.step.trial;
+    const reason = trial.removed ? "" : await ask("Remove this clip?", "It is left out for everyone; its votes are kept and can come back.", "Reason");
+    if (reason === null) return;
+    trial.removed = !trial.removed;
+    this.outbox.put({
+      path: `/api/s/${this.slug}/flags`,
+      body: { user: this.session.user, trial: trial.id, uid: uid(), removed: trial.removed, reason },
+    });
+    this.draw();
+  }
+
+  private async share(): Promise<void> {
+    const query = new URLSearchParams({ user: this.session.user });
+    const { key } = await get<{ key: string }>(`/api/s/${this.slug}/share/${this.step.trial.id}?${query}`);
+    const link = `${location.origin}/s/${this.slug}?clip=${key}`;
+    try {
+      await navigator.clipboard.writeText(link);
+    } catch {
+      // Not served securely: it can still be copied by hand.
+    }
+    show("Link to this clip", h("p", {}, "It names the clip, never which model is which."), h("p", {}, h("a", { href: link }, link)));
+  }
+
+  private note(side: string, text: string): void {
+    const trial = this.step.trial;
+    if ((trial.notes[side] ?? "") === text) return;
+    trial.notes[side] = text;
+    this.outbox.put({ path: `/api/s/${this.slug}/notes`, body: { user: this.session.user, trial: trial.id, uid: uid(), side, text } });
+  }
+
+  private async own(side: "1" | "2"): Promise<void> {
+    const input = h("input", { type: "file", accept: "audio/*,.wav,.flac,.ogg" });
+    input.addEventListener("change", () => {
+      const file = input.files?.[0];
+      if (!file) return;
+      this.player.replace(side, file).catch((error: unknown) => {
+        this.error = `This file cannot be played: ${error instanceof Error ? error.message : String(error)}`;
+        this.refresh();
+      }).finally(() => this.drawPlots());
+    });
+    input.click();
+  }
+
+  private async setOpen(open: boolean): Promise<void> {
+    this.opened = open;
+    await this.load(this.session.user, null);
+  }
+
+  private async rename(): Promise<void> {
+    const user = await ask("Who is listening?", "Each name has a plan and votes of its own.", "Name", this.session.user, 60);
+    if (!user || user === this.session.user) return;
+    try {
+      localStorage.setItem("rtvoice-user", user);
+      await this.load(user, null);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.error = error.message;
+      this.refresh();
+    }
+  }
+
+  // ---- keys ----------------------------------------------------------------------------------------------------------
+
+  private key(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
+    if (target instanceof HTMLInputElement && target.type !== "radio" && target.type !== "checkbox" && target.type !== "range") return;
+    const ranged = target instanceof HTMLInputElement && target.type === "range";
+    if (ranged && event.key.startsWith("Arrow")) return;
+    const pressed = target instanceof HTMLButtonElement || target instanceof HTMLAnchorElement || target.tagName === "SUMMARY";
+    if (pressed && event.key === "Enter") return;
+    const player = this.player;
+    const now = player.position;
+    const region = player.region ?? { start: 0, end: player.duration };
+    const actions: Record<string, () => void> = {
+      " ": () => player.toggle(),
+      ArrowLeft: () => this.listen("1"),
+      ArrowRight: () => this.listen("2"),
+      ArrowUp: () => this.toRow(this.row - 1),
+      ArrowDown: () => this.toRow(this.row + 1),
+      x: () => this.listen(this.session.mode === "abx" ? "x" : player.side === "1" ? "2" : "1"),
+      i: () => this.listen("input"),
+      t: () => this.listen("target"),
+      "1": () => this.answer("1"),
+      "2": () => this.answer("2"),
+      "3": () => this.session.mode !== "abx" && this.answer("both"),
+      "4": () => this.answer("skip"),
+      Enter: () => this.next(),
+      n: () => this.next(),
+      p: () => void this.go(this.at - 1),
+      u: () => this.unrated(),
+      l: () => player.setLoop(!player.looping, player.region),
+      "[": () => player.setLoop(true, { start: now, end: Math.max(region.end, now + 0.1) }),
+      "]": () => player.setLoop(true, { start: Math.min(region.start, now - 0.1), end: now }),
+      "\\": () => player.setLoop(player.looping, null),
+      ",": () => player.seek(now - 1),
+      ".": () => player.seek(now + 1),
+      "+": () => (player.volume += 0.1),
+      "=": () => (player.volume += 0.1),
+      "-": () => (player.volume -= 0.1),
+      r: () => ((player.restart = !player.restart), this.refresh()),
+      f: () => void this.flag(),
+      s: () => void this.outbox.flush(),
+      "?": () => this.help(),
+    };
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  private help(): void {
+    show("Keys", h("table", {}, h("tbody", {}, ...KEYS.map(([key, words]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, words))))));
+  }
+
+  private listen(side: Listen): void {
+    this.player.switchTo(side);
+    if (!this.player.playing) void this.player.play();
+  }
+
+  // ---- drawing -------------------------------------------------------------------------------------------------------
+
+  private draw(): void {
+    const { trial, dimensions } = this.step;
+    this.live = {};
+    const live = <T extends HTMLElement>(name: string, element: T): T => ((this.live[name] = element), element);
+    const sides: [Listen, string][] = [
+      ["1", this.name("1")],
+      ["2", this.name("2")],
+      ...(this.session.mode === "abx" ? ([["x", "X"]] as [Listen, string][]) : []),
+      ...trial.references.map((role) => [role, role === "input" ? "Input" : "Target voice"] as [Listen, string]),
+    ];
+    const button = (words: string, act: () => void, extra: Record<string, string> = {}) => h("button", { type: "button", click: act, ...extra }, words);
+    const title = trial.clip ?? `Clip ${this.at + 1} of ${this.steps.length}`;
+    document.title = `${title} · comparison`;
+    this.root.replaceChildren(
+      h(
+        "header",
+        {},
+        h("h1", {}, title),
+        h("div", { class: "who" }, button(`${this.session.user}`, () => void this.rename(), { title: "Change the user" }), h("a", { href: `/s/${this.slug}/results` }, "Results")),
+        live("progress", h("progress", { max: this.steps.length, value: 0, "aria-label": "Clips rated" })),
+        live("left", h("p", { class: "quiet" })),
+      ),
+      h(
+        "section",
+        { class: "card", "aria-label": "Player" },
+        h("div", { class: "listen", role: "group", "aria-label": "Listen to" }, ...sides.map(([side, words]) => live(`side-${side}`, h("button", { type: "button", class: "side", "aria-pressed": "false", click: () => this.listen(side) }, h("span", {}, words), h("small", {}))))),
+        h(
+          "div",
+          { class: "transport" },
+          live("play", button("Play", () => this.player.toggle(), { class: "primary" })),
+          live("seek", h("input", { type: "range", min: 0, max: trial.seconds, step: 0.01, value: 0, "aria-label": "Place in the clip", input: (e) => this.player.seek(Number((e.target as HTMLInputElement).value)) })),
+          live("time", h("span", { class: "time" }, "0.0 s")),
+        ),
+        h(
+          "div",
+          { class: "options" },
+          h("label", {}, live("loop", h("input", { type: "checkbox", change: (e) => this.player.setLoop((e.target as HTMLInputElement).checked, this.player.region) })), "Loop"),
+          live("region", button("Loop from here", () => this.player.setLoop(true, this.player.region ? null : { start: this.player.position, end: this.player.duration }))),
+          h("label", {}, live("restart", h("input", { type: "checkbox", change: (e) => ((this.player.restart = (e.target as HTMLInputElement).checked), this.refresh()) })), "Start over on a switch"),
+          h("label", {}, "Volume ", live("volume", h("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Volume", input: (e) => (this.player.volume = Number((e.target as HTMLInputElement).value)) }))),
+          live("matched", h("span", { class: "quiet" })),
+        ),
+      ),
+      live("message", h("p", { class: "message", role: "status", "aria-live": "polite" })),
+      h("section", { "aria-label": "Ratings" }, ...dimensions.map((dimension, index) => live(`row-${index}`, this.drawRow(dimension, index)))),
+      h(
+        "div",
+        { class: "buttons" },
+        button("Back", () => void this.go(this.at - 1)),
+        button("Next clip", () => this.next(), { class: "primary" }),
+        button("Random clip", () => this.random(false)),
+        button("Random clean clip", () => this.random(true)),
+        button("Save ratings", () => void this.outbox.flush()),
+        live("saved", h("span", { class: "quiet", role: "status" })),
+      ),
+      h(
+        "details",
+        { class: "card" },
+        h("summary", {}, "Notes"),
+        ...(["1", "2", "clip"] as const).map((side) =>
+          h(
+            "label",
+            { class: "note" },
+            side === "clip" ? "This clip" : this.name(side),
+            h("textarea", { rows: 2, maxlength: 2000, change: (e) => this.note(side, (e.target as HTMLTextAreaElement).value) }, trial.notes[side] ?? ""),
+          ),
+        ),
+      ),
+      live("plots", h("details", { class: "card", toggle: () => this.drawPlots(), open: !this.session.blind }, h("summary", {}, "Plots"), live("canvas", h("div", { class: "plots" })))),
+      h(
+        "div",
+        { class: "buttons" },
+        live("flag", button(trial.removed ? "Bring this clip back" : "Flag to remove", () => void this.flag())),
+        button("Link to this clip", () => void this.share()),
+        button("Own file as Model 1", () => void this.own("1")),
+        button("Own file as Model 2", () => void this.own("2")),
+        live("back", button("Back to the pair", () => void this.enter())),
+        button(this.opened ? "Blind again" : "Show which is which", () => void this.setOpen(!this.opened)),
+        button("Keys", () => this.help()),
+      ),
+    );
+    this.refresh();
+  }
+
+  private name(side: "1" | "2"): string {
+    const model = `Model ${side}`;
+    return this.step.trial.names ? `${model}: ${this.step.trial.names[side]}` : model;
+  }
+
+  private drawRow(dimension: Dimension, index: number): HTMLElement {
+    const group = `${this.step.trial.id}-${dimension.key}`;
+    return h(
+      "fieldset",
+      { class: "row", click: () => index !== this.row && this.toRow(index), focusin: () => index !== this.row && this.toRow(index) },
+      h("legend", {}, dimension.label, dimension.weight > 1 ? ` (±${dimension.weight})` : ""),
+      h("p", { class: "quiet", id: `${group}-d` }, dimension.definition),
+      h(
+        "div",
+        { class: "answers" },
+        ...ANSWERS.filter(([answer]) => this.session.mode !== "abx" || answer !== "both").map(([answer, words, key]) =>
+          h(
+            "label",
+            {},
+            h("input", {
+              type: "radio",
+              name: group,
+              value: answer,
+              "aria-describedby": `${group}-d`,
+              "aria-keyshortcuts": key,
+              change: () => ((this.row = index), this.answer(answer)),
+            }),
+            h("span", {}, words),
+          ),
+        ),
+      ),
+    );
+  }
+
+  /** Brings what changes all the time up to date without drawing the page anew. */
+  private refresh(): void {
+    if (!this.live["play"]) return;
+    const { player, step } = this;
+    const done = this.steps.filter((s) => this.done(s)).length;
+    const text = (name: string, words: string) => {
+      const element = this.live[name]!;
+      if (element.textContent !== words) element.textContent = words;
+    };
+    (this.live["progress"] as HTMLProgressElement).value = done;
+    const usual = this.durations.length ? [...this.durations].sort((a, b) => a - b)[this.durations.length >> 1]! : 36000;
+    const minutes = Math.ceil(((this.steps.length - done) * usual) / 60000);
+    text("left", done === this.steps.length ? "All rated." : `${done} of ${this.steps.length} rated, about ${minutes} min left${this.session.blind ? "" : "; not blind: these votes do not count"}`);
+    for (const [name, element] of Object.entries(this.live)) {
+      if (!name.startsWith("side-")) continue;
+      const side = name.slice(5) as Listen;
+      element.setAttribute("aria-pressed", String(player.side === side));
+      (element as HTMLButtonElement).disabled = !player.ready;
+      const small = element.querySelector("small")!;
+      const words = player.replaced.has(side) ? "own file" : (side === "1" || side === "2") && this.heard(side) ? "heard" : "";
+      if (small.textContent !== words) small.textContent = words;
+    }
+    text("play", player.playing ? "Pause" : "Play");
+    (this.live["play"] as HTMLButtonElement).disabled = !player.ready;
+    const seek = this.live["seek"] as HTMLInputElement;
+    seek.value = String(player.position);
+    seek.setAttribute("aria-valuetext", `${player.position.toFixed(1)} of ${player.duration.toFixed(1)} seconds`);
+    text("time", `${player.position.toFixed(1)} / ${player.duration.toFixed(1)} s`);
+    (this.live["loop"] as HTMLInputElement).checked = player.looping;
+    (this.live["restart"] as HTMLInputElement).checked = player.restart;
+    (this.live["volume"] as HTMLInputElement).value = String(player.volume);
+    text("region", player.region ? `Loop ${player.region.start.toFixed(1)} to ${player.region.end.toFixed(1)} s: take away` : "Loop from here");
+    text("matched", player.isMatched ? "Loudness matched" : "Loudness as it is");
+    step.dimensions.forEach((dimension, index) => {
+      const row = this.live[`row-${index}`]!;
+      row.classList.toggle("current", index === this.row);
+      for (const input of row.querySelectorAll("input")) {
+        input.checked = input.value === step.trial.answers[dimension.key];
+        input.disabled = input.value !== "skip" && !this.mayRate;
+      }
+    });
+    const wait = this.mayRate ? "" : "Listen to both models, then choose.";
+    text("message", this.error || (step.trial.removed ? "This clip is removed." : player.ready ? wait : "Loading."));
+    this.live["message"]!.classList.toggle("bad", this.error !== "");
+    text("saved", this.saved);
+    this.live["back"]!.hidden = player.replaced.size === 0;
+    this.plots.cursor(player.position / (player.duration || 1));
+  }
+
+  private drawPlots(): void {
+    const details = this.live["plots"] as HTMLDetailsElement | undefined;
+    if (!details?.open || !this.player.ready) return;
+    const names: [string, string][] = [["1", this.name("1")], ["2", this.name("2")], ["input", "Input"]];
+    const buffers = names.flatMap(([name, words]) => {
+      const buffer = this.player.buffer(name);
+      return buffer ? ([[words, buffer]] as [string, AudioBuffer][]) : [];
+    });
+    this.plots.draw(this.live["canvas"]!, buffers);
+  }
+}

@@ -1,0 +1,188 @@
+// The results page: what all votes say, served or as a report in one file.
+
+import { h, svg, type Child } from "./dom";
+
+interface Row {
+  key: string;
+  label: string;
+  weight: number;
+  wins_a: number;
+  wins_b: number;
+  ties: number;
+  skips: number;
+  share: number | null;
+  low: number | null;
+  high: number | null;
+  score_b: number;
+  raters: number;
+  clips: number;
+  words: string;
+}
+
+interface Standing {
+  system: string;
+  strength: number;
+  low: number;
+  high: number;
+  wins: number;
+  losses: number;
+  ties: number;
+  frame_us: number | null;
+}
+
+export interface Results {
+  session: string;
+  created: string;
+  a: { name: string; frame_us: number | null };
+  b: { name: string; frame_us: number | null };
+  baseline: string | null;
+  clips: number;
+  removed: { name: string; reason: string }[];
+  raters: string[];
+  votes: number;
+  not_blind: number;
+  dimensions: Row[];
+  order_words: string;
+  consistency: { pairs: number; same: number; by_chance: number | null };
+  agreement: { alpha: number | null; clips: number; raters: number };
+  traps: { shown: number; right: number; failed_by: string[] };
+  abx: { trials: number; right: number; p: number };
+  league: { standings: Standing[]; groups: string[][] } | null;
+  notes: { rater: string; clip: string; about: string; text: string }[];
+}
+
+const percent = (value: number) => `${Math.round(100 * value)} %`;
+
+export function drawResults(root: HTMLElement, told: Results, served: boolean): void {
+  document.title = `${told.a.name} and ${told.b.name} · results`;
+  const { a, b } = told;
+  root.replaceChildren(
+    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${told.votes} votes by ${told.raters.length} raters on ${told.clips} clips, begun ${told.created.slice(0, 10)}`)),
+    served &&
+      h(
+        "div",
+        { class: "buttons" },
+        h("a", { class: "button", href: `/s/${told.session}` }, "Rate"),
+        h("a", { class: "button", href: `/api/s/${told.session}/votes.csv` }, "Votes as CSV"),
+        h("a", { class: "button", href: `/api/s/${told.session}/votes.json` }, "Votes as JSON"),
+        h("a", { class: "button", href: `/api/s/${told.session}/results` }, "Results as JSON"),
+      ) || "",
+    h("section", { class: "card" }, h("h2", {}, "In words"), h("ul", {}, ...told.dimensions.map((row) => h("li", {}, row.words)))),
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, "Win share"),
+      h("p", { class: "quiet" }, `Left of the middle ${a.name} wins, right of it ${b.name}; the bar is the 95 % interval.`),
+      table(
+        ["", `${a.name}`, "share", `${b.name}`, "ties", "skips", "interval"],
+        told.dimensions.map((row) => [
+          row.label + (row.weight > 1 ? ` (score ${row.score_b > 0 ? "+" : ""}${row.score_b} for ${b.name})` : ""),
+          String(row.wins_a),
+          bar(row),
+          String(row.wins_b),
+          String(row.ties),
+          String(row.skips),
+          row.low === null || row.high === null ? "–" : `${percent(row.low)} to ${percent(row.high)}`,
+        ]),
+      ),
+    ),
+    h("section", { class: "card" }, h("h2", {}, "Can the votes be trusted?"), h("ul", {}, ...checks(told).map((words) => h("li", {}, words)))),
+    told.league ? league(told.league) : "",
+    told.notes.length
+      ? h("section", { class: "card" }, h("h2", {}, "Notes"), table(["clip", "about", "by", "note"], told.notes.map((n) => [n.clip, n.about, n.rater, n.text])))
+      : "",
+    told.removed.length
+      ? h("section", { class: "card" }, h("h2", {}, "Removed clips"), table(["clip", "reason"], told.removed.map((c) => [c.name, c.reason])))
+      : "",
+  );
+}
+
+function checks(told: Results): string[] {
+  const { consistency: c, agreement: g, traps: t, abx, not_blind } = told;
+  const found = [told.order_words];
+  const chance = c.by_chance === null ? "" : `; by chance ${percent(c.by_chance)}`;
+  found.push(c.pairs ? `Pairs shown twice got the same answer ${c.same} of ${c.pairs} times (${percent(c.same / c.pairs)}${chance}).` : "No pair has been answered twice yet.");
+  found.push(
+    t.shown
+      ? `Pairs of twice the same audio were found equal ${t.right} of ${t.shown} times.${t.failed_by.length ? ` More often wrong than right: ${t.failed_by.join(", ")}.` : ""}`
+      : "No pair of twice the same audio has been answered yet.",
+  );
+  found.push(g.alpha === null ? "Agreement of raters: no clip has been rated by two yet." : `Agreement of ${g.raters} raters on ${g.clips} clips: Krippendorff's alpha ${g.alpha.toFixed(2)} (1 all agree, 0 chance).`);
+  if (abx.trials) found.push(`ABX: X was named rightly ${abx.right} of ${abx.trials} times (p = ${abx.p.toPrecision(2)}).`);
+  if (not_blind) found.push(`${not_blind} answers were given while the models' names showed; they do not count.`);
+  return found;
+}
+
+function table(head: string[], rows: Child[][]): HTMLElement {
+  return h(
+    "div",
+    { class: "wide", tabindex: 0, role: "region", "aria-label": "Table" },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, ...head.map((words) => h("th", { scope: "col" }, words)))),
+      h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((cell, i) => (i === 0 ? h("th", { scope: "row" }, cell) : h("td", {}, cell)))))),
+    ),
+  );
+}
+
+function bar(row: Row): Child {
+  if (row.share === null || row.low === null || row.high === null) return "–";
+  const x = (value: number) => 4 + 152 * value;
+  const decided = row.low > 0.5 || row.high < 0.5;
+  return svg(
+    "svg",
+    { viewBox: "0 0 160 20", class: "share", role: "img", "aria-label": `${percent(row.share)}, ${percent(row.low)} to ${percent(row.high)}` },
+    svg("line", { x1: x(0), x2: x(1), y1: 10, y2: 10, class: "axis" }),
+    svg("line", { x1: x(0.5), x2: x(0.5), y1: 2, y2: 18, class: "axis" }),
+    svg("line", { x1: x(row.low), x2: x(row.high), y1: 10, y2: 10, class: decided ? "interval decided" : "interval" }),
+    svg("circle", { cx: x(row.share), cy: 10, r: 4, class: "point" }),
+  );
+}
+
+function league(told: { standings: Standing[]; groups: string[][] }): HTMLElement {
+  const rows = told.standings.map((s, i) => [
+    `${i + 1}. ${s.system}`,
+    s.strength.toFixed(2),
+    `${s.low.toFixed(2)} to ${s.high.toFixed(2)}`,
+    `${s.wins} / ${s.ties} / ${s.losses}`,
+    s.frame_us === null ? "–" : s.frame_us.toFixed(0),
+  ]);
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", {}, "All systems ever compared"),
+    h("p", { class: "quiet" }, "Strength in log odds along each session's first row: 0 is the mean system, a lead of 1.1 wins three of four decisive votes."),
+    table(["system", "strength", "95 % interval", "won / tied / lost", "µs a 10 ms frame"], rows),
+    told.groups.length > 1 ? h("p", {}, `No chain of comparisons joins these groups, so their strengths do not compare: ${told.groups.map((g) => g.join(", ")).join(" | ")}.`) : "",
+    cost(told.standings),
+  );
+}
+
+function cost(standings: Standing[]): Child {
+  const known = standings.filter((s): s is Standing & { frame_us: number } => s.frame_us !== null);
+  if (known.length < 2) return null;
+  const most = Math.max(...known.map((s) => s.frame_us)) * 1.15;
+  const low = Math.min(...known.map((s) => s.low));
+  const high = Math.max(...known.map((s) => s.high));
+  const x = (us: number) => 50 + (430 * us) / most;
+  const y = (strength: number) => 190 - (170 * (strength - low)) / (high - low || 1);
+  return h(
+    "figure",
+    {},
+    h("figcaption", {}, "Quality against cost: strength (up) by median time of a 10 ms frame where it was rendered (right)"),
+    svg(
+      "svg",
+      { viewBox: "0 0 560 220", class: "cost", role: "img", "aria-label": "Strength against time of a frame" },
+      svg("line", { x1: 50, x2: 550, y1: 195, y2: 195, class: "axis" }),
+      svg("line", { x1: 50, x2: 50, y1: 10, y2: 195, class: "axis" }),
+      svg("text", { x: 550, y: 212, "text-anchor": "end" }, `${most.toFixed(0)} µs`),
+      svg("text", { x: 50, y: 212 }, "0"),
+      ...known.flatMap((s) => [
+        svg("line", { x1: x(s.frame_us), x2: x(s.frame_us), y1: y(s.low), y2: y(s.high), class: "interval" }),
+        svg("circle", { cx: x(s.frame_us), cy: y(s.strength), r: 5, class: "point" }),
+        svg("text", { x: x(s.frame_us) + 8, y: y(s.strength) + 4 }, s.system),
+      ]),
+    ),
+  );
+}
