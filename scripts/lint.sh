@@ -8,18 +8,23 @@ check() { printf '%s\n' "== $1"; "$@" || failed=1; }
 
 mapfile -t sources < <(find cpp examples plugins benchmarks -name '*.cc' -o -name '*.h' -o -name '*.c' | sort)
 if [ "${1:-}" = --fix ]; then
-  ruff check --fix -q python tests scripts examples benchmarks
-  ruff format -q python tests scripts examples benchmarks
+  ruff check --fix -q python studio tests scripts examples benchmarks
+  ruff format -q python studio tests scripts examples benchmarks
   [ ${#sources[@]} -eq 0 ] || clang-format -i "${sources[@]}"
   exit 0
 fi
-check ruff check python tests scripts examples benchmarks
-check ruff format --check -q python tests scripts examples benchmarks
+check ruff check python studio tests scripts examples benchmarks
+check ruff format --check -q python studio tests scripts examples benchmarks
 # Without torch its modules are unknown: what derives from them, or is made by them, cannot be checked.
 types=()
 python -c 'import torch' 2>/dev/null ||
   types=(--allow-subclassing-any --allow-untyped-decorators --no-warn-return-any --no-warn-unused-ignores)
 check mypy ${types[@]+"${types[@]}"}
+if python -c 'import rtvoice_studio' 2>/dev/null; then
+  check mypy -p rtvoice_studio
+else
+  echo "rtvoice-studio is not installed; its types are not checked (pip install ./studio)"
+fi
 check lint-imports
 [ ${#sources[@]} -eq 0 ] || check clang-format --dry-run -Werror "${sources[@]}"
 if [ "${1:-}" = --tidy ]; then

@@ -219,7 +219,7 @@ once "extra-$(extras)" "$(stamp_of pyproject.toml)" package_dependencies
 once package "$(source_key)" install_package
 case $target in test | lint) install_torch && once training "$(stamp_of pyproject.toml)" training_dependencies || true ;; esac
 case $target in
-  test) once studio "$(studio_key)" install_studio || true ;;
+  test | lint) once studio "$(studio_key)" install_studio || true ;;
   compare) once studio "$(studio_key)" install_studio || exit 1 ;;
 esac
 case $target in bench) install_torch && once peers "$(python3 --version)" peer_engines || true ;; esac

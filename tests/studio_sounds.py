@@ -11,8 +11,8 @@ RATE = 16000
 
 
 def make_folders(root: Path, clips: int, seconds: float = 0.8) -> tuple[Path, Path, Path]:
-    """Write ``in``, ``plain`` and ``hissing`` under a folder; return them."""
-    folders = tuple(root / name for name in ("in", "plain", "hissing"))
+    """Write ``in``, ``walrus`` and ``zebra``, names that stand nowhere else, under a folder; return them."""
+    folders = tuple(root / name for name in ("in", "walrus", "zebra"))
     for folder in folders:
         folder.mkdir(parents=True)
     generator = np.random.default_rng(0)

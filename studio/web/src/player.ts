@@ -41,11 +41,17 @@ export class Player {
     return this.buffers.get(name);
   }
 
-  async load(trial: Trial, names: Listen[]): Promise<void> {
+  /** Lets go of the clip. */
+  clear(): void {
     this.pause();
+    this.loading++;
+    this.buffers = new Map();
+  }
+
+  async load(trial: Trial, names: Listen[]): Promise<void> {
+    this.clear();
     const mine = ++this.loading;
     this.trial = trial;
-    this.buffers = new Map();
     this.offset = 0;
     this.region = null;
     this.plays = {};

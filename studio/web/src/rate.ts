@@ -118,19 +118,26 @@ export class RatePage {
   }
 
   private async enter(): Promise<void> {
+    this.player.clear();
     this.row = 0;
     this.error = "";
     this.shownAt = performance.now();
     this.draw();
     const names: Listen[] = ["1", "2", ...(this.session.mode === "abx" ? (["x"] as Listen[]) : []), ...this.step.trial.references];
-    try {
-      await this.player.load(this.step.trial, names);
-      this.player.match(this.dimension.match_loudness);
-    } catch (error) {
-      this.error = error instanceof Error ? error.message : String(error);
-      this.refresh();
-      return;
+    const step = this.step;
+    while (this.step === step && !this.player.ready) {
+      try {
+        await this.player.load(step.trial, names);
+        this.player.match(this.dimension.match_loudness);
+        this.error = "";
+      } catch {
+        // The server may be starting anew: what was said waits in the outbox meanwhile.
+        this.error = "The sound cannot be loaded; trying again.";
+        this.refresh();
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
     }
+    this.refresh();
     this.drawPlots();
   }
 

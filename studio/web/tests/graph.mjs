@@ -1,0 +1,70 @@
+// The audio graph, in an offline context: equal audio stays equal through any switch, and switches move no sample.
+
+import { build } from "esbuild";
+import { check, open } from "./browser.mjs";
+
+const bundle = await build({
+  entryPoints: [new URL("../src/graph.ts", import.meta.url).pathname],
+  bundle: true,
+  write: false,
+  format: "iife",
+  globalName: "graphs",
+});
+const browser = await open();
+try {
+  await browser.page.addScriptTag({ content: bundle.outputFiles[0].text });
+  const told = await browser.page.evaluate(async () => {
+    const rate = 48000;
+    const length = rate;
+    const noise = Float32Array.from({ length }, () => 0.9 * (2 * Math.random() - 1));
+
+    /** Renders A and B, with switches at seconds; `until` fills B from A. */
+    async function render(a, b, switches) {
+      const context = new OfflineAudioContext(1, length, rate);
+      const buffers = new Map();
+      for (const [name, samples] of [["1", a], ["2", b]]) {
+        const buffer = context.createBuffer(1, length, rate);
+        buffer.copyToChannel(samples, 0);
+        buffers.set(name, buffer);
+      }
+      const graph = new graphs.Graph(context, context.destination, buffers, { 1: 1, 2: 1 }, "1");
+      graph.start(0, 0, null);
+      let side = "1";
+      for (const time of switches) {
+        // As a key does: from the context's own clock, while it runs. A context stops at multiples of 128 samples.
+        const at = (Math.round((time * rate) / 128) * 128) / rate;
+        void context.suspend(at).then(() => {
+          side = side === "1" ? "2" : "1";
+          graph.select(side, context.currentTime);
+          return context.resume();
+        });
+      }
+      return (await context.startRendering()).getChannelData(0);
+    }
+
+    const same = await render(noise, noise, [0.1, 0.2, 0.5, 0.7]);
+    // The second and third come while a fade is on its way.
+    const hasty = await render(noise, noise, [0.3, 0.3027, 0.3054, 0.6]);
+    const worst = (out) => out.reduce((most, value, i) => Math.max(most, Math.abs(value - noise[i])), 0);
+
+    const pulses = Float32Array.from({ length }, (_, i) => (i % 480 === 0 ? 1 : 0));
+    const halves = pulses.map((value) => value / 2);
+    const switched = await render(pulses, halves, [0.5]);
+    const start = Math.round((0.5 * rate) / 128) * 128;
+    const fade = Math.round(graphs.FADE_SECONDS * rate);
+    let before = 0;
+    let after = 0;
+    switched.forEach((value, i) => {
+      if (i < start) before = Math.max(before, Math.abs(value - pulses[i]));
+      if (i > start + fade) after = Math.max(after, Math.abs(value - halves[i]));
+    });
+    return { same: worst(same), hasty: worst(hasty), before, after };
+  });
+  console.log(JSON.stringify(told));
+  check(told.same <= 1e-6, `A = A parts by ${told.same}`);
+  check(told.hasty <= 1e-6, `A = A parts by ${told.hasty} when a switch comes during another`);
+  check(told.before === 0, `before the switch A is off by ${told.before}`);
+  check(told.after <= 1e-6, `after the switch B is off by ${told.after}`);
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,82 @@
+"""The comparison page in a real browser: Debian's Chromium, driven from Node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
+
+from commands import run  # noqa: E402
+from studio_sounds import make_folders  # noqa: E402
+
+WEB = Path(__file__).parents[2] / "studio" / "web"
+
+
+def _missing() -> str | None:
+    if shutil.which("chromium") is None:
+        return "chromium is not installed (apt-get install chromium)"
+    if shutil.which("node") is None:
+        return "node is not installed (apt-get install nodejs)"
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").partition(".")[0]) < 20:
+        return f"node is {version.strip()}; playwright-core needs 20"
+    if not (WEB / "node_modules" / "playwright-core").is_dir():
+        return "playwright-core is not installed (cd studio/web && npm ci)"
+    return None
+
+
+pytestmark = pytest.mark.skipif(_missing() is not None, reason=_missing() or "")
+
+
+def node(script: str, *words: object, seconds: float = 280) -> dict[str, Any]:
+    done = subprocess.run(
+        ["node", str(WEB / "tests" / script), *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def sit(tmp_path: Path, clips: int, seconds: float) -> dict[str, Any]:
+    """Two raters' whole sessions of ``clips`` pairs, the server killed in the middle."""
+    inputs, one, other = make_folders(tmp_path, clips - 2)
+    store = tmp_path / "store"
+    words = ["--clips", inputs, "--store", store, "--trials", clips, "--repeats", 1, "--heard", 0.2, "--no-serve"]
+    assert run("compare", one, other, *words).status == 0
+    port = free_port()
+    command = Path(sys.executable).with_name("rtvoice")
+    serving = [command, "compare", "--store", store, "--port", port, "--no-browser"]
+    return node("session.mjs", clips, port, "walrus,zebra,clip0,clip1", *serving, seconds=seconds)
+
+
+def test_equal_audio_stays_equal_through_any_switch() -> None:
+    told = node("graph.mjs")
+    assert max(told["same"], told["hasty"]) <= 1e-6
+
+
+def test_no_vote_is_lost_to_reloads_and_a_killed_server(tmp_path: Path) -> None:
+    told = sit(tmp_path, 4, 280)
+    assert told == {"answers": 2 * 4 * 7, "lost": 0, "leaks": 0}
+
+
+@pytest.mark.slow
+def test_whole_sessions_of_25_clips_by_keyboard_in_two_browsers(tmp_path: Path) -> None:
+    assert sit(tmp_path, 25, 1500) == {"answers": 2 * 25 * 7, "lost": 0, "leaks": 0}
