@@ -4,10 +4,11 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PY := .venv/bin/python
 export JOBS
 
-.PHONY: help demo test hosts proof soak bench wheel format lint clean
+.PHONY: help demo demo-compare test hosts proof soak bench wheel format lint clean
 
 help:
 	@echo "make demo     speech through the whisper skin: build/demo/out.wav and a spectrogram"
+	@echo "make demo-compare   two tiers of a skin on the page that compares by ear"
 	@echo "make test     the whole test suite, C++ and Python"
 	@echo "make hosts    every game host that can run here, Windows under wine and Godot among them: benchmarks/hosts.md"
 	@echo "make proof    every proof of real-time safety in its full form: benchmarks/proof/proof.md (an hour or two)"
@@ -21,6 +22,10 @@ help:
 demo:
 	@scripts/setup.sh demo
 	@$(PY) scripts/demo.py
+
+demo-compare:
+	@scripts/setup.sh compare
+	@$(PY) scripts/demo_compare.py
 
 test:
 	@scripts/setup.sh test

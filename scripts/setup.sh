@@ -78,7 +78,10 @@ install_debian() {
   mapfile -t packages < <(native_packages)
   debian_install "the build" "install them by hand (apt-get install NAME as root), or let CMake download: -DRTVOICE_DEPS=fetch" "${packages[@]}" || true
   case $target in
-    demo) debian_install "the demo" "the shipped synthetic clip is used instead" asterisk-core-sounds-en-g722 || true ;;
+    demo | compare)
+      debian_install "the demo" "the shipped synthetic clip is used instead" asterisk-core-sounds-en-g722 || true
+      [ "$target" = demo ] || have npm || debian_install "building the comparison page" "install Node >= 18 with npm" nodejs npm || true
+      ;;
     test)
       debian_install "the run without AVX" "that test is skipped" qemu-user || true
       debian_install "the tests of alignment and rendering" "they are skipped" flite || true
@@ -97,7 +100,6 @@ install_debian() {
       debian_install "the hosts on Windows and in Godot" "those are skipped" g++-mingw-w64-x86-64-posix wine64 wine godot3-server || true
       scripts/cross_sources.sh || say "the Windows build is skipped"
       ;;
-    compare) have npm || debian_install "building the comparison page" "install Node >= 18 with npm" nodejs npm || true ;;
   esac
 }
 

@@ -15,10 +15,10 @@ import soundfile
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
 pytest.importorskip("httpx", reason="httpx is not installed (the extra 'test')")
 
-from rtvoice_studio import command, server  # noqa: E402
-from rtvoice_studio.store import Store, as_json  # noqa: E402
 from starlette.testclient import TestClient  # noqa: E402
 
+from rtvoice_studio import command, server  # noqa: E402
+from rtvoice_studio.store import Store, as_json  # noqa: E402
 from studio_sounds import RATE, make_folders  # noqa: E402
 
 ORIGIN = {"origin": "http://127.0.0.1"}
