@@ -1,4 +1,4 @@
-"""Prepares `make demo-compare`: spoken clips, the default and HQ tiers of a shipped skin, and the page: demo_compare.py [OPTION...]."""
+"""Spoken clips, two tiers of a shipped skin, and the page that compares them: demo_compare.py [OPTION...]."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from demo import ROOT, SOUNDS, as_microphone, decode
 from numpy.typing import NDArray
+
+from demo import ROOT, SOUNDS, as_microphone, decode
 from rtvoice import audio
 
 OUT = ROOT / "build" / "demo-compare"

@@ -68,6 +68,8 @@ def test_a_vote_counts_for_the_system_that_stood_there_and_once_only(
     second["votes"][0]["side"] = "both"
     client.post(f"/api/s/{slug}/votes", json=second, headers=ORIGIN)
     assert len(client.get(f"/api/s/{slug}/votes.json").json()) == 2
+    counted = client.get(f"/api/s/{slug}/votes.csv?counted=1").text.splitlines()
+    assert len(counted) == 1 + (row["kind"] == "plain")
     told = client.get(f"/api/s/{slug}/results").json()["dimensions"][0]
     assert (told["wins_a"] + told["wins_b"], told["ties"]) == (0, 1) or row["kind"] != "plain"
 

@@ -193,12 +193,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def table(store: Store, session: Row) -> list[dict[str, Any]]:
-    """Return every vote ever cast in a session, superseded ones too, oldest first."""
+def table(store: Store, session: Row, *, counted: bool = False) -> list[dict[str, Any]]:
+    """Return every vote ever cast in a session, superseded ones too, oldest first; ``counted``: those that count."""
     clips = {row["id"]: row for row in store.clips(session["id"])}
     names = {"a": session["name_a"], "b": session["name_b"]}
     found = []
-    for row in store.said(session["id"])[0]:
+    rows = store.said(session["id"])[0]
+    for row in latest(rows) if counted else rows:
+        if counted and (row["kind"] != "plain" or not row["blind"] or clips[row["clip"]]["removed"]):
+            continue
         found.append(
             {
                 "model": session["name_b"],

@@ -176,7 +176,7 @@ class Studio:
         return self._with_session(
             request,
             lambda s: Response(
-                as_csv(table(self.store, s)),
+                as_csv(table(self.store, s, counted=request.query_params.get("counted") == "1")),
                 media_type="text/csv",
                 headers={"Content-Disposition": f'attachment; filename="votes-{s["slug"]}.csv"'},
             ),
