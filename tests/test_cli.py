@@ -62,7 +62,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert rtvoice.__version__ == version("rtvoice")
 
 
-@pytest.mark.parametrize("command", ["talk", "log", "compare", "rendr"])
+@pytest.mark.parametrize("command", ["talk", "comparison", "rendr"])
 def test_an_unknown_command_lists_those_there_are(command: str) -> None:
     failed(run(command, "--help"), 2, command, *COMMANDS)
 

@@ -113,7 +113,7 @@ def words(share: Share, label: str, a: str, b: str, least: float | None) -> str:
     if low > 0.5:
         told = f"{better} is preferred for {label.lower()} ({figures})"
     else:
-        told = f"no preference shown for {label.lower()} ({better} won {figures})"
+        told = f"No preference shown for {label.lower()} ({better} won {figures})"
     if least is None:
         power = "so few votes could not have shown even a preference of 100 %"
     else:
@@ -123,7 +123,7 @@ def words(share: Share, label: str, a: str, b: str, least: float | None) -> str:
         if share.generalises == "raters and clips"
         else " The interval is of these raters only: three or more tell about others."
     )
-    return f"{told[0].upper()}{told[1:]}; {power}.{whom}"
+    return f"{told}; {power}.{whom}"
 
 
 def _order_words(share: Share) -> str:

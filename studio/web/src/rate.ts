@@ -295,7 +295,8 @@ export class RatePage {
     const ranged = target instanceof HTMLInputElement && target.type === "range";
     if (ranged && event.key.startsWith("Arrow")) return;
     const pressed = target instanceof HTMLButtonElement || target instanceof HTMLAnchorElement || target.tagName === "SUMMARY";
-    if (pressed && event.key === "Enter") return;
+    // Both keys press what has the focus; on the buttons that listen, space goes on and pauses.
+    if (pressed && (event.key === "Enter" || (event.key === " " && !target.classList.contains("side")))) return;
     const player = this.player;
     const now = player.position;
     const region = player.region ?? { start: 0, end: player.duration };

@@ -83,14 +83,14 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
           String(row.wins_b),
           String(row.ties),
           String(row.skips),
-          row.low === null || row.high === null ? "–" : `${percent(row.low)} to ${percent(row.high)}`,
+          row.low === null || row.high === null ? "–" : `${Math.round(100 * row.low)} to ${percent(row.high)}`,
         ]),
       ),
     ),
     h("section", { class: "card" }, h("h2", {}, "Can the votes be trusted?"), h("ul", {}, ...checks(told).map((words) => h("li", {}, words)))),
     told.league ? league(told.league) : "",
     told.notes.length
-      ? h("section", { class: "card" }, h("h2", {}, "Notes"), table(["clip", "about", "by", "note"], told.notes.map((n) => [n.clip, n.about, n.rater, n.text])))
+      ? h("section", { class: "card notes" }, h("h2", {}, "Notes"), table(["clip", "about", "by", "note"], told.notes.map((n) => [n.clip, n.about, n.rater, n.text])))
       : "",
     told.removed.length
       ? h("section", { class: "card" }, h("h2", {}, "Removed clips"), table(["clip", "reason"], told.removed.map((c) => [c.name, c.reason])))
