@@ -24,7 +24,7 @@ Shape = tuple[int, ...]
 class Attribute:
     """An attribute: its kind, default (None: required) and range, or its choices."""
 
-    kind: str  # "int", "number", "bool", "choice" or "pair" (of ints)
+    kind: str  # "int", "number", "bool", "choice", "pair" (of ints) or "list" (of ints)
     default: Any = None
     low: float = -MAX_FLOAT
     high: float = MAX_FLOAT
@@ -91,9 +91,9 @@ def _check_reach(ctx: Context) -> None:
 
 
 def _grouped(ctx: Context) -> None:
-    groups = ctx.sizes["groups"]
-    if ctx.channels % groups:
-        _fail(f"groups={groups} does not divide {ctx.channels} output channels")
+    groups, channels = ctx.sizes["groups"], ctx.sizes["Cout"]
+    if channels % groups:
+        _fail(f"groups={groups} does not divide {channels} output channels")
 
 
 def _conv1d(ctx: Context) -> None:
@@ -205,6 +205,27 @@ def _fir(ctx: Context) -> None:
     if per_frame > MAX_STEP:
         _fail(f"one frame of taps serves {per_frame} frames of x; the limit is {MAX_STEP}")
     ctx.channels, ctx.frames = 1, x.frames
+
+
+def _conv_bands(ctx: Context) -> None:
+    a, cout, taps = ctx.attrs, ctx.sizes["Cout"], ctx.sizes["B"]
+    _grouped(ctx)
+    _check_reach(ctx)
+    width = a["bands"] + sum(a["band_pads"])
+    reach = (taps - 1) * a["band_dilation"] + 1
+    if taps > MAX_TAPS or reach > width:
+        _fail(
+            f"a kernel that reaches over {reach} bands does not fit into {a['bands']} bands and their padding, "
+            f"together {width}"
+        )
+    ctx.channels = ((width - reach) // a["band_stride"] + 1) * cout
+
+
+def _pick(ctx: Context) -> None:
+    for channel in ctx.attrs["index"]:
+        if channel >= ctx.channels:
+            _fail(f"index holds {channel}, the input has {ctx.channels} channels, counted from 0")
+    ctx.channels = len(ctx.attrs["index"])
 
 
 PLAIN = (
@@ -327,11 +348,27 @@ OPS: dict[str, OpSpec] = {
     ),
     "warp": OpSpec((2, 2), (), {}, _warp),
     "fir": OpSpec((2, 2), (), {"interpolate": Attribute("bool", False)}, _fir, own_rates=True),
+    "conv_bands": OpSpec(
+        (1, 1),
+        (Weight("weight", ("Cout", "C/groups", "K", "B")), _BIAS),
+        {
+            "bands": Attribute("int", None, 1, MAX_CHANNELS),
+            "dilation": _STEP,
+            "groups": _GROUPS,
+            "pads": _PADS,
+            "band_stride": _STEP,
+            "band_dilation": _STEP,
+            "band_pads": Attribute("pair", [0, 0], 0, MAX_CHANNELS),
+        },
+        _conv_bands,
+    ),
+    "pick": OpSpec((1, 1), (), {"index": Attribute("list", None, -1, MAX_CHANNELS - 1)}, _pick),
+    "leaky_sum": OpSpec((1, 1), (Weight("decay", ("C|1",)), Weight("start", ("C|1",), False))),
 }
 
 STREAM_ONLY = frozenset(
     ("conv1d", "conv_transpose1d", "gru", "lstm", "delay", "advance", "upsample", "avg_pool")
-    + ("depth_to_time", "time_to_depth", "phase", "harmonics", "fir")
+    + ("depth_to_time", "time_to_depth", "phase", "harmonics", "fir", "conv_bands", "leaky_sum")
 )
 """Ops over time, which a control tensor cannot go through."""
 
@@ -400,6 +437,11 @@ def _checked(name: str, value: Any, attribute: Attribute) -> Any:
         if not isinstance(value, (list, tuple)) or len(value) != 2:
             raise ValueError(f"attribute {name!r} is {value!r}; it must be two integers")
         return [_integer(f"{name}[{i}]", item, attribute) for i, item in enumerate(value)]
+    if kind == "list":
+        items = value.tolist() if hasattr(value, "tolist") else value
+        if not isinstance(items, (list, tuple)) or not 1 <= len(items) <= MAX_CHANNELS:
+            raise ValueError(f"attribute {name!r} must be a list of 1 to {MAX_CHANNELS} integers")
+        return [_integer(f"{name}[{i}]", item, attribute) for i, item in enumerate(items)]
     if kind == "choice":
         if value not in attribute.choices:
             raise ValueError(f"attribute {name!r} is {value!r}; it must be one of {', '.join(attribute.choices)}")
@@ -504,6 +546,10 @@ def infer(op: str, inputs: Sequence[Stream], attrs: Mapping[str, Any], shapes: M
     sizes = {"groups": int(attrs.get("groups", 1))}
     if inputs:
         sizes["C"] = inputs[0].channels
+    if op == "conv_bands":  # its weights know the channels of one band
+        if sizes["C"] % attrs["bands"]:
+            raise ValueError(f"bands={attrs['bands']} does not divide {sizes['C']} input channels")
+        sizes["C"] //= attrs["bands"]
     _match_weights(op, shapes, sizes)
     ctx = Context(inputs, attrs, sizes, sizes.get("C", 0), max(rates, default=1))
     row.rule(ctx)

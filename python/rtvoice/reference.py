@@ -331,6 +331,44 @@ def _fir(node: Node, x: F64, taps: F64, per_frame: int) -> F64:
     return before + (now - before) * share
 
 
+def _conv_bands(node: Node, x: F64) -> F64:
+    a, weight = node.attrs, _wide(node.weights["weight"])
+    out_channels, per_group, taps, band_taps = weight.shape
+    groups, bands, (before, after) = a["groups"], a["bands"], a["band_pads"]
+    left = a["pads"][0]
+    count = _windowed(len(x), taps, a["dilation"], 1, left)
+    seen = x.reshape(len(x), bands, groups, per_group)
+    seen = np.pad(seen, [(0, 0), (before, after), (0, 0), (0, 0)])
+    bands_out = (seen.shape[1] - (band_taps - 1) * a["band_dilation"] - 1) // a["band_stride"] + 1
+    kernel = weight.reshape(groups, out_channels // groups, per_group, taps, band_taps)
+    y = np.zeros((count, bands_out, groups, out_channels // groups))
+    for k in range(taps):
+        frames = _rows(seen.reshape(len(x), -1), k * a["dilation"] - left, count).reshape(len(y), *seen.shape[1:])
+        for b in range(band_taps):
+            first = b * a["band_dilation"]
+            used = frames[:, first : first + (bands_out - 1) * a["band_stride"] + 1 : a["band_stride"]]
+            y += np.einsum("tfgc,goc->tfgo", used, kernel[..., k, b])
+    y = y.reshape(len(y), bands_out, out_channels)
+    if "bias" in node.weights:
+        y = y + _wide(node.weights["bias"])
+    return _f64(y.reshape(len(y), -1))
+
+
+def _pick(node: Node, x: F64) -> F64:
+    index = np.asarray(node.attrs["index"])
+    return _f64(np.where(index >= 0, x[:, index], 0.0))
+
+
+def _leaky_sum(node: Node, x: F64) -> F64:
+    decay = _wide(node.weights["decay"])
+    total = np.broadcast_to(_wide(node.weights["start"]) if "start" in node.weights else 0.0, x.shape[1:]).copy()
+    y = np.empty_like(x)
+    for n, frame in enumerate(x):
+        total = decay * total + frame
+        y[n] = total
+    return y
+
+
 UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "conv1d": _conv1d,
     "conv_transpose1d": _conv_transpose1d,
@@ -357,6 +395,9 @@ UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "time_to_depth": _time_to_depth,
     "softmax": _softmax,
     "phase": _phase,
+    "conv_bands": _conv_bands,
+    "pick": _pick,
+    "leaky_sum": _leaky_sum,
 }
 
 BINARY: dict[str, Callable[[F64, F64], F64]] = {

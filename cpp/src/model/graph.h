@@ -57,14 +57,19 @@ enum class Op : uint8_t {
   kHarmonics,
   kWarp,
   kFir,
+  kConvBands,
+  kPick,
+  kLeakySum,
 };
 const char* op_name(Op op);
 
 // The attributes of all ops; an op reads its own (docs/model-format.md).
 struct Attributes {
   int64_t stride = 1, dilation = 1, groups = 1;
-  int64_t pad_left = 0, pad_right = 0;  // conv1d, avg_pool; conv_transpose1d: crop
+  int64_t pad_left = 0, pad_right = 0;  // conv1d, conv_bands, avg_pool; conv_transpose1d: crop
   int64_t kernel = 1;                   // avg_pool; conv ops: from the weight's shape
+  // conv_bands: along the bands of a frame; `band_kernel` from the weight's shape.
+  int64_t bands = 1, band_stride = 1, band_dilation = 1, band_pad_left = 0, band_pad_right = 0, band_kernel = 1;
   int64_t factor = 1, frames = 0, start = 0, stop = 0, channels = 0, count = 1;
   bool linear_before_reset = true, gelu_tanh = false, linear_mode = false, half_pixel = true, order_time = false,
        gaussian = true, interpolate = false;
@@ -72,6 +77,7 @@ struct Attributes {
          p1 = 1.0;                               // noise: mean, std | low, high
   Op glu_a = Op::kAffine, glu_b = Op::kSigmoid;  // kAffine stands for "none"
   uint32_t stream = 0;
+  std::vector<int32_t> index;  // pick: channels, -1 for zero
 };
 
 struct Tensor {  // a weight, widened to float32

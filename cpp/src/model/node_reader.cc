@@ -27,6 +27,15 @@ bool parse_attribute(const AttributeRule& rule, const Json& value, const std::st
         return fail(error, what + " is " + brief(value) + "; it must be two integers");
       return as_integer(value[0], what, low, high, &out->integer, error) &&
              as_integer(value[1], what, low, high, &out->second, error);
+    case AttributeKind::kList:
+      if (!value.is_array() || value.empty() || value.size() > static_cast<size_t>(kMaxChannels))
+        return fail(error, what + " is " + brief(value) + "; it must be a list of 1 to " +
+                               std::to_string(kMaxChannels) + " integers");
+      for (const Json& item : value) {
+        if (!as_integer(item, what, low, high, &out->integer, error)) return false;
+        out->list.push_back(static_cast<int32_t>(out->integer));
+      }
+      return true;
     case AttributeKind::kChoice:
       break;
   }

@@ -214,6 +214,39 @@ bool rule_fir(NodeShape* n) {
   return true;
 }
 
+bool rule_conv_bands(NodeShape* n) {
+  if (!check_kernel(n)) return false;
+  Attributes& a = n->attrs;
+  a.kernel = n->taps;
+  a.band_kernel = n->band_taps;
+  const int64_t width = a.bands + a.band_pad_left + a.band_pad_right, reach = (n->band_taps - 1) * a.band_dilation + 1;
+  if (n->band_taps > kMaxTaps || reach > width) {
+    return n->fail("a kernel that reaches over " + str(reach) + " bands does not fit into " + str(a.bands) +
+                   " bands and their padding, together " + str(width));
+  }
+  const int64_t bands = (width - reach) / a.band_stride + 1;
+  if (bands * n->cout > kMaxChannels || n->cout > kMaxChannels)
+    return n->fail("makes more than " + str(kMaxChannels) + " channels, the limit");
+  n->out.channels = bands * n->cout;
+  n->macs = static_cast<double>(n->out.frames) * static_cast<double>(n->out.channels) * static_cast<double>(n->taps) *
+            static_cast<double>(n->band_taps) * (static_cast<double>(n->c) / static_cast<double>(a.groups));
+  const double frames = static_cast<double>((n->taps - 1) * a.dilation + std::max<int64_t>(a.pad_left, 0));
+  // The history, and a padded copy of every frame that the kernel reads.
+  n->state_floats += frames * static_cast<double>(n->inputs[0].channels) +
+                     static_cast<double>(n->taps) * static_cast<double>(width) * static_cast<double>(n->c);
+  n->out.reach += frames / static_cast<double>(n->inputs[0].frames);
+  return true;
+}
+
+bool rule_pick(NodeShape* n) {
+  for (const int32_t channel : n->attrs.index) {
+    if (channel >= n->c)
+      return n->fail("index holds " + str(channel) + ", the input has " + str(n->c) + " channels, counted from 0");
+  }
+  n->out.channels = static_cast<int64_t>(n->attrs.index.size());
+  return true;
+}
+
 bool rule_same(NodeShape*) { return true; }
 
 using Kind = AttributeKind;
@@ -443,6 +476,39 @@ std::vector<OpRow> make_table() {
          [](Attrs* a, const Value& v) { a->interpolate = v.flag; }}},
        rule_fir,
        true},
+      {Op::kConvBands,
+       "conv_bands",
+       1,
+       1,
+       true,
+       {{"weight", &Node::w0, "Cout C/groups K B", true}, bias},
+       {needed(integer("bands", 1, 1, kChannels, [](Attrs* a, const Value& v) { a->bands = v.integer; })), dilation,
+        groups, pads,
+        integer("band_stride", 1, 1, kStep, [](Attrs* a, const Value& v) { a->band_stride = v.integer; }),
+        integer("band_dilation", 1, 1, kStep, [](Attrs* a, const Value& v) { a->band_dilation = v.integer; }),
+        {"band_pads", Kind::kPair, false, 0, 0, kChannels, nullptr,
+         [](Attrs* a, const Value& v) {
+           a->band_pad_left = v.integer;
+           a->band_pad_right = v.second;
+         }}},
+       rule_conv_bands},
+      {Op::kPick,
+       "pick",
+       1,
+       1,
+       false,
+       {},
+       {{"index", Kind::kList, true, 0, -1, kChannels - 1, nullptr,
+         [](Attrs* a, const Value& v) { a->index = v.list; }}},
+       rule_pick},
+      {Op::kLeakySum,
+       "leaky_sum",
+       1,
+       1,
+       true,
+       {{"decay", &Node::w0, "C|1", true}, {"start", &Node::w1, "C|1", false}},
+       {},
+       rule_same},
   };
   const std::string plain = RTVOICE_PLAIN_CHOICES "|";
   static std::vector<std::string> plain_names;  // keeps the names alive

@@ -23,7 +23,7 @@ struct NodeShape {
   Attributes attrs;
   uint32_t given = 0;  // bit i: attribute i of the row stands in the file
   // Sizes bound by the input and the weights' shapes; 0 where the op has none.
-  int64_t c = 0, cout = 0, taps = 0, hidden = 0;
+  int64_t c = 0, cout = 0, taps = 0, hidden = 0, band_taps = 0;
   // What the rule finds; `out` starts as the first input.
   ValueShape out;
   double macs = 0.0;          // per hop
@@ -42,16 +42,17 @@ struct AttributeValue {
   double number = 0.0;
   bool flag = false;
   int choice = 0;  // position among the choices
+  std::vector<int32_t> list;
 };
 
-enum class AttributeKind : uint8_t { kInteger, kNumber, kFlag, kChoice, kPair };
+enum class AttributeKind : uint8_t { kInteger, kNumber, kFlag, kChoice, kPair, kList };
 
 struct AttributeRule {
   const char* name = nullptr;
   AttributeKind kind = AttributeKind::kInteger;
   bool required = false;
   double fallback = 0.0;          // where left out; for a choice its position
-  double low = 0.0, high = 0.0;   // of integers, numbers and both halves of a pair
+  double low = 0.0, high = 0.0;   // of integers, numbers, both halves of a pair and all of a list
   const char* choices = nullptr;  // "none|tanh"
   void (*set)(Attributes*, const AttributeValue&) = nullptr;
 };

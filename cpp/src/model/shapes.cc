@@ -54,7 +54,8 @@ class AxisMatcher {
   int64_t* slot(const std::string& name) {
     if (name == "C") return &shape_.c;
     if (name == "Cout") return &shape_.cout;
-    return name == "K" ? &shape_.taps : &shape_.hidden;
+    if (name == "K") return &shape_.taps;
+    return name == "B" ? &shape_.band_taps : &shape_.hidden;
   }
 
   bool expect(int64_t size, int64_t wanted, const char* rest) {
@@ -146,7 +147,12 @@ bool infer_node(const OpRow& row, Node* node, NodeShape* shape) {
   }
   if (!meet_rates(row, shape)) return false;
   if (count > 0) shape->c = shape->inputs[0].channels;
-  const bool has_groups = row.op == Op::kConv1d || row.op == Op::kConvTranspose1d;
+  const bool has_groups = row.op == Op::kConv1d || row.op == Op::kConvTranspose1d || row.op == Op::kConvBands;
+  if (row.op == Op::kConvBands) {  // its weights know the channels of one band
+    if (shape->c % shape->attrs.bands != 0)
+      return shape->fail("bands=" + str(shape->attrs.bands) + " does not divide " + str(shape->c) + " input channels");
+    shape->c /= shape->attrs.bands;
+  }
   if (has_groups && shape->c % shape->attrs.groups != 0) {
     return shape->fail("groups=" + str(shape->attrs.groups) + " does not divide " + str(shape->c) + " input channels");
   }

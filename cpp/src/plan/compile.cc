@@ -378,6 +378,19 @@ bool Compiler::emit(int node) {
     case Op::kFir:
       emit_fir(node);
       return true;
+    case Op::kConvBands:
+      emit_bands(node);
+      return true;
+    case Op::kPick:
+      emit_pick(node);
+      return true;
+    case Op::kLeakySum:
+      emit_pointwise(node, run_leaky_sum, &step);
+      step->delay = value.delay;
+      step->weights = add_weights(widen(n.w0, channels, 1.0f));
+      step->bias = add_weights(widen(n.w1, channels, 0.0f));
+      step->state = add_state(static_cast<size_t>(channels));
+      return true;
     case Op::kNoise: {
       const uint32_t out = add_slot(channels, value.frames, 0);
       slot_of_value_[first_node_ + node] = static_cast<int>(out);

@@ -80,6 +80,8 @@ class Compiler {
   void emit_depthwise(int node, const Tensor& weight, const Tensor& bias, int64_t kernel);
   Dense dense_product(int node);
   void emit_recurrent(int node);
+  void emit_bands(int node);  // compile_bands.cc
+  void emit_pick(int node);
   void apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols);
   size_t add_shares(int64_t frames);
   size_t add_weights(const std::vector<float>& values);

@@ -78,6 +78,15 @@ class Inference {
         out->macs = value->frames * kernel * (node.op == Op::kConv1d ? cout * (cin / at.groups) : cout);
         return true;
       }
+      case Op::kConvBands: {
+        if (x.control) return fail(node, "cannot run over a parameter; use linear");
+        const int64_t reach = (at.kernel - 1) * at.dilation;
+        value->delay = std::max<int64_t>(0, reach - at.pad_left + x.delay);
+        out->lags[0] = value->delay + at.pad_left - x.delay;
+        value->receptive_field += static_cast<double>(reach) * x.step;
+        out->macs = value->frames * cout * at.kernel * at.band_kernel * (cin / at.bands / at.groups);
+        return true;
+      }
       case Op::kConvTranspose1d: {
         if (x.control) return fail(node, "cannot run over a parameter; use linear");
         const int64_t kernel = node.w0.shape[2];
@@ -107,6 +116,11 @@ class Inference {
       case Op::kHarmonics:
       case Op::kWarp:
         return align(node, out, value);
+      case Op::kLeakySum:
+        if (x.control) return fail(node, "cannot run over a parameter");
+        out->macs = x.frames * cout;
+        value->receptive_field = std::numeric_limits<double>::infinity();
+        return true;
       case Op::kPhase:
         value->receptive_field = std::numeric_limits<double>::infinity();
         return true;

@@ -72,6 +72,9 @@ struct StepSpec {
   bool flag = false;  // rms norm, GRU form, linear or half-pixel mode, gaussian, channel order
   float a = 0.0f, b = 0.0f;
   uint32_t start = 0, factor = 1, stream = 0;
+  // conv_bands: bands made of rows of `band_floats` floats, `width` of them with the padding, `pad` of it in front; `channels` a band's outputs.
+  // `frame_taps` frames of `band_taps` bands, `band_step` apart.
+  size_t band_floats = 0, width = 0, pad = 0, channels = 0, frame_taps = 1, band_taps = 1, band_step = 1, bands_out = 0;
   uint64_t delay = 0;  // recurrent: frames before their own time 0; upsample: the input's
 };
 

@@ -100,6 +100,10 @@ void run_upsample(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCK
 void run_upsample_linear(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_depth_to_time(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_time_to_depth(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_bands(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_bands_depthwise(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_pick(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_leaky_sum(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_expand(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;  // control to a stream's rate
 
 }  // namespace rtvoice

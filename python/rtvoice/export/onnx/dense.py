@@ -7,8 +7,10 @@ from math import ceil, prod
 
 import numpy as np
 
-from .ir import Array
-from .pointwise import affine
+from . import bands
+from .bands import has_bands
+from .ir import Array, Node
+from .pointwise import affine, maximum
 from .refusals import ADVICE, ATTENTION
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import Call, RefusalError, lowers
@@ -66,6 +68,8 @@ class Window:
 def _conv(call: Call) -> Value:
     stream, weight = call.stream(), call.required(1, "weight")
     bias = call.array(2, "bias")
+    if has_bands(stream, list(weight.shape[2:])) and not stream.node.control:
+        return bands.conv(call, stream, weight, bias)
     window = Window(call, stream, list(weight.shape[2:]))
     pads = window.resolve(call, stream.lengths)
     batch, channels = stream.index.shape[:2]
@@ -118,6 +122,8 @@ def _check_lengths(call: Call, lengths: tuple[int, ...], reach: int, rate: Fract
 def _conv_transpose(call: Call) -> Value:
     stream, weight = call.stream(), call.required(1, "weight")
     bias = call.array(2, "bias")
+    if has_bands(stream, list(weight.shape[2:])) and not stream.node.control:
+        return bands.transposed(call, stream, weight, bias)
     window = Window(call, stream, list(weight.shape[2:]))
     if stream.time is None:
         call.refuse("enlarges something without a time axis", "remove it")
@@ -166,7 +172,10 @@ def _crop(call: Call, window: Window, frames: tuple[int, ...], extra: int) -> tu
 @lowers("AveragePool")
 def _average_pool(call: Call) -> Value:
     stream = call.stream()
-    window = Window(call, stream, [int(size) for size in call.attr("kernel_shape")])
+    taps = [int(size) for size in call.attr("kernel_shape")]
+    if has_bands(stream, taps) and not stream.node.control:
+        return bands.average(call, stream, taps)
+    window = Window(call, stream, taps)
     pads = window.resolve(call, stream.lengths)
     if window.dilation != 1:
         call.refuse("has holes in its window", "use a Conv")
@@ -210,17 +219,28 @@ def matmul(call: Call, a: Value | None, b: Value | None) -> Stream:
     if isinstance(a, Stream) and isinstance(b, Stream):
         raise RefusalError(*ATTENTION)
     if isinstance(a, Stream) and isinstance(b, Known):
-        return _frame_wise(call, a, _matrix(b), 1)
+        if _constant(b).ndim > 2 and prod(_constant(b).shape[:-2]) > 1:
+            return _by_group(call, a, _constant(b))
+        product = _frame_wise(call, a, _matrix(b), 1)
+        return _without_last(product) if _constant(b).ndim == 1 else product
     if isinstance(a, Known) and isinstance(b, Stream):
         call.name_after(0)
+        if _constant(a).ndim == 1:
+            raise RefusalError("multiplies a vector with the signal", "write it with the signal first")
         return _frame_wise(call, b, _matrix(a).T, 0)
     raise RefusalError("has no signal among its inputs", "export it again")
 
 
-def _matrix(value: Known) -> Array:
-    array = value.constant
-    if array is None:
+def _constant(value: Known) -> Array:
+    if value.constant is None:
         raise RefusalError("has a matrix that depends on the length of the recording", "make it constant")
+    return value.constant
+
+
+def _matrix(value: Known) -> Array:
+    array = _constant(value)
+    if array.ndim == 1:
+        return array[:, None]
     if prod(array.shape[:-2]) != 1 or array.ndim < 2:
         raise RefusalError(f"multiplies with a constant of shape {array.shape}", "use a matrix")
     return array.reshape(array.shape[-2:])
@@ -269,20 +289,100 @@ def _einsum(call: Call) -> Value:
     """Lower a product of a stream with a constant matrix over one letter, such as ``bct,oc->bot``."""
     left, _, out = call.attr("equation").replace(" ", "").partition("->")
     letters = left.split(",")
+    if any(len(set(item)) != len(item) for item in [*letters, out]):
+        call.refuse(*ADVICE["Einsum"])
     streams = [place for place, value in enumerate(call.inputs) if isinstance(value, Stream)]
     if len(letters) != 2 or len(streams) != 1 or "." in left or not out:
         call.refuse(*ADVICE["Einsum"])
     place = streams[0]
     stream, matrix = call.stream(place), call.required(1 - place, "matrix")
     mine, others = letters[place], letters[1 - place]
+    # In the stream and in the matrix: summed over, or a group that has a matrix of its own.
     inside = [letter for letter in others if letter in mine and letter not in out]
+    groups = [letter for letter in others if letter in mine and letter in out]
     made = [letter for letter in others if letter not in mine]
-    kept = [letter for letter in mine if letter not in inside]
-    if len(others) != 2 or len(inside) != 1 or len(made) != 1 or sorted(out) != sorted([*kept, *made]):
+    kept = [letter for letter in mine if letter not in inside and letter not in groups]
+    if sorted(out) != sorted([*kept, *groups, *made]) or len(mine) != stream.rank or len(others) != matrix.ndim:
         call.refuse(*ADVICE["Einsum"])
-    stream = _permuted(stream, [mine.index(letter) for letter in [*kept, *inside]])
-    product = _frame_wise(call, stream, matrix if others[0] == inside[0] else matrix.T, 1)
-    return _permuted(product, [[*kept, *made].index(letter) for letter in out])
+    if stream.time is not None and mine[stream.time] not in kept:
+        call.refuse("multiplies along the time axis, so needs the whole recording", "use a convolution")
+    call.name_after(1 - place)
+    sizes = dict(zip(others, matrix.shape, strict=True))
+    if any(stream.index.shape[mine.index(letter)] not in (1, sizes[letter]) for letter in [*inside, *groups]):
+        call.refuse(f"multiplies {stream.describe()} with a constant of shape {list(matrix.shape)}", "export it again")
+    count, width, wide = (prod(sizes[letter] for letter in part) for part in (groups, inside, made))
+    blocks = matrix.transpose([others.index(letter) for letter in [*groups, *made, *inside]])
+    stream = _permuted(stream, [mine.index(letter) for letter in [*kept, *groups, *inside]])
+    dims = stream.index.shape[: len(kept)]
+    full = np.broadcast_to(stream.index, (*dims, *(sizes[letter] for letter in [*groups, *inside])))
+    node = _blocks(call, stream.node, full.reshape(-1, count, width), blocks.reshape(count, wide, width))
+    shape = (*dims, *(sizes[letter] for letter in [*groups, *made]))
+    product = Stream(node, np.arange(node.channels).reshape(shape), stream.time, stream.lengths)
+    return _permuted(product, [[*kept, *groups, *made].index(letter) for letter in out])
+
+
+def _blocks(call: Call, node: Node, index: Array, matrices: Array) -> Node:
+    """Multiply groups of channels with a matrix each: `index` (repeats, groups, inputs), `matrices` (groups, outputs, inputs)."""
+    repeats, groups, _ = index.shape
+    source = call.emit.take(node, index.ravel())
+    if repeats * groups == 1:
+        return call.emit.linear(source, matrices[0])
+    weight = np.tile(matrices.reshape(-1, matrices.shape[2], 1), (repeats, 1, 1))
+    return call.emit.node(
+        "conv1d" if node.rate else "linear",
+        source,
+        channels=len(weight),
+        weights={"weight": weight if node.rate else _block_diagonal(np.tile(matrices, (repeats, 1, 1)))},
+        **({"stride": 1, "dilation": 1, "groups": repeats * groups, "pads": [0, 0]} if node.rate else {}),
+    )
+
+
+def _block_diagonal(matrices: Array) -> Array:
+    count, rows, columns = matrices.shape
+    out = np.zeros((count, rows, count, columns), matrices.dtype)
+    out[np.arange(count), :, np.arange(count)] = matrices
+    return out.reshape(count * rows, count * columns)
+
+
+def _by_group(call: Call, stream: Stream, matrices: Array) -> Stream:
+    """Multiply by a stack of matrices, (..., inputs, outputs): each group of channels has one of its own."""
+    from .layout import padded_rank
+
+    rank = max(stream.rank, matrices.ndim)
+    stream = padded_rank(stream, rank)
+    matrices = matrices.reshape((1,) * (rank - matrices.ndim) + matrices.shape)
+    if stream.time == rank - 1 or (stream.time is not None and stream.time < rank - 2 and matrices.shape[stream.time] != 1):
+        raise RefusalError("multiplies along the time axis, so needs the whole recording", "use a convolution")
+    if stream.index.shape[-1] != matrices.shape[-2]:
+        raise RefusalError(f"multiplies {stream.describe()} with matrices {list(matrices.shape)}", "export it again")
+    call.name_after(1)
+    rows = stream.index.shape[-2]
+    outer = np.broadcast_shapes(stream.index.shape[:-2], matrices.shape[:-2])
+    index = np.broadcast_to(stream.index, (*outer, *stream.index.shape[-2:]))
+    stack = np.broadcast_to(matrices, (*outer, *matrices.shape[-2:]))
+    inputs, outputs = stack.shape[-2:]
+    blocks = np.repeat(stack.reshape(-1, 1, inputs, outputs), rows, axis=1).reshape(-1, inputs, outputs)
+    node = _blocks(call, stream.node, index.reshape(1, -1, inputs), blocks.transpose(0, 2, 1))
+    made = np.arange(node.channels).reshape(*outer, rows, outputs)
+    return Stream(node, made, stream.time, stream.lengths)
+
+
+def _without_last(stream: Stream) -> Stream:
+    return Stream(stream.node, stream.index[..., 0], stream.time, stream.lengths)
+
+
+@lowers("MaxPool")
+def _max_pool(call: Call) -> Value:
+    stream = call.stream()
+    taps = [int(size) for size in call.attr("kernel_shape")]
+    plane = bands.Plane(call, stream, taps)
+    if plane.flat or plane.at(plane.time, plane.taps) != 1 or plane.at(plane.time, plane.strides) != 1:
+        call.refuse("takes the maximum along time", "use a strided convolution or AveragePool")
+    assert plane.band is not None
+    if plane.pads[plane.band] != (0, 0) or call.attr("ceil_mode", 0) or len(call.proto.output) > 1:
+        call.refuse("pads, rounds up or tells positions", "use MaxPool without padding, ceil_mode and indices")
+    views = [Stream(stream.node, view, stream.time, stream.lengths) for view in bands.windows(call, stream, plane, -1)]
+    return maximum(call, views)
 
 
 def _permuted(stream: Stream, order: list[int]) -> Stream:

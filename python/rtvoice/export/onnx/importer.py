@@ -18,7 +18,7 @@ from .inputs import Reading, clean, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
 from .report import ImportReport
-from .rewrite import FOLDING, LAST, LAST_ROUNDED, rewrite
+from .rewrite import COMPARING, FOLDING, LAST, LAST_ROUNDED, rewrite
 from .rounding import read_by_few_rows, rounded
 from .source import Source, damage_of, read
 from .values import Refused, Stream, in_order
@@ -222,7 +222,8 @@ def _rewritten(nodes: list[Node], *, keep_matrices: bool) -> tuple[list[Node], C
     """Find patterns first, while they stand as they were written; then fold what is left into the layers."""
     nodes, patterns = rewrite(nodes, [*PATTERNS, *FOLDING])
     nodes, folded = rewrite(nodes, [*PATTERNS, *(LAST_ROUNDED if keep_matrices else LAST)])
-    return nodes, patterns + folded
+    nodes, compared = rewrite(nodes, COMPARING)
+    return nodes, patterns + folded + compared
 
 
 def _report(walk: Walk, reading: Reading, builder: GraphBuilder, fused: Counter[str], notes: list[str]) -> ImportReport:

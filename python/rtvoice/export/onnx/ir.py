@@ -164,10 +164,10 @@ class Emitter:
             if len(parts) == 1:
                 return parts[0]
             return self.node("concat", *parts, channels=len(index))
-        weight = np.zeros((len(index), x.channels))
-        rows = np.flatnonzero(index >= 0)
-        weight[rows, index[rows]] = 1.0
-        return self.linear(x, weight)
+        if x.op == "pick":
+            inner = np.asarray([*x.attrs["index"], -1], np.int64)
+            return self.take(x.source, inner[index])
+        return self.node("pick", x, channels=len(index), index=index.tolist())
 
     def _slice(self, x: Node, start: int, stop: int) -> Node:
         if (start, stop) == (0, x.channels):

@@ -25,9 +25,18 @@ def _identity(call: Call) -> Value:
 @lowers("Cast", "CastLike")
 def _cast(call: Call) -> Value:
     # FLOAT, FLOAT16, DOUBLE, BFLOAT16; the arithmetic stays float32 whatever is asked for.
-    if call.op == "Cast" and call.attr("to") not in (1, 10, 11, 16):
+    if call.op == "Cast" and call.attr("to") not in (1, 10, 11, 16) and not _is_truth(call.stream().node):
         call.refuse("turns the signal into integers", "keep the signal floating")
     return call.stream()
+
+
+def _is_truth(node: Node) -> bool:
+    """Tell whether a node makes only 0 and 1: comparisons and what is made of them."""
+    if node.op == "affine":
+        scale, shift = node.weights.get("scale"), node.weights.get("shift")
+        inverts = scale is not None and shift is not None and (scale == -1.0).all() and (shift == 1.0).all()
+        return bool(inverts) and _is_truth(node.source)
+    return node.op == "positive" or (node.op in ("mul", "pick", "slice") and all(map(_is_truth, node.inputs)))
 
 
 @lowers("Shape")

@@ -231,21 +231,76 @@ def _extreme(call: Call) -> Value:
     return result
 
 
+def maximum(call: Call, streams: list[Stream]) -> Stream:
+    """Return the greatest of several streams: max(a, b) = relu(a - b) + b."""
+    while len(streams) > 1:
+        pairs = [
+            arithmetic(call, "add", pointwise(call, arithmetic(call, "sub", a, b), "relu"), b)
+            for a, b in zip(streams[::2], streams[1::2], strict=False)
+        ]
+        streams = pairs + streams[len(pairs) * 2 :]
+    return streams[0]
+
+
 @lowers("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 def _compare(call: Call) -> Value:
-    # Equality is a single point of an activation written out, where both sides agree; the parity check sees the rest.
+    # a >= b is not (b > a): what is equal counts, as silence is to a threshold of 0.
     first, second = call.inputs[0], call.inputs[1]
-    if call.op.startswith("Less"):
+    if call.op in ("Less", "GreaterOrEqual"):
         first, second = second, first
-    return pointwise(call, arithmetic(call, "sub", first, second), "positive")
+    above = pointwise(call, arithmetic(call, "sub", first, second), "positive")
+    return affine(call, above, -1.0, 1.0) if call.op.endswith("OrEqual") else above
+
+
+@lowers("Not")
+def _not(call: Call) -> Value:
+    return affine(call, call.stream(), -1.0, 1.0)
+
+
+@lowers("And", "Or")
+def _logic(call: Call) -> Value:
+    if call.op == "And":
+        return arithmetic(call, "mul", call.inputs[0], call.inputs[1])
+    neither = arithmetic(call, "mul", *(_inverse(call, value) for value in call.inputs[:2]))
+    return affine(call, neither, -1.0, 1.0)
+
+
+def _inverse(call: Call, value: Value | None) -> Value | None:
+    if isinstance(value, Known):
+        return Known(tuple(1.0 - array for array in value.arrays))
+    return affine(call, value, -1.0, 1.0) if isinstance(value, Stream) else value
+
+
+def _is_not(node: Node) -> bool:
+    scale, shift = node.weights.get("scale"), node.weights.get("shift")
+    return (
+        node.op == "affine"
+        and node.source.op == "positive"
+        and scale is not None
+        and shift is not None
+        and bool((scale == -1.0).all() and (shift == 1.0).all())
+    )
 
 
 @lowers("Where")
 def _where(call: Call) -> Value:
     condition = call.inputs[0]
-    if not isinstance(condition, Stream) or condition.node.op != "positive":
+    if not isinstance(condition, Stream):
         call.refuse(*ADVICE["Where"])
     assert isinstance(condition, Stream)
+    swapped = _is_not(condition.node)
+    if swapped:
+        condition = condition.over(condition.node.source)
+        call.inputs[1:3] = call.inputs[2], call.inputs[1]
+    if condition.node.op != "positive" or any(
+        isinstance(value, Stream) and value.index.shape != condition.index.shape for value in call.inputs[1:3]
+    ):
+        # b + c * (a - b), with 1 and 0 for the condition
+        first, second = call.inputs[1:3]
+        if isinstance(first, Known) and isinstance(second, Known):
+            first = affine(call, condition, 0.0, steady(first, condition))
+        chosen = arithmetic(call, "mul", condition, arithmetic(call, "sub", first, second))
+        return arithmetic(call, "add", chosen, second)
     sides = []
     for value in call.inputs[1:3]:
         side = affine(call, condition, 0.0, steady(value, condition)) if isinstance(value, Known) else value
@@ -314,6 +369,14 @@ def _between(call: Call, op: str, a: Stream, b: Stream) -> Stream:
     lead = a if a.time is not None or b.time is None else b
     shape = np.broadcast_shapes(a.index.shape, b.index.shape)
     views = [np.broadcast_to(item.index, shape) for item in (a, b)]
+    if a.whole and shape == a.index.shape == b.index.shape:
+        # The second side is brought into the order of the first, whatever that is.
+        order = np.empty(a.node.channels, np.int64)
+        order[a.index.ravel()] = b.index.ravel()
+        if a.node.channels > 1:
+            other = call.emit.take(b.node, order[:1] if (order == order[0]).all() else order)
+            node = call.emit.node(op, a.node, other, channels=a.node.channels)
+            return Stream(node, a.index, lead.time, lead.lengths)
     same = a.whole and b.whole and views[0].shape == a.index.shape == b.index.shape and (views[0] == views[1]).all()
     if same:
         node = call.emit.node(op, a.node, b.node)

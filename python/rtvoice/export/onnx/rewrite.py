@@ -128,6 +128,45 @@ def _join_affines(node: Node, uses: Uses) -> Node | None:
     return affine_node(inner.source, scale, shift, inner)
 
 
+def _per_band(vector: Array, outputs: int) -> Array | None:
+    """Return what a vector over [band][channel] has for each channel, where that is the same in all bands."""
+    if len(vector) == 1:
+        return np.broadcast_to(vector, (outputs,))
+    rows = vector.reshape(-1, outputs)
+    return rows[0] if (rows == rows[0]).all() else None
+
+
+def _scale_into_bands(node: Node, uses: Uses) -> Node | None:
+    """Fold an affine node into the convolution over bands before it."""
+    layer = node.source if node.op == "affine" else None
+    if layer is None or layer.op != "conv_bands" or not uses.once(layer):
+        return None
+    outputs = len(layer.weights["weight"])
+    scale, shift = (_per_band(vector, outputs) for vector in (scale_of(node), shift_of(node)))
+    if scale is None or shift is None:
+        return None
+    weights = dict(layer.weights)
+    if (scale != 1.0).any():
+        weights["weight"] = weights["weight"].astype(np.float64) * scale[:, None, None, None]
+    bias = weights.get("bias")
+    weights["bias"] = (0.0 if bias is None else bias.astype(np.float64)) * scale + shift
+    return copy_of(layer, weights=weights)
+
+
+def _join_picks(node: Node, uses: Uses) -> Node | None:
+    """Choose at once what is chosen in two steps."""
+    if node.op not in ("pick", "slice") or node.source.op != "pick":
+        return None
+    inner = np.asarray([*node.source.attrs["index"], -1], np.int64)
+    if node.op == "slice":
+        index = inner[node.attrs["start"] : node.attrs["stop"]]
+    else:
+        index = inner[np.asarray(node.attrs["index"])]
+    if np.array_equal(index, np.arange(node.source.source.channels)):
+        return node.source.source
+    return copy_of(node, op="pick", inputs=[node.source.source], attrs={"index": index.tolist()})
+
+
 def _scale_into_weights(node: Node, uses: Uses) -> Node | None:
     """Fold an affine node (batch norm, a bias that was an Add) into the layer before it."""
     layer = node.source if node.op == "affine" else None
@@ -159,7 +198,9 @@ def _shift_into_weights(node: Node, uses: Uses) -> Node | None:
 
 
 def _selection(node: Node) -> IndexArray | None:
-    """Return which channel each output of a linear node copies (-1: zero), if it does no more."""
+    """Return which channel each output of a node copies (-1: zero), if it does no more."""
+    if node.op == "pick":
+        return np.asarray(node.attrs["index"], np.int64)
     if node.op != "linear" or "bias" in node.weights:
         return None
     weight = node.weights["weight"]
@@ -170,11 +211,18 @@ def _selection(node: Node) -> IndexArray | None:
 
 def _choose_in_weights(node: Node, uses: Uses) -> Node | None:
     """Let a layer that reads a permutation of channels read the channels where they are."""
-    if node.op not in ("linear", "conv1d") or node.attrs.get("groups", 1) != 1 or not uses.once(node.source):
+    if node.op not in ("linear", "conv1d", "gru", "lstm") or node.attrs.get("groups", 1) != 1:
         return None
-    index = _selection(node.source)
-    if index is None:
-        return None
+    index = _selection(node.source) if uses.once(node.source) or node.source.op == "pick" else None
+    if index is None or node.source.source.channels > 4 * len(index):
+        return None  # few of many channels: reading them all would cost more than choosing
+    if node.op in ("gru", "lstm"):
+        given = node.weights["weight_ih"]
+        moved = np.zeros((len(given), node.source.source.channels), given.dtype)
+        if len(np.unique(index[index >= 0])) < np.count_nonzero(index >= 0):
+            return None
+        moved[:, index[index >= 0]] = given[:, index >= 0]
+        return copy_of(node, inputs=[node.source.source], weights={**node.weights, "weight_ih": moved})
     weight = node.weights["weight"]
     repeated = len(np.unique(index[index >= 0])) < np.count_nonzero(index >= 0)
     kind = np.float64 if repeated else weight.dtype
@@ -186,7 +234,7 @@ def _choose_in_weights(node: Node, uses: Uses) -> Node | None:
 
 def _shift_into_next(node: Node, uses: Uses) -> Node | None:
     """Fold a delay or a crop into the padding of the convolution that follows."""
-    if node.op not in ("conv1d", "avg_pool") or node.source.op not in ("delay", "advance"):
+    if node.op not in ("conv1d", "avg_pool", "conv_bands") or node.source.op not in ("delay", "advance"):
         return None
     shift = node.source
     left, right = node.attrs["pads"]
@@ -205,9 +253,10 @@ def _crop_into_layer(node: Node, uses: Uses) -> Node | None:
     if node.op != "advance" or not uses.once(node.source):
         return None
     layer, frames = node.source, node.attrs["frames"]
-    if layer.op in ("conv1d", "avg_pool"):
+    if layer.op in ("conv1d", "avg_pool", "conv_bands"):
         left, right = layer.attrs["pads"]
-        return copy_of(layer, attrs={**layer.attrs, "pads": [left - frames * layer.attrs["stride"], right]})
+        step = layer.attrs.get("stride", 1)
+        return copy_of(layer, attrs={**layer.attrs, "pads": [left - frames * step, right]})
     if layer.op == "conv_transpose1d":
         left, right = layer.attrs["crop"]
         return copy_of(layer, attrs={**layer.attrs, "crop": [left + frames, right]})
@@ -226,6 +275,27 @@ def _join_shifts(node: Node, uses: Uses) -> Node | None:
     return copy_of(inner, op="delay" if rest >= 0 else "advance", attrs={"frames": abs(rest)})
 
 
+def _compare(node: Node, uses: Uses) -> Node | None:
+    """Write `x > 0` with the model file's ops: whatever float32 holds above zero, times 3e38, is above 1."""
+    if node.op != "positive":
+        return None
+    steep = Node("affine", [node.source], node.channels, node.rate, {}, {"scale": np.full(1, 3e38)}, node.origin, "")
+    return Node("clip", [steep], node.channels, node.rate, {"min": 0.0, "max": 1.0}, {}, node.origin, node.label)
+
+
+def _choose(node: Node, uses: Uses) -> Node | None:
+    """Write a choice between two signals as b + c * (a - b)."""
+    if node.op != "where":
+        return None
+    condition, first, second = node.inputs
+    size = max(item.channels for item in node.inputs)
+
+    def made(op: str, *inputs: Node) -> Node:
+        return Node(op, list(inputs), size, node.rate, {}, {}, node.origin, node.label)
+
+    return made("add", made("mul", condition, made("sub", first, second)), second)
+
+
 FOLDING: list[tuple[str, Rule]] = [
     ("no-op", _drop_identity),
     ("scale and shift joined", _join_affines),
@@ -233,7 +303,14 @@ FOLDING: list[tuple[str, Rule]] = [
     ("padding or crop into the next layer", _shift_into_next),
     ("crop into the layer", _crop_into_layer),
     ("shifts joined", _join_shifts),
+    ("choices of channels joined", _join_picks),
 ]
-LAST: list[tuple[str, Rule]] = [*FOLDING, ("scale or bias into weights", _scale_into_weights)]
+# What patterns have not taken: comparisons that are no part of an activation.
+COMPARING: list[tuple[str, Rule]] = [("comparison", _compare), ("choice", _choose)]
+LAST: list[tuple[str, Rule]] = [
+    *FOLDING,
+    ("scale or bias into weights", _scale_into_weights),
+    ("scale or bias into weights", _scale_into_bands),
+]
 # A rounded matrix times a scale is no rounded matrix: the scale stays a node.
 LAST_ROUNDED: list[tuple[str, Rule]] = [*FOLDING, ("bias into weights", _shift_into_weights)]

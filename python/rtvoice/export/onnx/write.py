@@ -22,8 +22,6 @@ _RANGE = 1e6  # of a parameter whose file says nothing about it
 
 _LEFT_OVER = {
     "erf": "; ".join(ADVICE["Erf"]),
-    "positive": "; ".join(ADVICE["Where"]),
-    "where": "; ".join(ADVICE["Where"]),
     "gather_time": "picks frames in an order that no stream has; use slices with a constant step, or Resize",
     "mul_time": "uses a constant that changes along the recording; make it an input, or remove it",
 }

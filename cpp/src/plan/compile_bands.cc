@@ -1,0 +1,80 @@
+// Graph -> plan: convolutions over the bands of a frame, and the choice of channels.
+#include <algorithm>
+
+#include "plan/compiler.h"
+
+namespace rtvoice {
+
+// The rows of the product are the bands that come out: a band's channels lie together, so that a window over several bands is one stretch of
+// floats, as a window over several frames is in a convolution over time.
+void Compiler::emit_bands(int node) {
+  const Node& n = graph_->nodes[node];
+  const Attributes& at = n.attrs;
+  const size_t cout = static_cast<size_t>(n.w0.shape[0]), per_group = static_cast<size_t>(n.w0.shape[1]),
+               frames = static_cast<size_t>(n.w0.shape[2]), bands = static_cast<size_t>(n.w0.shape[3]),
+               groups = static_cast<size_t>(at.groups), cin = per_group * groups, out_per_group = cout / groups;
+  const bool depthwise = groups > 1 && groups == cin && groups == cout, together = groups == 1 && at.band_dilation == 1;
+  const size_t cols = depthwise ? cout : row_floats(static_cast<int64_t>(cout));
+  const size_t depth = frames * bands * (depthwise ? 1 : cin);
+  std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
+  for (size_t o = 0; o < cout; ++o) {
+    const float* from = n.w0.data.data() + o * per_group * frames * bands;
+    for (size_t c = 0; c < per_group; ++c) {
+      for (size_t tap = 0; tap < frames * bands; ++tap) {
+        const size_t row = depthwise ? tap : tap * cin + o / out_per_group * per_group + c;
+        dense[row * cols + o] = from[c * frames * bands + tap];
+      }
+    }
+  }
+  if (!n.b0.empty()) std::copy(n.b0.data.begin(), n.b0.data.end(), bias.begin());
+  const ValueTiming& value = timing_->values[first_node_ + node];
+  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, depthwise ? run_bands_depthwise : run_bands, out);
+  step.frame_taps = frames;
+  step.band_taps = together ? 1 : bands;
+  step.band_step = static_cast<size_t>(at.band_dilation) * cin;
+  step.taps = step.frame_taps * step.band_taps;
+  step.seg_len = together ? bands * cin : cin;
+  step.tap_rows = static_cast<size_t>(at.dilation);
+  step.stride = static_cast<size_t>(at.band_stride) * cin;
+  step.band_floats = static_cast<size_t>(at.bands) * cin;
+  step.width = static_cast<size_t>(at.bands + at.band_pad_left + at.band_pad_right) * cin;
+  step.pad = static_cast<size_t>(at.band_pad_left) * cin;
+  step.channels = cout;
+  step.bands_out = static_cast<size_t>(value.channels) / cout;
+  step.cols = cols;
+  step.weights = depthwise ? add_weights(dense) : pack(dense, depth, cols);
+  step.bias = add_weights(bias);
+  if (step.width != step.band_floats) step.scratch_floats = frames * step.width;
+  if (cols != cout) step.scratch_floats += step.bands_out * cols;
+  if (groups > 1 && !depthwise) {
+    const size_t panel = plan_->kernels_->gemm_panel_cols(cols);
+    for (size_t first = 0; first < cols; first += panel) {
+      const size_t o0 = std::min(first, cout - 1), o1 = std::min(first + panel, cout) - 1;
+      const size_t c0 = o0 / out_per_group * per_group, c1 = (std::max(o0, o1) / out_per_group + 1) * per_group;
+      step.ranges.push_back({static_cast<uint32_t>(c0), static_cast<uint32_t>(c1 - c0)});
+    }
+  }
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[node].lags[0]}, 1);
+}
+
+// Runs of neighbours are copied together; `begin` of a run of zeros is beyond all channels.
+void Compiler::emit_pick(int node) {
+  StepSpec* step = nullptr;
+  emit_pointwise(node, run_pick, &step);
+  for (const int32_t channel : graph_->nodes[node].attrs.index) {
+    const uint32_t at = channel < 0 ? UINT32_MAX : static_cast<uint32_t>(channel);
+    if (!step->ranges.empty()) {
+      simd::PanelRange& last = step->ranges.back();
+      const bool zeros = last.begin == UINT32_MAX;
+      if (zeros ? at == UINT32_MAX : at == last.begin + last.length) {
+        ++last.length;
+        continue;
+      }
+    }
+    step->ranges.push_back({at, 1});
+  }
+}
+
+}  // namespace rtvoice
