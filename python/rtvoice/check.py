@@ -276,10 +276,12 @@ def _reimported(against: str | os.PathLike[str], provenance: Mapping[str, Any], 
     if path.suffix.lower() != ".onnx":
         raise ModelError(f"{path}: the source must be an .onnx file; leave --against out for the float64 reference")
     audio_input = provenance.get("audio_input")
+    told = {key: provenance[key] for key in ("frames", "states", "constants") if provenance.get(key)}
     return import_onnx(
         path,
+        **told,
         audio_input=audio_input if isinstance(audio_input, str) else None,
-        hop=hop if provenance.get("weights") == "auto" else None,  # which matrices it rounds depends on it
+        hop=hop if provenance.get("weights") == "auto" or "frames" in told else None,  # which matrices it rounds depends on it
         weights=str(provenance["weights"]) if provenance.get("weights") in ("fp16", "auto") else "source",
     )
 

@@ -28,14 +28,14 @@ def scaled(net, op, x, **attrs):
         (lambda n, x: n("GlobalMaxPool", x, **N), "all time", "window"),
         (lambda n, x: n("ReduceMean", x, axes=[2], **N), "all time", "AveragePool"),
         (lambda n, x: n("ReduceMean", x, axes=[1, 2], **N), "all time", "AveragePool"),
-        (lambda n, x: n("CumSum", x, np.int64(2), **N), "without end", "leaky"),
+        (lambda n, x: n("CumSum", x, np.int64(2), reverse=1, **N), "from the end", "forwards"),
+        (lambda n, x: n("ReduceMax", x, axes=[2], **N), "all time", "window"),
         (lambda n, x: n("Softmax", x, axis=2, **N), "all time", "convolutions"),
-        (lambda n, x: n("Softmax", x, axis=1, **N), "not among", "host"),
         (lambda n, x: n("MatMul", x, n("Transpose", x, perm=[0, 2, 1]), **N), "two signals", "GRU"),
         (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 2), mode="reflect", **N), "reflect", "zero"),
         (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 0), mode="edge", **N), "edge", "zero"),
         (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 0), np.float32(1), **N), "pads with 1", "zero"),
-        (lambda n, x: n("MaxPool", x, kernel_shape=[2], **N), "not among", "AveragePool"),
+        (lambda n, x: n("MaxPool", x, kernel_shape=[2], **N), "along time", "AveragePool"),
         (lambda n, x: n("Concat", x, x, axis=2, **N), "along time", "channels"),
         (lambda n, x: n("Split", x, outputs=2, axis=2, num_outputs=2, **N)[0], "along time", "Slice"),
         (lambda n, x: n("Slice", x, n.ints(-9), n.ints(2**40), n.ints(2), **N), "however long", "dynamic"),
@@ -48,9 +48,12 @@ def scaled(net, op, x, **attrs):
         (lambda n, x: n("Resize", x, "", TWICE, mode="nearest", nearest_mode="ceil", **N), "repetition", "floor"),
         (lambda n, x: n("AveragePool", x, kernel_shape=[3], pads=[2, 0], **N), "fewer frames", "count_include_pad"),
         (lambda n, x: n("Conv", x, n("Tanh", x), **N), "computed from the signal", "constant"),
-        (lambda n, x: n("Conv", n("Unsqueeze", x, n.ints(1)), n.random(1, 1, 3, 3), **N), "another axis", "time only"),
+        (lambda n, x: n("Conv", n("Transpose", x, perm=[0, 2, 1]), n.random(1, 6, 3), **N), "channels", "(batch"),
+        (
+            lambda n, x: n("Conv", n("Reshape", x, n.ints(1, 1, 2, 3, -1)), n.random(1, 1, 2, 2, 1), **N),
+            "two axes", "one axis",
+        ),
         (lambda n, x: n("LayerNormalization", x, n.random(4000), axis=2, **N), "over time", "channels"),
-        (lambda n, x: n("Where", n("Greater", x, np.float32(0)), n("Sin", x), x, **N), "by data", "sigmoid gate"),
         (lambda n, x: n("Mystery", x, domain="com.acme", **N), "com.acme", "standard"),
         (lambda n, x: n("RandomNormalLike", x, **N), "random", "rtvoice.nn"),
         (lambda n, x: n("Mul", x, np.float32(np.inf), **N), "not finite", "finite"),
@@ -110,7 +113,7 @@ def test_example_shorter_than_the_latency(make_net, refused):
 def test_all_nodes_are_named_at_once(net, refused):
     y = net("MaxPool", net.wide(), kernel_shape=[2], name="first")
     y = net("Tanh", y)
-    z = net("CumSum", net.wide(), np.int64(2), name="second")
+    z = net("GlobalMaxPool", net.wide(), name="second")
     message = refused(net.model(net.narrow(net("Add", y, z))))
     assert "'first'" in message and "'second'" in message and "2 nodes" in message
 
@@ -203,9 +206,13 @@ def test_second_input_along_time(net, refused):
     assert "'other'" in refused(net.model(net.narrow(net("Add", net.wide(), other))))
 
 
-def test_integer_input(net, refused):
-    net.input("sr", (), np.int64)
-    assert "'sr'" in refused(net.model(net("Tanh", net.x)))
+def test_integer_input(net, refused, imported):
+    net.input("mode", (), np.int64)
+    model = net.model(net("Tanh", net.x))
+    message = refused(model)
+    assert "'mode'" in message and "--constant mode=" in message
+    imported(model, constants={"mode": 3})
+    assert "no input is called 'made'" in refused(model, constants={"made": 3})
 
 
 def test_audio_output_of_another_rate(net, refused):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict
+from typing import Any
 
 from rtvoice.cli import console
 
@@ -33,12 +35,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="source",
         help="keep every bit, round the matrices to 16 bits, or (auto) those that the engine waits for",
     )
+    parser.add_argument(
+        "--frames",
+        metavar="N",
+        nargs="?",
+        const=True,
+        default=False,
+        type=console.whole(1, 16384),
+        help="the network reads frames of numbers, not samples; N where its inputs leave the size open. --hop is then "
+        "from one frame to the next",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="IN=OUT",
+        action="append",
+        default=[],
+        help="an input that is a state, and the output that sets it (default: found by their names)",
+    )
+    parser.add_argument(
+        "--constant", metavar="IN=NUMBER", action="append", default=[], help="an input that is always the same number"
+    )
+    parser.add_argument("--lookahead", action="store_true", help="tell which layers the latency comes from")
     console.add_common(parser)
+
+
+def _pairs(option: str, given: list[str], *, numbers: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in given:
+        name, sign, value = item.partition("=")
+        wrong = not (name and sign and value) or (numbers and not value.lstrip("-").isdigit())
+        if wrong:
+            form = "IN=NUMBER" if numbers else "IN=OUT"
+            raise console.CommandError(f"{option} {item}: it must be {form}; see 'rtvoice import --help'", 2)
+        found[name] = int(value) if numbers else value
+    return found
 
 
 def run(args: argparse.Namespace) -> None:
     """Import, check that the stream is what the source computes, save, and print what was found."""
     from rtvoice.export import import_with_report
+    from rtvoice.export.lookahead import lookahead, lookahead_text
 
     if not args.output.endswith(".rtv"):
         raise console.CommandError(f"-o {args.output}: the file must end in .rtv; see 'rtvoice import --help'", 2)
@@ -55,6 +91,12 @@ def run(args: argparse.Namespace) -> None:
         console.warn(
             f"{args.source} does not tell its sample rate; {rate} Hz is taken, give --rate HZ if that is wrong"
         )
+    options: dict[str, Any] = {
+        "frames": args.frames,
+        "states": _pairs("--state", args.state),
+        "constants": _pairs("--constant", args.constant, numbers=True),
+    }
+    options = {key: value for key, value in options.items() if value}
     with console.progress_bar("importing"):
         model, report = import_with_report(
             args.source,
@@ -64,15 +106,20 @@ def run(args: argparse.Namespace) -> None:
             tier=args.tier,
             licence=args.licence,
             weights=args.weights,
+            **options,
         )
         model.save(args.output)
     plan = [{"layer": layer["name"], "into": layer["fused"]} for layer in model.info["layers"] if layer["fused"]]
     if args.json:
+        waits = [asdict(wait) for wait in lookahead(model)]
         told = {"output": args.output, "sample_rate": model.sample_rate, **report.to_json(), "plan_fused": plan}
+        told["lookahead"] = waits
         console.print_json(console.finite(told))
     else:
         print(report.text())
         print(f"plan      {len(plan)} of {len(model.info['layers'])} layers fused into another{_some(plan)}")
+        if args.lookahead:
+            print(lookahead_text(model))
         print(f"written   {args.output}")
 
 

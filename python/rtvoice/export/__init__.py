@@ -48,7 +48,7 @@ def import_model(
         ``"source"`` keeps every bit of the weights, ``"fp16"`` rounds the matrices to 16 bits, ``"auto"`` those that
         the engine waits for: where at most 4 rows of a hop share a matrix, and they do not all fit a first-level cache.
     **options
-        ``licence``, ``description``, ``tier``, ``audio_input``, ``parameters`` as in `import_onnx`; ``verify=False``
+        ``licence``, ``description``, ``tier``, ``audio_input``, ``parameters``, ``frames``, ``states``, ``constants`` as in `import_onnx`; ``verify=False``
         leaves the parity check out.
 
     Raises
@@ -73,6 +73,9 @@ def import_with_report(
     tier: str = "default",
     audio_input: str | None = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    frames: int | bool = False,
+    states: Mapping[str, str] | None = None,
+    constants: Mapping[str, int] | None = None,
 ) -> tuple[Model, ImportReport]:
     """Do what `import_model` does, and tell what was fused, the latency found, and the parity check's result."""
     _check_format(src)
@@ -92,6 +95,9 @@ def import_with_report(
         weights=weights,
         audio_input=audio_input,
         parameters=parameters,
+        frames=frames,
+        states=states,
+        constants=constants,
     )
     return verified(imported, verify=verify), imported.report
 

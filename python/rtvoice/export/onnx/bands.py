@@ -32,9 +32,9 @@ class Plane:
         spatial = len(taps)
         if stream.rank != spatial + 2:
             call.refuse(f"has a kernel of {spatial} axes for the input {stream.describe()}", "export it again")
-        if stream.time is not None and stream.time < 2:
+        if stream.time == 1:
             call.refuse(
-                f"convolves {stream.describe()}, whose time axis is the batch or the channels",
+                f"convolves {stream.describe()}, whose time axis is where channels should be",
                 "give it (batch, channels, time) or (batch, channels, time, frequency)",
             )
         others = [axis for axis in range(spatial) if axis + 2 != stream.time]
@@ -45,7 +45,8 @@ class Plane:
                 "keep one axis of frequencies beside time",
             )
         self.spatial = spatial
-        self.time = None if stream.time is None else stream.time - 2
+        # Where the batch is time, every frame is a picture of its own.
+        self.time = None if stream.time in (None, 0) else stream.time - 2
         self.band = (wide or others or [None])[0]
         self.taps = taps
         self.strides = [int(item) for item in call.attr("strides", [1] * spatial)]

@@ -105,6 +105,8 @@ def _conv(call: Call) -> Value:
 
 
 def _check_lengths(call: Call, lengths: tuple[int, ...], reach: int, rate: Fraction) -> None:
+    if not lengths:
+        return
     if min(lengths) < 1 and call.probes > 1:
         most = min(call.walk.lengths)
         call.refuse(

@@ -14,13 +14,14 @@ from rtvoice.errors import ModelError
 from rtvoice.graph import GraphBuilder
 
 from . import dense, layout, norms, pointwise, recurrent, timeline  # noqa: F401  (they register what they lower)
-from .inputs import Reading, clean, open_inputs, readings
+from .inputs import Asked, Reading, clean, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
 from .report import ImportReport
 from .rewrite import COMPARING, FOLDING, LAST, LAST_ROUNDED, rewrite
 from .rounding import read_by_few_rows, rounded
 from .source import Source, damage_of, read
+from .states import States
 from .values import Refused, Stream, in_order
 from .walk import Walk
 from .write import Out, quantum, write
@@ -75,6 +76,9 @@ def import_onnx(
     weights: str = "source",
     audio_input: str | None = None,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    frames: int | bool = False,
+    states: Mapping[str, str] | None = None,
+    constants: Mapping[str, int] | None = None,
 ) -> Imported:
     """Read an ONNX file and bring its graph into the model file's ops; needs only onnx and numpy.
 
@@ -95,6 +99,13 @@ def import_onnx(
         Name of the input that is the audio, where there are several.
     parameters
         ``default``, ``min``, ``max``, ``smoothing_ms``, ``description`` of the other inputs, by name.
+    frames
+        True for a network that reads frames of numbers, and not audio sample by sample; their size where its inputs
+        leave that open. `hop` is then how many samples lie between two frames.
+    states
+        Inputs that are states, and the outputs that set them; found by their names where left out.
+    constants
+        Numbers of inputs that stay the same for ever; a sample rate is known.
 
     Raises
     ------
@@ -113,6 +124,9 @@ def import_onnx(
         "weights": weights,
         "audio_input": audio_input,
         "parameters": parameters or {},
+        "frames": frames,
+        "states": dict(states or {}),
+        "constants": dict(constants or {}),
     }
     try:
         return _import(read(src), options)
@@ -125,18 +139,20 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
     label = str(source.provenance["source"])
     with damage_of(label):
         try:
-            walk, reading = _walk(source, options["audio_input"])
+            walk, reading = _walk(source, options)
             if half:  # before anything is compared: the source is given the weights that the file holds
                 chosen = None
                 if options["weights"] == "auto":
-                    found, _ = _rewritten([out.node for out in _outputs(walk, source, label)[0]], keep_matrices=True)
+                    found, _ = _rewritten(
+                        [out.node for out in _outputs(walk, source, reading, label)[0]], keep_matrices=True
+                    )
                     chosen = read_by_few_rows(source, walk.values, options["hop"] or quantum(found))
                 source = rounded(source, walk.values, chosen)
                 half = half and (chosen is None or source is not original)
-                walk, reading = _walk(source, options["audio_input"])
+                walk, reading = _walk(source, options)
         except ModelError as error:
             raise ModelError(f"{label}: {error}") from None
-        outs, notes = _outputs(walk, source, label)
+        outs, notes = _outputs(walk, source, reading, label)
         nodes, fused = _rewritten([out.node for out in outs], keep_matrices=half)
     outs = [replace(out, node=node) for out, node in zip(outs, nodes, strict=True)]
     steps = quantum(nodes)
@@ -154,6 +170,7 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
             provenance={
                 **source.provenance,
                 "audio_input": reading.audio.name,
+                **_told(options, reading),
                 "weights": options["weights"] if half or options["weights"] == "fp16" else "source",
             },
         )
@@ -164,10 +181,24 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
     return Imported(builder, report, source, reading, outs, options, original)
 
 
-def _walk(source: Source, audio_input: str | None) -> tuple[Walk, Reading]:
+def _told(options: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    """Return what a later check must be told to read the source in the same way."""
+    known = {"frames": options["frames"], "states": reading.states, "constants": reading.constants}
+    return {key: value for key, value in known.items() if value}
+
+
+def _walk(source: Source, options: dict[str, Any]) -> tuple[Walk, Reading]:
     """Walk over the graph in the most likely reading of the inputs that works."""
     failed: list[Walk] = []
-    for reading in readings(source, audio_input):
+    asked = Asked(
+        options["audio_input"],
+        options["frames"],
+        options["hop"],
+        options["states"],
+        options["constants"],
+        options["sample_rate"],
+    )
+    for reading in readings(source, asked):
         walk = Walk(source, reading.probes)
         walk.run(open_inputs(source, reading))
         if not walk.errors:
@@ -179,14 +210,21 @@ def _walk(source: Source, audio_input: str | None) -> tuple[Walk, Reading]:
     raise ModelError(f"{len(errors)} nodes cannot be imported. " + " | ".join(errors))
 
 
-def _outputs(walk: Walk, source: Source, label: str) -> tuple[list[Out], list[str]]:
+def _outputs(walk: Walk, source: Source, reading: Reading, label: str) -> tuple[list[Out], list[str]]:
     """Choose the audio output; the others become values."""
     outs: list[Out] = []
     notes: list[str] = []
     audio = False
     emit = Emitter()
+    stepped = reading.frames is not None and not reading.frames.timed
+    states = States(walk, reading.states) if stepped else None
+    for name, output in reading.states.items():
+        notes.append(f"'{name}' and '{output}' are a state, which the stream keeps")
+    notes += [f"'{name}' is always {number}" for name, number in reading.constants.items()]
     for name in source.outputs:
         value = walk.values.get(name)
+        if name in reading.states.values():
+            continue
         if not isinstance(value, Stream):
             what = "a final state" if isinstance(value, Refused) else "a constant"
             notes.append(f"output '{name}' is {what} and was left out")
@@ -196,6 +234,8 @@ def _outputs(walk: Walk, source: Source, label: str) -> tuple[list[Out], list[st
             continue
         emit.label = name
         node = in_order(value, emit)
+        if states is not None:
+            node = states.without(node)
         is_audio = not audio and value.time is not None and node.channels == 1 and node.rate == 1
         if not is_audio and value.time is not None and node.channels == 1 and node.rate > 1:
             raise ModelError(
@@ -206,7 +246,7 @@ def _outputs(walk: Walk, source: Source, label: str) -> tuple[list[Out], list[st
             notes.append(
                 f"output '{name}' has {node.channels} channels at the audio's rate; only its newest frame can be read"
             )
-        missing = walk.lengths[0] - value.lengths[0]
+        missing = walk.lengths[0] - value.lengths[0] if value.lengths else 0
         if is_audio and missing > 0:
             notes.append(
                 f"the network does not pad: its output is {missing} samples shorter than its input, and late by as many"

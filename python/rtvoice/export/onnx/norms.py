@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 
-from .ir import Array
+from .ir import Array, Node
 from .layout import axes_of
-from .pointwise import affine, pointwise
+from .pointwise import affine, maximum, pointwise
 from .refusals import ADVICE
-from .values import Value, fresh, in_order
+from .values import Stream, Value, fresh
 from .walk import Call, lowers
+
+_MOST_GROUPS = 64  # each is an op of its own
 
 
 @lowers("BatchNormalization")
@@ -48,20 +51,19 @@ def _norm(call: Call, op: str) -> Value:
     inside = stream.index.shape[axis:]
     if stream.time is not None and stream.time >= axis:
         call.refuse("normalises over time", "normalise over channels only (transpose to (batch, time, channels))")
-    if prod(inside) != stream.index.size:
-        call.refuse("normalises groups of channels", "normalise over all channels")
     if any(name for name in call.proto.output[1:]):
         used = {name for node in call.walk.source.model.graph.node for name in node.input}
         if used.intersection(call.proto.output[1:]):
             call.refuse("gives its mean or deviation to another layer", "use the normalised output only")
     call.name_after(1)
-    source = in_order(stream, call.emit)
-    count = source.channels
+    count = prod(inside)
     weights: dict[str, Array | None] = {"weight": _spread(call.array(1, "scale"), inside, count)}
     if op == "layer_norm":
         weights["bias"] = _spread(call.array(2, "bias"), inside, count)
-    node = call.emit.node(op, source, weights=weights, eps=float(call.attr("epsilon", 1e-5)))
-    return fresh(node, stream.index.shape, stream.time, stream.lengths)
+    eps = float(call.attr("epsilon", 1e-5))
+    axes = list(range(axis, stream.rank))
+    result, _ = _by_groups(call, stream, axes, lambda node: call.emit.node(op, node, weights=weights, eps=eps))
+    return result
 
 
 def _spread(array: Array | None, shape: tuple[int, ...], count: int) -> Array | None:
@@ -105,13 +107,96 @@ def _reduce(call: Call) -> Value:
     return pointwise(call, result, "sqrt") if call.op == "ReduceL2" else result
 
 
-def _refuse_over_time(call: Call) -> Value:
-    reason, advice = ADVICE[call.op]
+def _by_groups(
+    call: Call, stream: Stream, axes: list[int], make: Callable[[Node], Node]
+) -> tuple[Stream, tuple[int, ...]]:
+    """Run an op over all numbers along `axes`, for each place along the other axes apart.
+
+    Returns the result and the sizes along `axes`.
+    """
+    rest = [axis for axis in range(stream.rank) if axis not in axes]
+    inside = tuple(stream.index.shape[axis] for axis in axes)
+    moved = stream.index.transpose([*rest, *axes])
+    groups = moved.reshape(-1, prod(inside))
+    if len(groups) > _MOST_GROUPS:
+        call.refuse(f"runs over {len(groups)} groups of channels apart", f"use at most {_MOST_GROUPS} groups")
+    parts = [make(call.emit.take(stream.node, group)) for group in groups]
+    node = parts[0] if len(parts) == 1 else call.emit.node("concat", *parts, channels=groups.size)
+    back = np.argsort([*rest, *axes])
+    index = np.arange(node.channels).reshape(moved.shape).transpose(back)
+    return Stream(node, index, stream.time, stream.lengths), inside
+
+
+@lowers("Softmax", "LogSoftmax")
+def _softmax(call: Call) -> Value:
     stream = call.stream()
-    if call.op in ("Softmax", "LogSoftmax") and call.attr("axis", -1) % stream.rank == stream.time:
-        reason, advice = "normalises over all time (attention)", "use convolutions, GRU or LSTM layers"
-    call.refuse(reason, advice)
-    raise AssertionError
+    old = call.opset < 13  # all axes from that one on, then
+    axis = call.attr("axis", 1 if old else -1) % stream.rank
+    axes = list(range(axis, stream.rank)) if old else [axis]
+    if stream.time in axes:
+        call.refuse("normalises over all time (attention)", "use convolutions, GRU or LSTM layers")
+    result, _ = _by_groups(call, stream, axes, lambda node: call.emit.node("softmax", node))
+    return pointwise(call, result, "log") if call.op == "LogSoftmax" else result
 
 
-lowers("Softmax", "LogSoftmax")(_refuse_over_time)
+@lowers("CumSum")
+def _cumsum(call: Call) -> Value:
+    stream = call.stream()
+    axis = int(call.required(1, "axis").ravel()[0]) % stream.rank
+    if axis != stream.time:
+        size = stream.index.shape[axis]
+        matrix = np.triu(np.ones((size, size)), 1 if call.attr("exclusive", 0) else 0)
+        index = np.moveaxis(stream.index, axis, -1)
+        source = call.emit.take(stream.node, index.ravel())
+        count = index.size // size
+        node = call.emit.linear(source, np.kron(np.eye(count), (matrix.T if call.attr("reverse", 0) else matrix).T))
+        made = np.moveaxis(np.arange(index.size).reshape(index.shape), -1, axis)
+        return Stream(node, made, stream.time, stream.lengths)
+    if call.attr("reverse", 0):
+        call.refuse("adds up from the end of the recording", "add up forwards (reverse=0)")
+    node = call.emit.node("leaky_sum", stream.node, weights={"decay": np.ones(1, np.float32)})
+    if call.attr("exclusive", 0):
+        node = call.emit.node("delay", node, frames=1)
+    return stream.over(node)
+
+
+@lowers("ReduceMax", "ReduceMin")
+def _reduce_extreme(call: Call) -> Value:
+    stream = call.stream()
+    axes = axes_of(call, stream.rank) or list(range(stream.rank))
+    if stream.time in axes:
+        call.refuse("takes the greatest or least of all time", "use a strided convolution over a fixed window")
+    rest = [axis for axis in range(stream.rank) if axis not in axes]
+    flat = stream.index.transpose([*rest, *axes]).reshape(*(stream.index.shape[axis] for axis in rest), -1)
+    if flat.shape[-1] > _MOST_GROUPS:
+        call.refuse(f"chooses among {flat.shape[-1]} channels", f"choose among at most {_MOST_GROUPS}")
+    dims = [1 if axis in axes else size for axis, size in enumerate(stream.index.shape)]
+    time = stream.time
+    if not call.attr("keepdims", 1):
+        dims = [size for axis, size in enumerate(dims) if axis not in axes]
+        time = None if time is None else time - sum(axis < time for axis in axes)
+    sign = -1.0 if call.op == "ReduceMin" else 1.0
+    views = [Stream(stream.node, flat[..., place].reshape(dims), time, stream.lengths) for place in range(flat.shape[-1])]
+    return affine(call, maximum(call, [affine(call, view, sign) for view in views]), sign)
+
+
+@lowers("InstanceNormalization", "GroupNormalization")
+def _group_norm(call: Call) -> Value:
+    """Normalise the channels of a frame in groups; where time is inside a group, a stream cannot."""
+    stream = call.stream()
+    scale, bias = call.required(1, "scale"), call.required(2, "bias")
+    channels = stream.index.shape[1] if stream.rank > 1 else 0
+    groups = channels if call.op == "InstanceNormalization" else int(call.attr("num_groups", 1))
+    if stream.rank < 3 or stream.time == 1 or (stream.time is not None and stream.time > 1) or channels % groups:
+        call.refuse(*ADVICE[call.op])
+    shape = stream.index.shape
+    split = stream.index.reshape(shape[0], groups, -1)
+    view = Stream(stream.node, split, stream.time, stream.lengths)
+    eps = float(call.attr("epsilon", 1e-5))
+    result, _ = _by_groups(call, view, [2], lambda node: call.emit.node("layer_norm", node, eps=eps))
+    result = replace(result, index=result.index.reshape(shape))
+    per = len(scale) if len(scale) == channels else groups
+    if len(scale) != channels:  # until opset 21 a group has one scale
+        scale, bias = np.repeat(scale, channels // per), np.repeat(bias, channels // per)
+    dims = (1, channels, *(1,) * (stream.rank - 2))
+    return affine(call, result, scale.reshape(dims), bias.reshape(dims))

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from rtvoice.errors import ModelError
 
 from .importer import Imported
-from .inputs import clean, parameter_shape
-from .source import require_onnx
+from .inputs import Frames, clean, parameter_shape, state_shape
+from .source import Port, require_onnx
 
 F64 = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ class Oracle:
     @property
     def length(self) -> int | None:
         """Length that the model was exported for; None where it is free."""
-        return self._imported.reading.length
+        return self._imported.reading.length if self._imported.reading.frames is None else None
 
     def run(self, signal: ArrayLike, parameters: Mapping[str, ArrayLike] | None = None) -> dict[str, F64]:
         """Return the outputs by name as ``(frames, channels)``.
@@ -83,37 +83,87 @@ class Oracle:
         """
         reading = self._imported.reading
         samples = np.asarray(signal)
-        feeds: dict[str, Any] = {}
+        if reading.frames is not None:
+            return self._run_frames(reading.frames, np.asarray(samples, np.float32), parameters or {})
+        feeds: dict[str, Any] = self._resting()
         for port in self._imported.source.inputs:
+            if port.name in feeds:
+                continue
             if port.name == reading.audio.name:
                 feeds[port.name] = samples.reshape(reading.shape(len(samples))).astype(np.float32)
             else:
-                given = (parameters or {}).get(clean(port.name), 0.0)
-                shape = parameter_shape(port, reading)
-                feeds[port.name] = (
-                    np.broadcast_to(np.ravel(given), (int(np.prod(shape)),)).reshape(shape).astype(np.float32)
-                )
+                feeds[port.name] = self._parameter(port, parameters or {})
         names = [out.source for out in self._imported.outputs]
+        arrays = self._call(names, feeds, f"{len(samples)} samples")
+        return {out.name: _frames(array, out.time) for out, array in zip(self._imported.outputs, arrays, strict=True)}
+
+    def _parameter(self, port: Port, parameters: Mapping[str, ArrayLike]) -> Any:
+        given = parameters.get(clean(port.name), 0.0)
+        shape = parameter_shape(port, self._imported.reading)
+        return np.broadcast_to(np.ravel(given), (int(np.prod(shape)),)).reshape(shape).astype(np.float32)
+
+    def _resting(self) -> dict[str, Any]:
+        """Return the inputs that are numbers, and the states at the start."""
+        reading = self._imported.reading
+        feeds: dict[str, Any] = {}
+        for port in self._imported.source.inputs:
+            if port.name in reading.constants:
+                kind = np.float32 if port.floating else np.int64
+                feeds[port.name] = np.full(tuple(size or 1 for size in port.dims or ()), reading.constants[port.name], kind)
+            elif port.name in reading.states:
+                feeds[port.name] = np.zeros(state_shape(port), np.float32)
+        return feeds
+
+    def _run_frames(self, frames: Frames, samples: Any, parameters: Mapping[str, ArrayLike]) -> dict[str, F64]:
+        """Run a network over frames: all of them at once, or one call for each with its states handed on."""
+        rows = frames.cut(samples)
+        feeds = self._resting()
+        fixed = {part.port.name for part in frames.parts} | set(feeds)
+        for port in self._imported.source.inputs:
+            if port.name not in fixed:
+                feeds[port.name] = self._parameter(port, parameters)
+        outputs = self._imported.outputs
+        names = [out.source for out in outputs]
+        edges = np.cumsum([0, *(part.size for part in frames.parts)])
+        if frames.timed:
+            for part, first, last in zip(frames.parts, edges[:-1], edges[1:], strict=True):
+                assert part.time is not None
+                rest = [size for axis, size in enumerate(part.axes) if axis != part.time]
+                whole = rows[:, first:last].reshape(len(rows), *rest)
+                feeds[part.port.name] = np.ascontiguousarray(np.moveaxis(whole, 0, part.time))
+            arrays = self._call(names, feeds, f"{len(rows)} frames")
+            return {out.name: _frames(array, out.time) for out, array in zip(outputs, arrays, strict=True)}
+        states = self._imported.reading.states
+        found: dict[str, list[Any]] = {out.name: [] for out in outputs}
+        for row in rows:
+            for part, first, last in zip(frames.parts, edges[:-1], edges[1:], strict=True):
+                feeds[part.port.name] = row[first:last].reshape(part.axes)
+            arrays = self._call([*names, *states.values()], feeds, "one frame")
+            for out, array in zip(outputs, arrays, strict=False):
+                found[out.name].append(np.ravel(array))
+            feeds.update(zip(states, arrays[len(names) :], strict=True))
+        return {name: np.asarray(values, np.float64) for name, values in found.items()}
+
+    def _call(self, names: list[str], feeds: dict[str, Any], what: str) -> list[Any]:
         if self._session is not None:
             types = {item.name: item.type for item in self._session.get_inputs()}
             feeds = {
                 name: array.astype(np.float64) if "double" in types[name] else array for name, array in feeds.items()
             }
             try:
-                arrays = self._session.run(names, feeds)
+                return list(self._session.run(names, feeds))
             except Exception as error:  # its own types
                 reason = str(error).splitlines()[0][:200]
                 raise ModelError(
-                    f"onnxruntime cannot run the model with {len(samples)} samples ({reason}); a length of time was "
+                    f"onnxruntime cannot run the model with {what} ({reason}); a length of time was "
                     "frozen when it was exported: use the legacy exporter (dynamo=False) with a dynamic time axis"
                 ) from None
-        else:
-            feeds = {name: array.astype(np.float64) for name, array in feeds.items()}
-            results = dict(
-                zip([item for item in self._reference.output_names], self._reference.run(None, feeds), strict=True)
-            )
-            arrays = [results[name] for name in names]
-        return {out.name: _frames(array, out.time) for out, array in zip(self._imported.outputs, arrays, strict=True)}
+        feeds = {
+            name: array.astype(np.float64) if np.asarray(array).dtype.kind == "f" else array
+            for name, array in feeds.items()
+        }
+        results = dict(zip(list(self._reference.output_names), self._reference.run(None, feeds), strict=True))
+        return [results[name] for name in names]
 
 
 def _frames(array: Any, time: int | None) -> F64:
@@ -160,10 +210,11 @@ def widened(model: Any, to: str) -> Any:
         for item in graph.initializer:
             _widen(onnx, item, narrow, wide)
         for item in (*graph.input, *graph.output):
-            if item.type.tensor_type.elem_type in narrow:
+            if item.type.HasField("tensor_type") and item.type.tensor_type.elem_type in narrow:
                 item.type.tensor_type.elem_type = wide
         for item in graph.output:  # a wrong declared length must not stop the run
-            item.type.tensor_type.ClearField("shape")
+            if item.type.HasField("tensor_type"):
+                item.type.tensor_type.ClearField("shape")
         for node in graph.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):

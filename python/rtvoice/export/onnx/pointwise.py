@@ -45,6 +45,9 @@ def affine(
     stream = padded_rank(stream, rank)
     flat = [None if item is None else item.reshape((1,) * (rank - item.ndim) + item.shape) for item in arrays]
     shape = np.broadcast_shapes(stream.index.shape, *(item.shape for item in flat if item is not None))
+    idle = (flat[0] is None or (flat[0] == 1.0).all()) and (flat[1] is None or (flat[1] == 0.0).all())
+    if idle and shape == stream.index.shape:
+        return stream
     if all(item is None or item.size == 1 for item in flat) and shape == stream.index.shape:
         stream = compact(call, stream)
         return stream.over(call.emit.affine(stream.node, scale=flat[0], shift=flat[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,25 @@ from .ir import Array
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import Call, lowers
 
+
+@dataclass(frozen=True)
+class Cell:
+    """A recurrent layer of a network that is called once for each frame: what it starts from and ends with."""
+
+    origin: str
+    starts: list[Stream | None]
+    ends: list[Value]
+
+
 _STATE = "export the network without its state as inputs and outputs: rtvoice keeps the state itself"
 
 
 @lowers("GRU")
 def _gru(call: Call) -> list[Value]:
-    weights = _weights(call, 3, ["Sigmoid", "Tanh"], initial=[5])
+    weights = _weights(call, 3, ["Sigmoid", "Tanh"])
     # ONNX has update, reset, hidden; we have reset, update, hidden.
     node = _cell(call, "gru", weights, [1, 0, 2], linear_before_reset=bool(call.attr("linear_before_reset", 0)))
-    return _results(call, node, 1)
+    return _results(call, node, [5])
 
 
 @lowers("LSTM")
@@ -27,12 +38,12 @@ def _lstm(call: Call) -> list[Value]:
         call.refuse("couples input and forget gate", "train with input_forget=0")
     if call.has(7) and call.required(7, "peephole weights").any():
         call.refuse("has peephole weights", "train without them")
-    weights = _weights(call, 4, ["Sigmoid", "Tanh", "Tanh"], initial=[5, 6])
+    weights = _weights(call, 4, ["Sigmoid", "Tanh", "Tanh"])
     # ONNX has input, output, forget, cell; we have input, forget, cell, output.
-    return _results(call, _cell(call, "lstm", weights, [0, 2, 3, 1]), 2)
+    return _results(call, _cell(call, "lstm", weights, [0, 2, 3, 1]), [5, 6])
 
 
-def _weights(call: Call, gates: int, activations: list[str], initial: list[int]) -> list[Array | None]:
+def _weights(call: Call, gates: int, activations: list[str]) -> list[Array | None]:
     direction = call.attr("direction", "forward")
     if direction != "forward":
         call.refuse(
@@ -46,8 +57,6 @@ def _weights(call: Call, gates: int, activations: list[str], initial: list[int])
         call.refuse("clips its gates", "train without clip")
     if call.has(4) and not _covers(call):
         call.refuse("has sequence lengths", "export for one recording without lengths")
-    for index in initial:
-        _check_initial(call, index)
     call.name_after(1)
     weight, recurrent = call.required(1, "weight"), call.required(2, "recurrent weight")
     hidden = recurrent.shape[-1]
@@ -61,44 +70,61 @@ def _weights(call: Call, gates: int, activations: list[str], initial: list[int])
 def _covers(call: Call) -> bool:
     """Tell whether the sequence lengths are those of the whole recording."""
     stream = call.stream()
+    if stream.stepped:
+        return all((value == 1).all() for value in call.per_probe(4, "sequence lengths"))
     values = call.per_probe(4, "sequence lengths")
     return all((value == length).all() for value, length in zip(values, stream.lengths, strict=True))
 
 
-def _check_initial(call: Call, index: int) -> None:
+def _initial(call: Call, index: int) -> Stream | None:
+    """Return the state that a call starts from; None for zeros."""
     value = call.inputs[index] if call.has(index) else None
     if value is None:
-        return
+        return None
+    if isinstance(value, Stream) and value.stepped:
+        return value
     if not isinstance(value, Known):
         call.refuse("takes its initial state from an input or a layer", _STATE)
     elif any(array.any() for array in value.arrays):
         call.refuse("starts from a state that is not zero", _STATE)
+    return None
 
 
 def _cell(call: Call, op: str, weights: list[Array | None], order: list[int], **attrs: Any) -> Stream:
     stream = call.stream()
     layout = call.attr("layout", 0)
-    if stream.time is None:
+    if stream.stepped:
+        if stream.rank != 3 or stream.index.shape[:2] != (1, 1):
+            call.refuse(f"runs over {stream.describe()} within one call", "give it one frame, (1, 1, channels), a call")
+    elif stream.time is None:
         call.refuse("runs over something without a time axis", "give it the frames of the signal")
-    if stream.rank != 3 or stream.time != (1 if layout else 0) or stream.index.shape[0 if layout else 1] != 1:
+    elif stream.rank != 3 or stream.time != (1 if layout else 0) or stream.index.shape[0 if layout else 1] != 1:
         call.refuse(f"runs over {stream.describe()} along another axis than time", "give it (time, 1, channels)")
     parts = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=True))
     reordered = {role: None if array is None else _gates(array, order) for role, array in parts.items()}
     hidden = reordered["weight_hh"].shape[-1]  # type: ignore[union-attr]
     node = call.emit.node(op, in_order(stream, call.emit), channels=hidden, weights=reordered, **attrs)
-    return fresh(node, (1, 1, 1, hidden), 1 if layout else 0, stream.lengths)
+    # (time, directions, batch, hidden), or (batch, time, directions, hidden)
+    return fresh(node, (1, 1, 1, hidden), None if stream.stepped else 1 if layout else 0, stream.lengths)
 
 
 def _gates(array: Array, order: list[int]) -> Array:
     return np.concatenate([np.split(array, len(order))[gate] for gate in order])
 
 
-def _results(call: Call, output: Stream, states: int) -> list[Value]:
+def _results(call: Call, output: Stream, initial: list[int]) -> list[Value]:
     """Return Y and the final states, which are the newest frame; the cell state is not a tensor of ours."""
     from .values import Refused
 
+    starts = [_initial(call, index) for index in initial]
     last: list[Value] = [fresh(output.node, (1, 1, output.node.channels), None, output.lengths)]
-    if states == 2:
+    if output.stepped:
+        if len(starts) == 2:
+            cell = call.emit.node("cell", output.node)
+            last.append(fresh(cell, (1, 1, cell.channels), None, ()))
+        call.walk.cells.append(Cell(call.emit.origin, starts, last))
+        return [output, *last]
+    if len(starts) == 2:
         used = {name for node in call.walk.source.model.graph.node for name in node.input}
         names = call.proto.output
         if len(names) > 2 and names[2] in used:

@@ -25,11 +25,12 @@ _STANDARD = ("", "ai.onnx")
 
 @dataclass(frozen=True)
 class Port:
-    """An input of the graph: its name and dimensions; None where a dimension is free."""
+    """An input or output of the graph: its name and dimensions; None where a dimension is free."""
 
     name: str
     dims: tuple[int | None, ...] | None
     floating: bool
+    wide: bool = False
 
     def describe(self) -> str:
         """Return the name with its shape."""
@@ -54,6 +55,8 @@ class Source:
         Inputs that are not initialisers.
     outputs
         Names of the outputs.
+    results
+        The outputs with their dimensions.
     provenance
         File name, SHA-256, producer and opset.
     """
@@ -64,6 +67,7 @@ class Source:
     inputs: list[Port]
     outputs: list[str]
     provenance: dict[str, Any] = field(default_factory=dict)
+    results: list[Port] = field(default_factory=list)
 
 
 # What numpy, protobuf and onnx raise for names, attributes and shapes that contradict the standard or each other.
@@ -147,7 +151,8 @@ def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
         "producer": producer or "unknown",
         "exporter": "dynamo" if any(node.name.startswith("node_") for node in graph.node) else "other",
     }
-    return Source(model, opset, constants, ports, [item.name for item in graph.output], provenance)
+    results = [_port(onnx, item) for item in graph.output]
+    return Source(model, opset, constants, ports, [item.name for item in graph.output], provenance, results)
 
 
 def _check_names(graph: Any, name: str) -> None:
@@ -227,6 +232,6 @@ def _port(onnx: Any, item: Any) -> Port:
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
     floating = item.type.HasField("tensor_type") and tensor.elem_type in floats
     if not tensor.HasField("shape"):
-        return Port(item.name, None, floating)
+        return Port(item.name, None, floating, tensor.elem_type == onnx.TensorProto.DOUBLE)
     dims = [int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in tensor.shape.dim]
-    return Port(item.name, tuple(dims), floating)
+    return Port(item.name, tuple(dims), floating, tensor.elem_type == onnx.TensorProto.DOUBLE)

@@ -249,6 +249,10 @@ def _pad(call: Call) -> Value:
     for axis, begin, end in zip(axes, pads[:count].tolist(), pads[count:].tolist(), strict=True):
         if begin == end == 0:
             continue
+        if mode != "constant" and axis != stream.time and min(begin, end) >= 0:
+            widths = [(begin, end) if place == axis else (0, 0) for place in range(stream.rank)]
+            stream = replace(stream, index=np.pad(stream.index, widths, mode=mode))
+            continue
         if mode != "constant" and max(begin, end) > 0:
             call.refuse(
                 f"pads in mode '{mode}', from samples that a stream has not seen yet", "train with zero padding"

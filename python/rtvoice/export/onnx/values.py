@@ -59,7 +59,7 @@ class Stream:
     time
         The time axis. None for a control tensor, or for the newest frame of a stream.
     lengths
-        Frames on the time axis, per probe.
+        Frames on the time axis, per probe; none where every call of the network is one frame.
     """
 
     node: Node
@@ -70,7 +70,12 @@ class Stream:
     @property
     def newest(self) -> bool:
         """Whether this is the last frame of a stream, known only at its end."""
-        return self.time is None and not self.node.control
+        return self.time is None and not self.node.control and len(self.lengths) > 0
+
+    @property
+    def stepped(self) -> bool:
+        """Whether this is one frame of a network that is called once for each frame: no axis is time."""
+        return self.time is None and not self.node.control and not self.lengths
 
     @property
     def rank(self) -> int:

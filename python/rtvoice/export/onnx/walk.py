@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -131,8 +131,9 @@ class Walk:
         self._causes = 0
         self.folded = 0
         self.lowered = 0
+        self.cells: list[Any] = []  # recurrent layers that are given their state
 
-    def run(self, streams: dict[str, Stream]) -> None:
+    def run(self, streams: Mapping[str, Value]) -> None:
         """Walk over the whole graph, with the inputs `streams`."""
         self.values.update(streams)
         self._graph(self.source.model.graph)
@@ -177,7 +178,9 @@ class Walk:
             inputs.append(self.values[name] if name else None)
         if any(isinstance(value, Refused) for value in inputs):
             # What cannot stream whatever it reads is named all the same: one message tells all there is to change.
-            if cannot_stream(node.op_type, node.domain) and node.op_type not in HANDLERS:
+            if cannot_stream(node.op_type, node.domain) and (
+                node.op_type not in HANDLERS or is_cause(node.op_type, node.domain)
+            ):
                 raise RefusalError(*unsupported(node.op_type, node.domain))
             if node.op_type == "MatMul" and all(_is_signal(value) for value in inputs):
                 if not _in_attention(inputs):

@@ -23,6 +23,7 @@ _RANGE = 1e6  # of a parameter whose file says nothing about it
 _LEFT_OVER = {
     "erf": "; ".join(ADVICE["Erf"]),
     "gather_time": "picks frames in an order that no stream has; use slices with a constant step, or Resize",
+    "cell": "gives its cell state to another layer; use the output at each frame instead",
     "mul_time": "uses a constant that changes along the recording; make it an input, or remove it",
 }
 

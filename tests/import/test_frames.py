@@ -1,0 +1,124 @@
+"""Networks that read frames, and networks whose state is outside: inputs and outputs that belong together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+helper = onnx.helper
+
+
+def recurrent(net, op, x, start, names):
+    gates = 3 if op == "GRU" else 4
+    weights = net.random(1, gates * 5, 6), net.random(1, gates * 5, 5), net.random(1, 2 * gates * 5)
+    starts = start if isinstance(start, list) else [start]
+    attrs = {"linear_before_reset": 1} if op == "GRU" else {}
+    y, *ends = net(op, x, *weights, "", *starts, outputs=2 if op == "GRU" else 3, hidden_size=5, **attrs)
+    for name, end in zip(names, ends, strict=True):
+        net.nodes[-1].output[1 + names.index(name)] = name
+    return y
+
+
+def test_a_features_network_reads_frames(make_net, imported, refused):
+    net = make_net(shape=(1, 4, "T", 6))
+    other = net.input("more", (1, "T", 5))
+    y = net("Conv", net.x, net.random(3, 4, 2, 3), pads=[1, 1, 0, 1])
+    z = net("Relu", net("MatMul", other, net.random(5, 6)))
+    model = net.model(net("Add", y, net("Unsqueeze", z, net.ints(1))))
+    assert "frames=True" in refused(model)
+    report = imported(model, frames=True)
+    assert report.hop == 4 * 6 + 5 and list(report.outputs.values()) == ["value"]
+
+
+@pytest.mark.parametrize("hop", [6, 4, 1])
+def test_frames_may_overlap(hop, make_net, imported):
+    net = make_net(shape=("T", 6))
+    report = imported(net.model(net("MatMul", net.x, net.random(6, 3))), frames=True, hop=hop)
+    assert report.hop == hop
+
+
+@pytest.mark.parametrize("op", ["GRU", "LSTM"])
+def test_a_state_outside_becomes_the_layers_own(op, make_net, imported):
+    net = make_net(shape=(1, 1, 6))
+    names = ["h", "c"][: 1 if op == "GRU" else 2]
+    starts = [net.input(name, (1, 1, 5)) for name in names]
+    y = recurrent(net, op, net.x, starts, [f"{name}n" for name in names])
+    report = imported(net.model(net("Squeeze", y, net.ints(1)), *(f"{name}n" for name in names)))
+    assert report.ops[op.lower()] == 1 and list(report.outputs.values()) == ["value"]
+
+
+def test_states_of_several_layers_in_one_tensor(make_net, imported):
+    net = make_net(shape=(1, 1, 6))
+    state = net.input("state", (2, 1, 5))
+    first, second = net("Split", state, outputs=2, axis=0)
+    y = net("Squeeze", recurrent(net, "GRU", net.x, first, ["a"]), net.ints(1))
+    y = net("Concat", y, net("Slice", net.x, net.ints(0), net.ints(1), net.ints(2)), axis=2)
+    z = net("Squeeze", recurrent(net, "GRU", y, second, ["b"]), net.ints(1))
+    net.nodes.append(helper.make_node("Concat", ["a", "b"], ["stateN"], axis=0))
+    report = imported(net.model(net("Tanh", z), "stateN"))
+    assert report.ops["gru"] == 2
+
+
+def test_states_handed_to_the_wrong_layer_are_refused(make_net, refused):
+    net = make_net(shape=(1, 1, 6))
+    state = net.input("state", (2, 1, 5))
+    first, second = net("Split", state, outputs=2, axis=0)
+    y = net("Squeeze", recurrent(net, "GRU", net.x, first, ["a"]), net.ints(1))
+    y = net("Concat", y, net("Slice", net.x, net.ints(0), net.ints(1), net.ints(2)), axis=2)
+    z = recurrent(net, "GRU", y, second, ["b"])
+    net.nodes.append(helper.make_node("Concat", ["b", "a"], ["stateN"], axis=0))
+    assert "own final state" in refused(net.model(net("Tanh", z), "stateN"))
+
+
+def test_buffers_of_the_past_become_delays(make_net, imported):
+    """A causal convolution in steps of 4 samples: the last 2 of the step before are handed on."""
+    net = make_net(shape=(1, 1, 4))
+    past, deeper = net.input("cache_in", (1, 1, 2)), net.input("deep_in", (1, 3, 6))
+    whole = net("Concat", past, net.x, axis=2)
+    net.nodes.append(helper.make_node("Slice", [whole, *map(net.array, (net.ints(-2), net.ints(99), net.ints(2)))], ["cache_out"]))  # fmt: skip
+    y = net("Tanh", net("Conv", whole, net.random(3, 1, 3)))
+    wide = net("Concat", deeper, y, axis=2)
+    net.nodes.append(helper.make_node("Slice", [wide, *map(net.array, (net.ints(-6), net.ints(99), net.ints(2)))], ["deep_out"]))  # fmt: skip
+    z = net("Conv", wide, net.random(2, 3, 3), dilations=[3])
+    report = imported(net.model(z, "cache_out", "deep_out"))
+    assert "gru" not in report.ops and report.ops["delay"] >= 2
+
+
+def test_an_lstm_that_is_written_out(make_net, imported):
+    net = make_net(shape=(1, 6))
+    h, c = net.input("h_in", (1, 5)), net.input("c_in", (1, 5))
+    gates = net("Add", net("Gemm", net.x, net.random(20, 6), net.random(20), transB=1), net("MatMul", h, net.random(5, 20)))
+    i, f, g, o = net("Split", gates, outputs=4, axis=1)
+    kept = net("Mul", net("Sigmoid", f), c)
+    new = net("Add", kept, net("Mul", net("Sigmoid", i), net("Tanh", g)))
+    out = net("Mul", net("Sigmoid", o), net("Tanh", new))
+    net.nodes.append(helper.make_node("Identity", [out], ["h_out"]))
+    net.nodes.append(helper.make_node("Identity", [new], ["c_out"]))
+    report = imported(net.model(net("MatMul", out, net.random(5, 2)), "h_out", "c_out"))
+    assert report.ops["lstm"] == 1 and "delay" not in report.ops
+
+
+def test_other_loops_are_refused(make_net, refused):
+    net = make_net(shape=(1, 6))
+    state = net.input("state", (1, 6))
+    new = net("Add", net("Mul", net("Tanh", state), np.float32(0.9)), net.x)
+    net.nodes.append(helper.make_node("Identity", [new], ["stateN"]))
+    assert "its own result of the frame before" in refused(net.model(net("Tanh", new), "stateN"))
+
+
+def test_states_may_be_named(make_net, imported, refused):
+    net = make_net(shape=(1, 1, 6))
+    start = net.input("memory", (1, 1, 5))
+    y = recurrent(net, "GRU", net.x, start, ["elsewhere"])
+    model = net.model(net("Squeeze", y, net.ints(1)), "elsewhere")
+    imported(model, states={"memory": "elsewhere"})
+    assert "the inputs are" in refused(model, states={"memory": "nothing"})
+
+
+def test_a_sample_rate_is_known(make_net, imported):
+    net = make_net(shape=("batch", "samples"))
+    rate = net.input("sr", (), np.int64)
+    y = net("Mul", net.x, net("Div", net("Cast", rate, to=1), np.float32(16000)))
+    report = imported(net.model(net("MatMul", y, net.random(12, 2))), frames=12, hop=8)
+    assert report.hop == 8
