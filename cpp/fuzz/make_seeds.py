@@ -103,12 +103,24 @@ def source() -> GraphBuilder:
     return b
 
 
+def bands() -> GraphBuilder:
+    """Convolutions over the bands of a frame, channels chosen, and a sum that leaks."""
+    rng = np.random.default_rng(5)
+    b = GraphBuilder(name="bands", sample_rate=16000, hop=16)
+    frame = b.node("time_to_depth", b.input(), factor=16, order="time")
+    y = b.node("conv_bands", frame, weight=_weights(rng, 4, 1, 2, 3), bands=16, pads=[1, 0], band_pads=[1, 1])
+    y = b.node("conv_bands", y, weight=_weights(rng, 4, 1, 1, 2), bands=16, groups=4, band_stride=2, band_dilation=2)
+    y = b.node("leaky_sum", b.node("pick", y, index=[*range(0, 28, 2), -1, 5]), decay=np.full(1, 0.9, np.float32))
+    b.output(b.node("depth_to_time", y, factor=16, order="time"))
+    return b
+
+
 def main() -> None:
     """Write the seeds into the folder given, and say which ops they leave out."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     used = set()
-    for make in (convolutions, recurrent, pointwise, source):
+    for make in (convolutions, recurrent, pointwise, source, bands):
         builder = make()
         builder.save(folder / f"{make.__name__}.rtv")
         used |= {node.op for node in builder.graph().nodes}

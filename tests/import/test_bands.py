@@ -98,7 +98,9 @@ def test_softmax_of_groups(net, imported):
 @pytest.mark.parametrize("attrs", [{}, {"exclusive": 1}])
 def test_cumulative_sum_along_time(attrs, net, imported):
     x = net("Sub", net("Abs", net.wide()), np.float32(0.2))
-    report = imported(net.model(net("Sin", net.narrow(net("Mul", net("CumSum", x, np.int64(2), **attrs), np.float32(1e-3))))))
+    report = imported(
+        net.model(net("Sin", net.narrow(net("Mul", net("CumSum", x, np.int64(2), **attrs), np.float32(1e-3)))))
+    )
     assert report.ops["leaky_sum"] == 1
 
 
@@ -107,7 +109,9 @@ def test_cumulative_sum_over_channels(attrs, net, imported):
     imported(net.model(net.narrow(net("CumSum", net.wide(), np.int64(1), **attrs))))
 
 
-@pytest.mark.parametrize("equation", ["btgi,gih->btgh", "btgi,gih->bgth", "btgi,gih->tbhg", "btgi,gi->btg", "btgi,ih->btgh"])
+@pytest.mark.parametrize(
+    "equation", ["btgi,gih->btgh", "btgi,gih->bgth", "btgi,gih->tbhg", "btgi,gi->btg", "btgi,ih->btgh"]
+)
 def test_grouped_products(equation, net, imported):
     x = net("Transpose", net("Reshape", net.wide(), net.ints(1, 2, 3, -1)), perm=[0, 3, 1, 2])
     shape = {"gih": (2, 3, 4), "gi": (2, 3), "ih": (3, 4)}[equation[5:].split("->")[0]]

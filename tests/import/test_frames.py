@@ -15,9 +15,16 @@ def recurrent(net, op, x, start, names):
     starts = start if isinstance(start, list) else [start]
     attrs = {"linear_before_reset": 1} if op == "GRU" else {}
     y, *ends = net(op, x, *weights, "", *starts, outputs=2 if op == "GRU" else 3, hidden_size=5, **attrs)
-    for name, end in zip(names, ends, strict=True):
-        net.nodes[-1].output[1 + names.index(name)] = name
+    assert len(ends) == len(names)
+    for place, name in enumerate(names, 1):
+        net.nodes[-1].output[place] = name
     return y
+
+
+def newest(net, x, count, name):
+    """Hand the last `count` samples on, as the output `name`."""
+    bounds = [net.array(net.ints(value)) for value in (-count, 99, 2)]
+    net.nodes.append(helper.make_node("Slice", [x, *bounds], [name]))
 
 
 def test_a_features_network_reads_frames(make_net, imported, refused):
@@ -76,19 +83,24 @@ def test_buffers_of_the_past_become_delays(make_net, imported):
     net = make_net(shape=(1, 1, 4))
     past, deeper = net.input("cache_in", (1, 1, 2)), net.input("deep_in", (1, 3, 6))
     whole = net("Concat", past, net.x, axis=2)
-    net.nodes.append(helper.make_node("Slice", [whole, *map(net.array, (net.ints(-2), net.ints(99), net.ints(2)))], ["cache_out"]))  # fmt: skip
+    newest(net, whole, 2, "cache_out")
     y = net("Tanh", net("Conv", whole, net.random(3, 1, 3)))
     wide = net("Concat", deeper, y, axis=2)
-    net.nodes.append(helper.make_node("Slice", [wide, *map(net.array, (net.ints(-6), net.ints(99), net.ints(2)))], ["deep_out"]))  # fmt: skip
+    newest(net, wide, 6, "deep_out")
     z = net("Conv", wide, net.random(2, 3, 3), dilations=[3])
     report = imported(net.model(z, "cache_out", "deep_out"))
     assert "gru" not in report.ops and report.ops["delay"] >= 2
 
 
-def test_an_lstm_that_is_written_out(make_net, imported):
+@pytest.mark.parametrize("joined", [False, True])
+def test_an_lstm_that_is_written_out(joined, make_net, imported):
     net = make_net(shape=(1, 6))
     h, c = net.input("h_in", (1, 5)), net.input("c_in", (1, 5))
-    gates = net("Add", net("Gemm", net.x, net.random(20, 6), net.random(20), transB=1), net("MatMul", h, net.random(5, 20)))
+    if joined:
+        gates = net("Gemm", net("Concat", net.x, h, axis=1), net.random(11, 20), net.random(20))
+    else:
+        given = net("Gemm", net.x, net.random(20, 6), net.random(20), transB=1)
+        gates = net("Add", given, net("MatMul", h, net.random(5, 20)))
     i, f, g, o = net("Split", gates, outputs=4, axis=1)
     kept = net("Mul", net("Sigmoid", f), c)
     new = net("Add", kept, net("Mul", net("Sigmoid", i), net("Tanh", g)))

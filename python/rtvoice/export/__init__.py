@@ -48,8 +48,8 @@ def import_model(
         ``"source"`` keeps every bit of the weights, ``"fp16"`` rounds the matrices to 16 bits, ``"auto"`` those that
         the engine waits for: where at most 4 rows of a hop share a matrix, and they do not all fit a first-level cache.
     **options
-        ``licence``, ``description``, ``tier``, ``audio_input``, ``parameters``, ``frames``, ``states``, ``constants`` as in `import_onnx`; ``verify=False``
-        leaves the parity check out.
+        ``licence``, ``description``, ``tier``, ``audio_input``, ``parameters``, ``frames``, ``states``, ``constants``
+        as in `import_onnx`; ``verify=False`` leaves the parity check out.
 
     Raises
     ------

@@ -47,7 +47,7 @@ class Plane:
         self.spatial = spatial
         # Where the batch is time, every frame is a picture of its own.
         self.time = None if stream.time in (None, 0) else stream.time - 2
-        self.band = (wide or others or [None])[0]
+        self.band = next(iter(wide or others), None)
         self.taps = taps
         self.strides = [int(item) for item in call.attr("strides", [1] * spatial)]
         self.dilations = [int(item) for item in call.attr("dilations", [1] * spatial)]
@@ -261,4 +261,3 @@ def average(call: Call, stream: Stream, taps: list[int]) -> Stream:
     source, bands = by_band(stream, plane, call)
     kernel = np.full((channels, 1, plane.at(plane.time, taps), plane.at(plane.band, taps)), 1.0 / prod(taps))
     return _made(call, stream, plane, source, bands, kernel, None, channels)
-

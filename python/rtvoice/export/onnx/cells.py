@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ir import Array, Node
+from .ir import Array, Emitter, Node
 from .rewrite import scale_of, shift_of
 
 Origin = tuple[Node | None, int]  # a channel of a node; None for zero
@@ -48,10 +48,9 @@ def _whole(node: Node) -> Node:
     """Return the node of which `node` is all channels in order."""
     found = [origin_of(node, channel) for channel in range(node.channels)]
     first = found[0][0]
-    if first is not None and first.channels == node.channels:
-        if all(item is first and channel == place for place, (item, channel) in enumerate(found)):
-            return first
-    return node
+    if first is None or first.channels != node.channels:
+        return node
+    return first if all(item is first and place == channel for place, (item, channel) in enumerate(found)) else node
 
 
 def _is_own(node: Node, of: Node, was: Was) -> bool:
@@ -115,21 +114,17 @@ def _cell(node: Node, state: Node, gates: list[list[Origin]], was: Was) -> Writt
             bias[places] += shift[channels]
             if read is None:
                 continue
-            own = np.full(read.channels, -1)
-            for column in range(read.channels):
-                item, channel = was(*origin_of(read, column))
-                if item is node:
-                    own[column] = channel
+            before = [was(*origin_of(read, column)) for column in range(read.channels)]
             mine = weight[channels].astype(np.float64)
-            for column in np.flatnonzero(own >= 0):
-                recurrent[places, own[column]] += mine[:, column]
-            if (own >= 0).all():
+            for column, (item, channel) in enumerate(before):
+                if item is node:
+                    recurrent[places, channel] += mine[:, column]
+            given = np.array([column for column, (item, _) in enumerate(before) if item is not node], np.int64)
+            if not len(given):
                 continue
-            if (own >= 0).any():
-                return None  # x and h in one matrix: their columns would have to be told apart
-            block = np.zeros((len(rows), read.channels))
-            block[places] = mine
-            inputs.append(read)
+            block = np.zeros((len(rows), len(given)))
+            block[places] = mine[:, given]
+            inputs.append(Emitter().take(read, given))
             blocks.append(block)
     if not inputs or not recurrent.any():
         return None
@@ -140,12 +135,12 @@ def _cell(node: Node, state: Node, gates: list[list[Origin]], was: Was) -> Writt
 def _terms(node: Node) -> list[tuple[Array, Array, Node | None]] | None:
     """Return a sum of layers as (matrix, bias, input) each."""
     if node.op == "add" and all(item.channels == node.channels for item in node.inputs):
-        found = [_terms(_whole(item)) for item in node.inputs]
-        return None if any(part is None for part in found) else [term for part in found if part for term in part]
+        parts = [_terms(_whole(item)) for item in node.inputs]
+        return None if any(part is None for part in parts) else [term for part in parts if part for term in part]
     if node.op == "affine" and (scale_of(node) == 1.0).all():
         inner = _terms(_whole(node.source))
-        shift = np.broadcast_to(shift_of(node), (node.channels,))
-        return None if inner is None else [*inner, (np.zeros((node.channels, 0)), shift, None)]
+        more = np.broadcast_to(shift_of(node), (node.channels,))
+        return None if inner is None else [*inner, (np.zeros((node.channels, 0)), more, None)]
     if node.op == "linear":
         shift = node.weights.get("bias")
         given = np.zeros(node.channels) if shift is None else np.asarray(shift, np.float64)

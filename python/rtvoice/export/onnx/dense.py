@@ -324,7 +324,7 @@ def _einsum(call: Call) -> Value:
 
 
 def _blocks(call: Call, node: Node, index: Array, matrices: Array) -> Node:
-    """Multiply groups of channels with a matrix each: `index` (repeats, groups, inputs), `matrices` (groups, outputs, inputs)."""
+    """Multiply groups of channels, (repeats, groups, inputs), with a matrix each, (groups, outputs, inputs)."""
     repeats, groups, _ = index.shape
     source = call.emit.take(node, index.ravel())
     if repeats * groups == 1:
@@ -353,7 +353,9 @@ def _by_group(call: Call, stream: Stream, matrices: Array) -> Stream:
     rank = max(stream.rank, matrices.ndim)
     stream = padded_rank(stream, rank)
     matrices = matrices.reshape((1,) * (rank - matrices.ndim) + matrices.shape)
-    if stream.time == rank - 1 or (stream.time is not None and stream.time < rank - 2 and matrices.shape[stream.time] != 1):
+    if stream.time == rank - 1 or (
+        stream.time is not None and stream.time < rank - 2 and matrices.shape[stream.time] != 1
+    ):
         raise RefusalError("multiplies along the time axis, so needs the whole recording", "use a convolution")
     if stream.index.shape[-1] != matrices.shape[-2]:
         raise RefusalError(f"multiplies {stream.describe()} with matrices {list(matrices.shape)}", "export it again")

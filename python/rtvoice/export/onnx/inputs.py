@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,9 +180,7 @@ def readings(source: Source, asked: Asked) -> list[Reading]:
         raise ModelError(_complaint(ports[0]))
     found.sort(key=lambda pair: (pair[1].length is not None, -(pair[1].length or 0)))
     chosen = found[0][0]
-    return [
-        replace(reading, constants=constants, states=states) for port, reading in found if port is chosen
-    ]
+    return [replace(reading, constants=constants, states=states) for port, reading in found if port is chosen]
 
 
 def _in_frames(
@@ -277,15 +276,16 @@ def _alike(port: Port, result: Port) -> bool:
 
 
 def _by_shape(ports: list[Port], results: list[Port]) -> dict[str, str]:
-    """Pair inputs with outputs of one shape, of three axes and more, where no two have it and nothing has a free axis."""
-    known = [port for port in [*ports, *results] if port.dims is not None and None not in port.dims[1:]]
-    if len(known) < len(ports) + len(results):
+    """Pair inputs with outputs of one shape of four axes or more, where no two have it and nothing has a free axis."""
+    shapes = {id(port): port.dims for port in [*ports, *results]}
+    if any(dims is None or None in dims[1:] for dims in shapes.values()):
         return {}
     found = {}
     for port in ports:
-        same = [other for other in known if other.dims is not None and port.dims[1:] == other.dims[1:]]
+        dims = port.dims or ()
+        same = [other for other in [*ports, *results] if (other.dims or ())[1:] == dims[1:]]
         twins = [result for result in results if result in same]
-        if len(same) == 2 and len(twins) == 1 and len(port.dims) >= 4 and int(np.prod(port.dims[1:])) > 1:
+        if len(same) == 2 and len(twins) == 1 and len(dims) >= 4 and prod(size or 1 for size in dims[1:]) > 1:
             found[port.name] = twins[0].name
     return found
 
@@ -313,7 +313,8 @@ def _complaint(port: Port) -> str:
     if len(dims) in (2, 3, 4) and any(size is not None and size > 1 for size in dims[1:]):
         return (
             f"input {port.describe()}: has more than one channel, or a batch; a model takes one audio channel as "
-            "(1, 1, time), (1, time, 1) or (1, time), so put the analysis (a Conv or MatMul) inside the model; frames=True reads frames of all its numbers instead"
+            "(1, 1, time), (1, time, 1) or (1, time), so put the analysis (a Conv or MatMul) inside the model; "
+            "frames=True (--frames) reads frames of all its numbers instead"
         )
     return f"input {port.describe()}: has no time axis; export with (1, 1, time), (1, time, 1) or (1, time)"
 

@@ -176,7 +176,9 @@ def _reduce_extreme(call: Call) -> Value:
         dims = [size for axis, size in enumerate(dims) if axis not in axes]
         time = None if time is None else time - sum(axis < time for axis in axes)
     sign = -1.0 if call.op == "ReduceMin" else 1.0
-    views = [Stream(stream.node, flat[..., place].reshape(dims), time, stream.lengths) for place in range(flat.shape[-1])]
+    views = [
+        Stream(stream.node, flat[..., place].reshape(dims), time, stream.lengths) for place in range(flat.shape[-1])
+    ]
     return affine(call, maximum(call, [affine(call, view, sign) for view in views]), sign)
 
 

@@ -109,7 +109,9 @@ class Oracle:
         for port in self._imported.source.inputs:
             if port.name in reading.constants:
                 kind = np.float32 if port.floating else np.int64
-                feeds[port.name] = np.full(tuple(size or 1 for size in port.dims or ()), reading.constants[port.name], kind)
+                feeds[port.name] = np.full(
+                    tuple(size or 1 for size in port.dims or ()), reading.constants[port.name], kind
+                )
             elif port.name in reading.states:
                 feeds[port.name] = np.zeros(state_shape(port), np.float32)
         return feeds

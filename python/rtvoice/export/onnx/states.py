@@ -27,6 +27,13 @@ def _origins(value: Value | None) -> list[Origin]:
     return [origin_of(value.node, int(channel)) for channel in value.index.ravel()]
 
 
+def _shows_state(node: Node) -> bool:
+    """Tell whether a choice of channels, or what it chooses from, has a state among what was joined."""
+    if node.op == "state":
+        return True
+    return node.op in ("slice", "pick", "concat") and any(_shows_state(item) for item in node.inputs)
+
+
 class States:
     """The states of a walk whose every call is one frame.
 
@@ -112,10 +119,9 @@ class States:
             )
         self._open.add(id(node))
         made = node
-        if node.op in ("slice", "pick", "concat", "state"):
+        if _shows_state(node):
             found = [origin_of(node, channel) for channel in range(node.channels)]
-            if any(item is not None and item.op == "state" for item, _ in found):
-                made = self._join([self._past(item, channel) for item, channel in found])
+            made = self._join([self._past(item, channel) for item, channel in found])
         if made is node:
             inputs = [self._rebuild(item) for item in node.inputs]
             if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
@@ -158,5 +164,7 @@ class States:
             index.append(first[key] + channel)
         if not parts:
             raise ModelError("a state that is never set stays zero; remove it")
-        whole = parts[0] if len(parts) == 1 else self._emit.node("concat", *parts, channels=sum(p.channels for p in parts))
+        whole = (
+            parts[0] if len(parts) == 1 else self._emit.node("concat", *parts, channels=sum(p.channels for p in parts))
+        )
         return self._emit.take(whole, np.asarray(index))
