@@ -55,9 +55,14 @@ def test_recorded_outputs_of_deepfilternet(name):
         array = kept[key]
         time = list(array.shape).index(len(frames))
         expected[key[4:]] = np.moveaxis(array, time, 0).reshape(len(frames), -1)
-    for place, frame in enumerate(frames):
+    made = {output["name"]: output["tensor"] for output in model.metadata["graph"]["outputs"]}
+    delays = {layer["name"]: int(layer["delay"]) for layer in model.info["layers"]}
+    for newest, frame in enumerate(frames):
         engine.process(frame)
         for output, values in expected.items():
+            place = newest - delays[made[output]]  # the networks look two frames ahead
+            if place < 0:
+                continue
             got = np.asarray(engine.outputs[output]).ravel()
             np.testing.assert_allclose(got, values[place], rtol=0, atol=1e-5 * max(1.0, np.abs(values).max()))
 
@@ -68,11 +73,13 @@ def speech(seconds):
 
     folder = FOLDER.parent / "speech"
     parts, count = [], 0
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".flac", ".wav")):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".flac", ".wav", ".opus")):
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         if rate % 16_000:
             continue
-        parts.append(samples[:: rate // 16_000, 0])
+        by = rate // 16_000
+        whole = samples[: len(samples) // by * by, 0].reshape(-1, by).mean(axis=1)
+        parts.append(whole.astype(np.float32))
         count += len(parts[-1])
         if count >= 16_000 * seconds:
             return np.concatenate(parts)[: 16_000 * seconds]
@@ -96,7 +103,7 @@ def test_a_minute_of_speech_through_silero_vad():
     worst, spread = 0.0, []
     for start in range(0, len(signal) - 511, 512):
         frame = signal[start : start + 512]
-        feeds = {"input": np.concatenate([past, frame])[None], "state": state, "sr": np.int64(16_000)}
+        feeds = {"input": np.concatenate([past, frame])[None], "state": state, "sr": np.array(16_000, np.int64)}
         expected, state = session.run(["output", "stateN"], feeds)
         past = frame[-64:]
         engine.process(np.ascontiguousarray(frame))

@@ -40,6 +40,7 @@ def verified(imported: Imported, *, verify: bool) -> Model:
     model = imported.builder.model()
     report = imported.report
     report.latency = model.latency
+    report.notes += _late(model)
     if not verify:
         report.notes.append("the parity check was left out")
         return _with_cost(imported, model)
@@ -59,6 +60,18 @@ def verified(imported: Imported, *, verify: bool) -> Model:
     if not result.passed:
         raise ModelError(f"{report.source}: {_complaint(result)}")
     return _with_cost(imported, model)
+
+
+def _late(model: Model) -> list[str]:
+    """Tell which values come later than their newest input, where no audio output tells the latency."""
+    outputs = model.metadata["graph"]["outputs"]
+    if any(output["kind"] == "audio" for output in outputs):
+        return []
+    layers = {str(layer["name"]): layer for layer in model.info["layers"]}
+    late = {o["name"]: int(layers[o["tensor"]]["delay"]) for o in outputs if o["tensor"] in layers}
+    return [
+        f"value '{name}' is {frames} frames late: the network looks ahead" for name, frames in late.items() if frames
+    ]
 
 
 def _second_opinion(imported: Imported, first: CheckReport) -> CheckReport:
