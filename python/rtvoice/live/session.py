@@ -24,6 +24,9 @@ from rtvoice.registry import models
 
 #: The engine's frames where the device chooses its own: longer ones are cut.
 ANY_FRAME = 1024
+#: A stream that stops so soon after it was opened is opened again with a buffer three times as long, up to this.
+EARLY_SECONDS = 10.0
+MOST_BUFFER_MS = 150.0
 _SILENCE_DB = -120.0
 
 
@@ -102,6 +105,8 @@ class Session:
         self.measured: latency.Latency | None = None
         self._measuring: threading.Thread | None = None
         self._in, self._out = _Meter(), _Meter()
+        self._buffer_ms = settings.buffer
+        self._opened = 0.0
         self._watchdog = Watchdog(self._release, self._reopen, self._event)
         self.priority = "unknown"
         self._closed = False
@@ -135,13 +140,14 @@ class Session:
                 )
         except OSError as error:
             raise LiveError(self._why(str(error))) from None
+        self._opened = time.monotonic()
 
     def _side(self, device: Device, kind: str) -> dict[str, Any]:
         least = device.input_latency if kind == "input" else device.output_latency
         channels = min(2, device.outputs) if kind == "output" else 1
         # Between two clocks the bridge converts: each device runs at its own rate.
         own = self.two_clocks and kind == "input" and self.settings.rate is None
-        wanted = least if self.settings.buffer is None else self.settings.buffer / 1000
+        wanted = least if self._buffer_ms is None else self._buffer_ms / 1000
         return {
             "index": device.index,
             "channels": channels,
@@ -504,8 +510,17 @@ class Session:
             self._say_priority()
 
     def _release(self) -> bool:
+        if time.monotonic() - self._opened < EARLY_SECONDS and self.settings.buffer is None:
+            self._enlarge()
         with devices.quiet():
             return self._native.close(False)
+
+    def _enlarge(self) -> None:
+        """Ask for a longer buffer: a stream that stops right after it was opened mostly has one that is too short."""
+        before = self._buffer_ms or 1000 * max(self.input.input_latency, self.output.output_latency)
+        if before < MOST_BUFFER_MS:
+            self._buffer_ms = min(MOST_BUFFER_MS, 3 * before)
+            self._event("buffer", f"it stopped soon after it began: trying a buffer of {self._buffer_ms:.0f} ms")
 
     def _reopen(self, found: list[Device]) -> None:
         self.input = devices.choose(_same(self.input, found), "input", found)
