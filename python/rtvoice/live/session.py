@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from rtvoice.live.devices import Device
 from rtvoice.live.settings import Settings
 from rtvoice.live.watchdog import Watchdog
 from rtvoice.model import Model
+from rtvoice.recording import EngineLog
 from rtvoice.registry import models
 
 #: The engine's frames where the device chooses its own: longer ones are cut.
@@ -100,7 +101,9 @@ class Session:
         self.skin = settings.model
         self._native = _core.LiveStream(self.engine._core, float(self.rate), settings.limiter)
         self._apply()
-        self._log: AbstractContextManager[Any] | None = None
+        self._log: EngineLog | None = None
+        self._log_failing = False
+        self._xruns_noted = 0
         self.log_path: Path | None = None
         self.measured: latency.Latency | None = None
         self._measuring: threading.Thread | None = None
@@ -320,17 +323,14 @@ class Session:
         """
         if self._log is not None and self.log_path is not None:
             return self.log_path
-        begin = getattr(self.engine, "log", None)
-        if begin is None:
-            raise LiveError("this build has no real-time log")
         path = folder / f"live-{datetime.now():%Y%m%d-%H%M%S-%f}.rtlog"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            log: AbstractContextManager[Any] = begin(path)
-            log.__enter__()
+            self._log = self.engine.log(path)
         except OSError as error:
-            raise LiveError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
-        self._log, self.log_path = log, path
+            named = f"{folder} cannot be written: {error.strerror.lower()}" if error.strerror else str(error)
+            raise LiveError(named) from None
+        self.log_path, self._log_failing, self._xruns_noted = path, False, self._native.counters()["xruns"]
         self._event("log", f"logging input and output to {path}")
         return path
 
@@ -339,8 +339,11 @@ class Session:
         if self._log is None:
             return
         log, self._log = self._log, None
-        log.__exit__(None, None, None)
-        self._event("log", f"log ended: {self.log_path}")
+        with warnings.catch_warnings():  # what was lost is said here
+            warnings.simplefilter("ignore", RuntimeWarning)
+            status = log.stop()
+        lost = f", {1000 * status.frames_lost / self.rate:.0f} ms lost in {status.gaps} gaps" if status.gaps else ""
+        self._event("log", f"log ended: {self.log_path}{lost}")
         self.log_path = None
 
     # ---- Latency ---------------------------------------------------------------------------------------------------
@@ -471,8 +474,31 @@ class Session:
             "bridge": None
             if bridge is None
             else {name: bridge[name] for name in ("target_ms", "underruns", "jumps", "dropped", "locked")},
-            "log": None if self.log_path is None else str(self.log_path),
+            "log": self._log_state(),
         }
+
+    def _log_state(self) -> dict[str, Any] | None:
+        if self._log is None:
+            return None
+        status = self._log.status()
+        return {
+            "path": str(self.log_path),
+            "frames": status.frames,
+            "frames_lost": status.frames_lost,
+            "failing": bool(status.failing),
+        }
+
+    def _note_xruns(self, xruns: int) -> None:
+        """Let the log tell where the sound broke, and people when the log does not get to the disk."""
+        if self._log is None:
+            return
+        if xruns != self._xruns_noted:
+            self._log.note(f"xrun: {xruns - self._xruns_noted} more")
+            self._xruns_noted = xruns
+        status = self._log.status()
+        if bool(status.failing) != self._log_failing:
+            self._log_failing = bool(status.failing)
+            self._event("log", f"the log fails: {status.error}" if self._log_failing else "the log is written again")
 
     def _say_priority(self) -> None:
         until = time.monotonic() + 1.0
@@ -492,6 +518,8 @@ class Session:
             self._event("priority", f"the audio thread runs at real-time priority ({what})")
 
     def _event(self, kind: str, text: str) -> None:
+        if self._log is not None and kind not in ("log", "start", "priority"):
+            self._log.note(f"{kind}: {text}")
         self._tell(Event(kind, text, round(self.seconds, 3)))
 
     # ---- Watching over it ------------------------------------------------------------------------------------------
@@ -506,7 +534,9 @@ class Session:
             chosen = self.engine.model.tier
             why = "" if tier == chosen else f": the CPU is too busy for {chosen}"
             self._event("tier", f"now the {tier} tier{why}")
-        if self._watchdog.look(self._native.counters()["silent_seconds"]):
+        counters = self._native.counters()
+        self._note_xruns(counters["xruns"])
+        if self._watchdog.look(counters["silent_seconds"]):
             self._say_priority()
 
     def _release(self) -> bool:

@@ -126,7 +126,7 @@ class Terminal:
         if now["drift_ppm"] is not None:
             table.add_row("clocks", _clocks(now))
         if now["log"] is not None:
-            table.add_row("log", str(now["log"]))
+            table.add_row("log", _log(now["log"]))
         lines: list[RenderableType] = [table]
         lines += [Text(f"{event.seconds:7.1f} s  {event.text}", style=_style(event)) for event in self._events]
         if self._help:
@@ -197,6 +197,14 @@ def _clocks(now: dict[str, Any]) -> str:
     bridge = now["bridge"]
     state = "in step" if bridge["locked"] else "finding the rate"
     return f"{now['drift_ppm']:+.1f} ppm, {state}; {bridge['underruns']} gaps, {bridge['jumps']} jumps"
+
+
+def _log(log: dict[str, Any]) -> Text:
+    lost = f", {log['frames_lost']} samples lost" if log["frames_lost"] else ""
+    text = Text(f"{log['path']}{lost}")
+    if log["failing"]:
+        text.append("  THE DISK TAKES NOTHING", style="bold red")
+    return text
 
 
 def _style(event: Event) -> str:
