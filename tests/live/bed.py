@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,20 @@ def missing() -> str:
     return ""
 
 
+def _client(name: str, server: subprocess.Popen[bytes] | None = None) -> Any:
+    """Open a client of the server, which may still be starting."""
+    import jack
+
+    until = time.monotonic() + 30
+    while True:
+        try:
+            return jack.Client(name, no_start_server=True)
+        except jack.JackOpenError:
+            if time.monotonic() > until or (server is not None and server.poll() is not None):
+                raise
+            time.sleep(0.1)
+
+
 class Server:
     """``jackd -d dummy`` under a name of its own."""
 
@@ -61,9 +76,7 @@ class Server:
             self._process = subprocess.Popen(
                 words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment}
             )
-        time.sleep(1.0)
-        if self._process.poll() is not None:
-            raise RuntimeError("jackd ended: " + (Path(self._folder) / "jackd.log").read_text()[-500:])
+        _client("knock", self._process).close()
 
     def stop(self, *, kill: bool = False) -> None:
         if self._process is None:
@@ -97,9 +110,7 @@ class Bed:
     """
 
     def __init__(self, sound: Samples | None = None, *, seconds: float = 30.0, loop: bool = False) -> None:
-        import jack
-
-        self._client = jack.Client("bed")
+        self._client = _client("bed")
         self._mic = self._client.outports.register("mic")
         self._spk = self._client.inports.register("spk")
         self._sound = np.zeros(0, np.float32) if sound is None else sound

@@ -138,7 +138,7 @@ def test_a_thread_without_real_time_priority_is_said_with_the_remedy() -> None:
     told: list[Event] = []
     session = Session.__new__(Session)
     session._native = SimpleNamespace(priority=lambda: ("normal", "Operation not permitted"))
-    session._tell, session._started = told.append, 0.0
+    session._tell, session._started, session._log = told.append, 0.0, None
     session._say_priority()
     (event,) = told
     assert event.kind == "priority"

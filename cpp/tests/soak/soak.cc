@@ -1,5 +1,5 @@
-// soak [--seconds N] [--scenario NAME] [--plant leak|drift|latency|state]: streams N seconds of audio through each scenario's engine, in frames of random
-// size, with parameter changes, tiers and swaps, and prints one row of a table for each. Fails where memory grows, the latency changes, the stream drifts
+// soak [--seconds N] [--scenario NAME] [--plant leak|drift|latency|state|log]: streams N seconds of audio through each scenario's engine, in frames of random
+// size, with parameter changes, tiers, swaps and a real-time log, and prints one row of a table for each. Fails where memory grows, the latency changes, the stream drifts
 // against its input, or the engine, reset or not, is at the end not what a fresh one is. --plant makes that fault, which must be found.
 #include <malloc.h>
 #include <unistd.h>
@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,7 @@ struct Scenario {
   bool swaps = true;
   bool memoryless =
       false;  // the network forgets its input within half a second: no reset is needed to compare with a fresh engine
+  bool logged = false;  // a real-time log is written all the time
 };
 
 std::vector<Scenario> scenarios() {
@@ -32,6 +34,12 @@ std::vector<Scenario> scenarios() {
     for (const std::string& path : skin.tiers) s.tiers.push_back(read_file(path));
     s.name = skin.name + "_48k";
     all.push_back(s);
+    if (skin.name == "whisper") {
+      s.name = skin.name + "_48k_logged";
+      s.logged = true;
+      all.push_back(s);
+      s.logged = false;
+    }
     s.name = skin.name + "_44k1_sliced_stereo";
     s.sample_rate = 44100;
     s.channels = 2;
@@ -111,7 +119,9 @@ class Soak {
     latency_ = rtv_engine_latency(engine_.get());
     parameters_ = parameters_of(models_.front().get());
     us_per_second_.reserve(size_t{1} << 17);
+    if (s_.logged) begin_log();
     stream();
+    if (s_.logged) end_log();
     if (s_.memoryless) compare(false);
     compare(true);
     report();
@@ -121,6 +131,36 @@ class Soak {
  private:
   void fail(const std::string& what) {
     if (faults_.find(what) == std::string::npos) faults_ += (faults_.empty() ? "" : ", ") + what;
+  }
+
+  // Files of 8 MB, of which two are kept: a day of audio would be 30 GB. At this speed the disk may not keep up; what is lost is told, and counts.
+  void begin_log() {
+    log_path_ = testing::TempDir() + "rtvoice-soak-" + std::to_string(getpid()) + ".rtlog";
+    rtv_log_config config;
+    rtv_log_config_init(&config);
+    config.format = RTV_LOG_PCM16;
+    config.rotate_bytes = kLogFile;
+    config.keep_files = 2;
+    if (rtv_engine_log_with(engine_.get(), log_path_.c_str(), &config) != RTV_OK) fail("log");
+  }
+
+  // Every sample is in a file, was in one that is gone, or is told as lost; the folder holds no more than it should.
+  void end_log() {
+    rtv_engine_log(engine_.get(), nullptr);
+    rtv_log_status status;
+    rtv_log_status_init(&status);
+    rtv_engine_log_status(engine_.get(), &status);
+    if (plant_ == "log") ++status.frames;
+    logged_ = status.frames, lost_ = status.frames_lost;
+    if (logged_ + lost_ != at_ || logged_ == 0 || status.failing != 0) fail("log");
+    uintmax_t held = 0;
+    const std::filesystem::path first(log_path_);
+    for (const auto& entry : std::filesystem::directory_iterator(first.parent_path())) {
+      if (entry.path().filename().string().rfind(first.stem().string(), 0) != 0) continue;
+      held += entry.file_size();
+      std::filesystem::remove(entry.path());
+    }
+    if (held == 0 || held > 3 * kLogFile) fail("log");
   }
 
   // One frame; what comes out must be finite.
@@ -249,19 +289,28 @@ class Soak {
     const double growth = static_cast<double>(resident_[1]) - static_cast<double>(resident_[0]);
     // A swap holds two networks for a moment, and which two is chance: the peaks of the halves may be one network apart.
     const double apart = 1048576.0 + (s_.swaps ? static_cast<double>(largest_) : 0.0);
-    if (heap_growth > 16384.0 || growth > apart) fail("leak");
+    // A log's writer keeps room for the most that it found in its ring at once: 2 s of audio at most.
+    const double kept = 16384.0 + (s_.logged ? 1048576.0 : 0.0);
+    if (heap_growth > kept || growth > apart) fail("leak");
     // Other tiers cost something else.
     const double first = median_us(false), last = median_us(true);
     const std::string ratio = s_.swaps && s_.tiers.size() > 1 ? "-" : std::to_string(last / first).substr(0, 4);
-    std::printf(
-        "| %s | %.2f | %llu | %llu | %llu | %.1f | %+.0f | %+.0f | %u | %s | %s |\n", s_.name.c_str(),
-        static_cast<double>(at_) / s_.sample_rate / 3600.0, static_cast<unsigned long long>(calls_),
-        static_cast<unsigned long long>(sets_), static_cast<unsigned long long>(swaps_),
-        static_cast<double>(resident_[0]) / 1048576.0, growth / 1024.0, heap_growth / 1024.0, latency_, ratio.c_str(),
-        faults_.empty() ? (s_.memoryless ? "yes, without a reset too" : "yes") : ("FAILED: " + faults_).c_str());
+    const std::string log =
+        s_.logged ? "; " + std::to_string(logged_) + " samples logged, " + std::to_string(lost_) + " told as lost" : "";
+    std::printf("| %s | %.2f | %llu | %llu | %llu | %.1f | %+.0f | %+.0f | %u | %s | %s |\n", s_.name.c_str(),
+                static_cast<double>(at_) / s_.sample_rate / 3600.0, static_cast<unsigned long long>(calls_),
+                static_cast<unsigned long long>(sets_), static_cast<unsigned long long>(swaps_),
+                static_cast<double>(resident_[0]) / 1048576.0, growth / 1024.0, heap_growth / 1024.0, latency_,
+                ratio.c_str(), (verdict() + log).c_str());
     std::fflush(stdout);
   }
 
+  std::string verdict() const {
+    if (!faults_.empty()) return "FAILED: " + faults_;
+    return s_.memoryless ? "yes, without a reset too" : "yes";
+  }
+
+  static constexpr uint64_t kLogFile = 8u << 20;
   const Scenario& s_;
   double seconds_;
   std::string plant_, faults_;
@@ -276,7 +325,8 @@ class Soak {
   uint64_t at_ = 0, calls_ = 0, sets_ = 0, swaps_ = 0, frames_ = 0;
   size_t heap_[2] = {std::numeric_limits<size_t>::max(), std::numeric_limits<size_t>::max()}, resident_[2] = {0, 0};
   size_t first_tenth_ = 0;
-  uint64_t largest_ = 0;
+  uint64_t largest_ = 0, logged_ = 0, lost_ = 0;
+  std::string log_path_;
   std::vector<double> us_per_second_;
   std::vector<char*> leaked_;
 };
@@ -299,7 +349,7 @@ int run(int argc, char** argv) {
     } else if (option == "--plant") {
       plant = argv[i + 1];
     } else {
-      std::fprintf(stderr, "usage: soak [--seconds N] [--scenario NAME] [--plant leak|drift|latency|state]\n");
+      std::fprintf(stderr, "usage: soak [--seconds N] [--scenario NAME] [--plant leak|drift|latency|state|log]\n");
       return 2;
     }
   }
