@@ -112,7 +112,7 @@ def ctest(folder: str, label: str, *options: str, **environment: str) -> Tests:
     """Run the tests of one label."""
     report = ROOT / "build" / f"proof-{folder}.xml"
     report.unlink(missing_ok=True)
-    command = ["ctest", "--test-dir", f"build/{folder}", "-L", label, "-j", JOBS, "--output-junit", str(report)]
+    command = ["ctest", "--test-dir", f"build/{folder}", "-L", f"^{label}$", "-j", JOBS, "--output-junit", str(report)]
     command += ["--test-output-size-passed", "1000000", *options]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=False)
     if not report.exists():
