@@ -32,9 +32,16 @@ fi
 export QEMU_CPU=cortex-a53
 run=(qemu-aarch64 -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=/usr/aarch64-linux-gnu/lib:/usr/lib/aarch64-linux-gnu)
 failed=0
-"${run[@]}" build/neon/cpp/tests/simd/simd_test --gtest_brief=1 >build/neon-simd.log 2>&1 || failed=1
-grep -E '^\[  (PASSED|FAILED)' build/neon-simd.log | sed 's/^/neon: kernels /'
+shards=()
+for shard in 0 1; do
+  GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$shard "${run[@]}" build/neon/cpp/tests/simd/simd_test --gtest_brief=1 >build/neon-simd-$shard.log 2>&1 &
+  shards+=($!)
+done
+for shard in 0 1; do
+  wait "${shards[$shard]}" || failed=1
+  grep -E '^\[  (PASSED|FAILED)' build/neon-simd-$shard.log | sed 's/^/neon: kernels /' || { echo "neon: kernels FAILED: no test ran"; failed=1; }
+done
 "${run[@]}" build/neon/cpp/tests/c_api/c_api_state_test --gtest_brief=1 --gtest_filter='*/gru:*/control:*/default' >build/neon-engine.log 2>&1 || failed=1
-grep -E '^\[  (PASSED|FAILED)' build/neon-engine.log | sed 's/^/neon: engine /'
-[ $failed -eq 0 ] || grep -hE 'Failure|error' build/neon-simd.log build/neon-engine.log | head
+grep -E '^\[  (PASSED|FAILED)' build/neon-engine.log | sed 's/^/neon: engine /' || { echo "neon: engine FAILED: no test ran"; failed=1; }
+[ $failed -eq 0 ] || grep -hE 'Failure|error' build/neon-simd-?.log build/neon-engine.log | head
 exit $failed

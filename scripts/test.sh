@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole test suite: C++ (ctest), the short sanitizer runs, then Python (pytest) on the installed package. Ends with each runner's own closing line.
+# The whole test suite: C++ (ctest), the short sanitizer runs, the kernels and the engine on emulated 64-bit Arm, then Python (pytest) on the
+# installed package. Ends with each runner's own closing line.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -19,6 +20,8 @@ native | tee build/ctest.log | grep -vE '^ *Start |^ *[0-9]+/[0-9]+ Test .* Pass
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
 scripts/sanitize.sh | tee build/sanitize.log
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
+scripts/neon.sh | tee build/neon-short.log
+[ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
 .venv/bin/python -m pytest | tee build/pytest.log
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
 
@@ -26,5 +29,6 @@ echo
 grep -E 'tests passed, .* tests failed' build/ctest.log || echo "C++: no test ran"
 echo "sanitizers:"
 grep -E 'tests passed, .* tests failed|[0-9]+ files, |PASSED|FAILED' build/sanitize.log || echo "sanitizers: nothing ran"
+grep '^neon: ' build/neon-short.log || echo "neon: nothing ran"
 tail -1 build/pytest.log
 exit $failed
