@@ -1,4 +1,7 @@
 # Dependencies, each found on the system first and else fetched by hash; RTVOICE_DEPS=system|fetch|auto decides.
+if(NOT RTVOICE_DEPS MATCHES "^(system|fetch|auto)$")
+  message(FATAL_ERROR "RTVOICE_DEPS is '${RTVOICE_DEPS}'; it must be system, fetch or auto")
+endif()
 find_package(PkgConfig QUIET)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)

@@ -150,6 +150,9 @@ def test_a_folder_of_files_counts_as_default_tiers(tmp_path: Path, monkeypatch: 
 def test_folders_that_cannot_be_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTVOICE_MODELS", os.pathsep.join(["x" * 5000, "/no/such/folder"]))
     assert all(skin.shipped for skin in rtvoice.models())
+    assert registry.missing_folders() == ["x" * 5000, "/no/such/folder"]
+    with pytest.raises(registry.ModelNotFoundError, match="which is no folder"):
+        registry.resolve("mine")
 
 
 def test_the_first_folder_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,11 @@ def models() -> list[Skin]:
     return [found[key] for key in sorted(found, key=lambda k: (k[0], k[1] != AUTO_TIER, k[1]))]
 
 
+def missing_folders() -> list[str]:
+    """List the entries of ``$RTVOICE_MODELS`` that are no folders, so that their skins are not found."""
+    return [str(folder) for folder, shipped in _search_path() if not shipped and not os.path.isdir(folder)]
+
+
 def looks_like_path(model: str) -> bool:
     """Whether a model argument is a path rather than a skin's name."""
     return model.endswith(".rtv") or os.sep in model or (os.altsep is not None and os.altsep in model)
@@ -105,7 +110,11 @@ def resolve(model: str | os.PathLike[str], tier: str = "auto") -> Path:
             raise ModelNotFoundError(f"{model}: no skin has this name; to open a file give a path that ends in .rtv")
         names = sorted({skin.name for skin in models()})
         there_is = "there is: " + ", ".join(names) if names else "none is installed"
-        raise ModelNotFoundError(f"no skin is called {model!r} ({there_is}); add folders of skins with RTVOICE_MODELS")
+        lost = missing_folders()
+        remedy = "add folders of skins with RTVOICE_MODELS"
+        if lost:
+            remedy = f"RTVOICE_MODELS names {lost[0]}, which is no folder"
+        raise ModelNotFoundError(f"no skin is called {model!r} ({there_is}); {remedy}")
     wanted = AUTO_TIER if tier == "auto" else tier
     if wanted in tiers:
         return tiers[wanted]

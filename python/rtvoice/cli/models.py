@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> None:
     """Print one line per skin and tier; a damaged file is named on standard error."""
     from rtvoice.errors import ModelError
     from rtvoice.model import Model
-    from rtvoice.registry import models
+    from rtvoice.registry import missing_folders, models
 
     found: list[dict[str, Any]] = []
     damaged: list[dict[str, str]] = []
@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> None:
                 "shipped": skin.shipped,
             }
         )
+    for folder in missing_folders():
+        console.warn(f"RTVOICE_MODELS names {folder}, which is no folder")
     for entry in damaged:
         console.warn(f"left out: {entry['error']}")
     if args.json:
