@@ -61,6 +61,8 @@ double steady_seconds() {
 bool Writer::start(const std::string& path, std::string header, std::string* error) {
   path_ = path;
   header_ = std::move(header);
+  staging_.reserve(tap_->ring().capacity() / 4);  // no call is larger
+  chunk_.reserve(kChunkBytes + 2 * staging_.capacity());
   chunk_.resize(sizeof(Chunk));
   if (!open_part(0, error)) return false;
   flushed_ = steady_seconds();
@@ -122,16 +124,17 @@ void Writer::run() {
   finish();
 }
 
+// Record by record, so that a burst takes no more memory than a piece.
 void Writer::drain() {
-  const uint64_t bytes = tap_->ring().filled();
-  if (bytes == 0) return;
-  staging_.resize(bytes);
-  tap_->ring().read(staging_.data(), bytes);
-  for (uint64_t at = 0; at < bytes;) {
+  for (uint64_t bytes = tap_->ring().filled(); bytes != 0;) {
     Head head;
-    std::memcpy(&head, staging_.data() + at, sizeof head);
-    take(staging_.data() + at, head.size);
-    at += head.size;
+    tap_->ring().read(&head, sizeof head);
+    staging_.resize(head.size);
+    std::memcpy(staging_.data(), &head, sizeof head);
+    tap_->ring().read(staging_.data() + sizeof head, head.size - sizeof head);
+    bytes -= head.size;
+    take(staging_.data(), head.size);
+    if (chunk_.size() >= kChunkBytes && !failing_) flush();
   }
 }
 
