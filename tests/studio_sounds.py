@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 RATE = 16000
+
+#: The full forms take from minutes to half an hour, too long for every round of all tests.
+full = pytest.mark.skipif(
+    os.environ.get("RTVOICE_STUDIO_FULL") != "1", reason="the full form: RTVOICE_STUDIO_FULL=1 runs it"
+)
 
 
 def make_folders(root: Path, clips: int, seconds: float = 0.8) -> tuple[Path, Path, Path]:

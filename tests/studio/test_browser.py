@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
 
 from commands import run  # noqa: E402
-from studio_sounds import make_folders  # noqa: E402
+from studio_sounds import full, make_folders  # noqa: E402
 
 WEB = Path(__file__).parents[2] / "studio" / "web"
 
@@ -78,5 +78,34 @@ def test_no_vote_is_lost_to_reloads_and_a_killed_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@full
 def test_whole_sessions_of_25_clips_by_keyboard_in_two_browsers(tmp_path: Path) -> None:
     assert sit(tmp_path, 25, 1500) == {"answers": 2 * 25 * 7, "lost": 0, "leaks": 0}
+
+
+def test_abx_passes_flags_notes_links_and_the_report_work(tmp_path: Path) -> None:
+    inputs, one, other = make_folders(tmp_path, 3)
+    store = tmp_path / "store"
+    slugs = []
+    for mode in ("abx", "passes"):
+        words = ["--clips", inputs, "--store", store, "--mode", mode, "--repeats", 0, "--traps", 0, "--heard", 0.2]
+        slugs.append(run("compare", one, other, *words, "--no-serve", "--json").json["session"])
+    assert run("compare", "--store", store, "--export", tmp_path / "report.html").status == 0
+    port = free_port()
+    command = [
+        Path(sys.executable).with_name("rtvoice"),
+        "compare",
+        "--store",
+        store,
+        "--port",
+        str(port),
+        "--no-browser",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout is not None
+            assert serving.stdout.readline().startswith("session ")
+            told = node("modes.mjs", f"http://127.0.0.1:{port}", *slugs, tmp_path / "report.html")
+        finally:
+            serving.kill()
+    assert told == {"abx": 1}

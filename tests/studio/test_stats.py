@@ -8,6 +8,7 @@ import pytest
 stats = pytest.importorskip("rtvoice_studio.stats", reason="rtvoice-studio is not installed (pip install ./studio)")
 
 from rtvoice_studio.stats import Vote  # noqa: E402
+from studio_sounds import full  # noqa: E402
 
 
 def panel(
@@ -57,6 +58,7 @@ def test_intervals_of_eight_raters_cover_the_truth(preference: float) -> None:
 
 
 @pytest.mark.slow
+@full
 @pytest.mark.parametrize("raters", [5, 8, 12])
 @pytest.mark.parametrize("preference", [0.0, 1.0])
 def test_intervals_cover_the_truth_in_93_to_97_of_100_sessions(raters: int, preference: float) -> None:
@@ -65,6 +67,7 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100_sessions(raters: int, pref
 
 
 @pytest.mark.slow
+@full
 @pytest.mark.parametrize("raters", [1, 2])
 def test_intervals_of_one_or_two_raters_say_that_they_speak_of_them_only(raters: int) -> None:
     assert stats.win_share(panel(raters, 25)).generalises == "clips"
