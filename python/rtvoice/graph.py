@@ -117,6 +117,13 @@ class Graph:
         """Samples that the plan takes at once."""
         return int(self.metadata["hop"])
 
+    @property
+    def warm_hops(self) -> int:
+        """Hops of silence that stand for a prewarmed start; a second reaches through any receptive field there is."""
+        if self.metadata.get("start") != "prewarmed":
+            return 0
+        return -(-int(self.metadata.get("prewarm", 48_000)) // self.hop)
+
 
 class GraphBuilder:
     """Writes a model file node by node; shapes and rates are checked as they come.
@@ -141,6 +148,9 @@ class GraphBuilder:
         Where it comes from; anything that JSON can hold.
     start
         ``"zero"``, or ``"prewarmed"``: silence runs through the receptive field first.
+    prewarm
+        Samples of silence that run through a prewarmed model first, instead of the receptive field; a recurrent layer
+        has none.
     latency
         Samples from an input to its output within the network. It must equal what the plan infers; leave it out and
         the plan tells.
@@ -167,6 +177,7 @@ class GraphBuilder:
         provenance: Mapping[str, Any] | None = None,
         start: str = "zero",
         latency: int | None = None,
+        prewarm: int | None = None,
     ) -> None:
         _text("name", name, 1, 64)
         _text("licence", licence, 0, 128)
@@ -188,6 +199,10 @@ class GraphBuilder:
             self.metadata["description"] = description
         if start != "zero":
             self.metadata["start"] = start
+        if prewarm is not None:
+            self.metadata["prewarm"] = _integer("prewarm", prewarm, 1, ops.MAX_FRAMES * 16)
+            if start != "prewarmed":
+                raise ValueError("prewarm belongs to start='prewarmed'; leave it out, or set start")
         if latency is not None:
             self.metadata["latency"] = _integer("latency", latency, 0, ops.MAX_FRAMES * 16)
         if provenance is not None:

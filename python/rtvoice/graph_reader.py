@@ -36,7 +36,7 @@ def parse_graph(data: bytes) -> Graph:
         raise ModelError(str(error)) from None
 
 
-_OPTIONAL_KEYS = ("loudness", "description", "start", "latency", "provenance")
+_OPTIONAL_KEYS = ("loudness", "description", "start", "prewarm", "latency", "provenance")
 _METADATA_KEYS = ("name", "sample_rate", "hop", "tier", "licence", *_OPTIONAL_KEYS)
 
 

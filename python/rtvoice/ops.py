@@ -250,6 +250,8 @@ def _recurrent_weights(gates: int) -> tuple[Weight, ...]:
         Weight("weight_hh", (rows, "H")),
         Weight("bias_ih", (rows,), required=False),
         Weight("bias_hh", (rows,), required=False),
+        Weight("initial_h", ("H",), required=False),
+        *((Weight("initial_c", ("H",), required=False),) if gates == 4 else ()),
     )
 
 

@@ -78,7 +78,8 @@ def rebuilt(
         Values of which one more value output, of that name, has all frames of a hop side by side.
     """
     start = str(graph.metadata.get("start", "zero"))
-    builder = GraphBuilder(name="copy", sample_rate=RATE, hop=graph.hop, start=start)
+    prewarm = graph.metadata.get("prewarm")
+    builder = GraphBuilder(name="copy", sample_rate=RATE, hop=graph.hop, start=start, prewarm=prewarm)
     tensors = {graph.input_name: builder.input(graph.input_name)}
     for p in graph.parameters:
         value = (defaults or {}).get(p.name, p.default)

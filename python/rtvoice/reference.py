@@ -177,10 +177,14 @@ def _recurrent_parts(node: Node, x: F64) -> tuple[F64, F64, F64]:
     return given, matrix, bias
 
 
+def _start(node: Node, role: str, size: int) -> F64:
+    return _wide(node.weights[role]) if role in node.weights else np.zeros(size)
+
+
 def _gru(node: Node, x: F64) -> F64:
     given, matrix, bias = _recurrent_parts(node, x)
     size = matrix.shape[1]
-    state, out = np.zeros(size), np.empty((len(x), size))
+    state, out = _start(node, "initial_h", size), np.empty((len(x), size))
     for t in range(len(x)):
         gates = _sigmoid(given[t, : 2 * size] + matrix[: 2 * size] @ state + bias[: 2 * size])
         reset, update = gates[:size], gates[size:]
@@ -197,7 +201,7 @@ def _gru(node: Node, x: F64) -> F64:
 def _lstm(node: Node, x: F64) -> F64:
     given, matrix, bias = _recurrent_parts(node, x)
     size = matrix.shape[1]
-    state, cell, out = np.zeros(size), np.zeros(size), np.empty((len(x), size))
+    state, cell, out = _start(node, "initial_h", size), _start(node, "initial_c", size), np.empty((len(x), size))
     for t in range(len(x)):
         gates = given[t] + matrix @ state + bias
         i, f, o = (_sigmoid(gates[k * size : (k + 1) * size]) for k in (0, 1, 3))

@@ -52,13 +52,17 @@ def positive(op: str) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
     return lambda b, x, rng: b.node(op, b.node("clip", b.node("abs", x), min=0.05, max=10.0))
 
 
-def gru(hidden: int, before: bool, bias: bool = True) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
+def gru(
+    hidden: int, before: bool, bias: bool = True, started: bool = False
+) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
     def make(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
         extra = (
             {"bias_ih": weights(rng, 3 * hidden, scale=0.3), "bias_hh": weights(rng, 3 * hidden, scale=0.3)}
             if bias
             else {}
         )
+        if started:
+            extra["initial_h"] = weights(rng, hidden, scale=0.9)
         late = b.node("advance", x, frames=3)  # recurrence must not run before its own time 0
         return b.node(
             "gru",
@@ -72,8 +76,9 @@ def gru(hidden: int, before: bool, bias: bool = True) -> Callable[[GraphBuilder,
     return make
 
 
-def lstm(hidden: int) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
+def lstm(hidden: int, started: bool = False) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
     def make(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
+        start = {role: weights(rng, hidden, scale=0.9) for role in ("initial_h", "initial_c") if started}
         return b.node(
             "lstm",
             b.node("advance", x, frames=2),
@@ -81,6 +86,7 @@ def lstm(hidden: int) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
             weight_hh=weights(rng, 4 * hidden, hidden),
             bias_ih=weights(rng, 4 * hidden, scale=0.3),
             bias_hh=weights(rng, 4 * hidden, scale=0.3),
+            **start,
         )
 
     return make
@@ -197,6 +203,8 @@ CASES: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
     "gru_reset_first": gru(16, False),
     "gru_plain": gru(5, True, bias=False),
     "lstm": lstm(11),
+    "gru_started": gru(9, True, started=True),
+    "lstm_started": lstm(7, started=True),
     "layer_norm": norm("layer_norm", True),
     "rms_norm": norm("rms_norm", False),
     "leaky_relu": plain("leaky_relu", alpha=0.3),

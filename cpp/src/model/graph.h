@@ -93,8 +93,8 @@ struct Node {
   std::string name;
   std::vector<int> inputs;
   Attributes attrs;
-  // By role: weight/weight_ih/scale/alpha, weight_hh/shift/beta, bias/bias_ih, bias_hh. Empty where absent.
-  Tensor w0, w1, b0, b1;
+  // By role: weight/weight_ih/scale/alpha, weight_hh/shift/beta, bias/bias_ih, bias_hh, initial_h, initial_c. Empty where absent.
+  Tensor w0, w1, b0, b1, s0, s1;
 };
 
 struct Parameter {
@@ -115,6 +115,7 @@ struct Graph {
   int hop = 0;
   int64_t declared_latency = -1;  // -1: not declared
   bool prewarmed = false;
+  int64_t prewarm = 0;  // samples of silence before a prewarmed start; 0: the receptive field
   bool has_loudness = false;
   double loudness = 0.0;
   std::string metadata_json;  // the whole `rtvoice` object as in the file

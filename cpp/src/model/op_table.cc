@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cfloat>
+#include <utility>
 
 #include "model/limits.h"
 
@@ -306,8 +307,11 @@ std::vector<OpRow> make_table() {
     return std::vector<WeightRule>{{"weight_ih", &Node::w0, ih, true},
                                    {"weight_hh", &Node::w1, hh, true},
                                    {"bias_ih", &Node::b0, b, false},
-                                   {"bias_hh", &Node::b1, b, false}};
+                                   {"bias_hh", &Node::b1, b, false},
+                                   {"initial_h", &Node::s0, "H", false}};
   };
+  std::vector<WeightRule> lstm_weights = recurrent_weights("4H C", "4H H", "4H");
+  lstm_weights.push_back({"initial_c", &Node::s1, "H", false});
 
   std::vector<OpRow> table = {
       {Op::kConv1d,
@@ -336,7 +340,7 @@ std::vector<OpRow> make_table() {
        {},
        rule_same},
       {Op::kGru, "gru", 1, 1, true, recurrent_weights("3H C", "3H H", "3H"), {before_reset}, rule_gru},
-      {Op::kLstm, "lstm", 1, 1, true, recurrent_weights("4H C", "4H H", "4H"), {}, rule_lstm},
+      {Op::kLstm, "lstm", 1, 1, true, std::move(lstm_weights), {}, rule_lstm},
       {Op::kLayerNorm,
        "layer_norm",
        1,

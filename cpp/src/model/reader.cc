@@ -1,6 +1,7 @@
 // Reading a model: the file, the `rtvoice` object, its parameters and outputs, and the limits on the whole.
 #include <algorithm>
 #include <cfloat>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -27,7 +28,7 @@ bool is_word(const std::string& text) {
 bool read_header(const Json& object, Graph* graph, std::string* error) {
   const std::string place = "rtvoice";
   if (!check_keys(object, place, {"format", "name", "sample_rate", "hop", "tier", "licence", "graph"},
-                  {"description", "latency", "start", "loudness", "provenance", "parameters"}, error)) {
+                  {"description", "latency", "start", "prewarm", "loudness", "provenance", "parameters"}, error)) {
     return false;
   }
   const Json& format = object["format"];
@@ -53,6 +54,9 @@ bool read_header(const Json& object, Graph* graph, std::string* error) {
   if (start != "zero" && start != "prewarmed")
     return fail(error, "rtvoice: 'start' is " + in_quotes(start) + "; it must be 'zero' or 'prewarmed'");
   graph->prewarmed = start == "prewarmed";
+  if (!get_integer(object, "prewarm", place, 1, kMaxLatency, &graph->prewarm, error)) return false;
+  if (graph->prewarm > 0 && !graph->prewarmed)
+    return fail(error, "rtvoice: 'prewarm' belongs to start 'prewarmed'; remove it, or set 'start'");
   graph->has_loudness = object.contains("loudness") && !object["loudness"].is_null();
   if (graph->has_loudness && !get_number(object, "loudness", place, -200.0, 200.0, &graph->loudness, error))
     return false;
@@ -185,10 +189,11 @@ bool check_cost(const Graph& graph, const NodeContext& context, std::string* err
                            " million MAC/s; the limit is " +
                            std::to_string(static_cast<int64_t>(kMaxMacsPerSecond / 1e6)) + " million");
   }
-  if (graph.prewarmed && (reach + 1.0) * context.macs > kMaxPrewarmMacs) {
+  const double hops = graph.prewarm > 0 ? std::ceil(static_cast<double>(graph.prewarm) / graph.hop) : reach + 1.0;
+  if (graph.prewarmed && hops * context.macs > kMaxPrewarmMacs) {
     return fail(error, "graph: prewarming would take more than " +
                            std::to_string(static_cast<int64_t>(kMaxPrewarmMacs / 1e6)) +
-                           " million MAC; use start 'zero' or a shorter history");
+                           " million MAC; use start 'zero', a shorter history or a smaller 'prewarm'");
   }
   return true;
 }

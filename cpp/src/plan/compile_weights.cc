@@ -323,6 +323,8 @@ void Compiler::emit_recurrent(int node) {
   }
   step.extra_bias = add_weights(bh);
   step.state = add_state(2 * hidden);
+  if (!n.s0.empty()) plan_->initial_.push_back({step.state, n.s0.data});
+  if (!n.s1.empty()) plan_->initial_.push_back({step.state + hidden, n.s1.data});
   step.scratch_per_hop = static_cast<size_t>(value.frames) * cols;
   step.scratch_floats = cols;
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), 0}, 1);

@@ -46,9 +46,11 @@ Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed, std::shared_
     ramp_data_.resize(ramp_data_.size() + size, 0.0f);
   }
   zero();
-  if (!graph.prewarmed || std::isinf(plan_->info().receptive_field)) return;
+  if (!graph.prewarmed || (graph.prewarm == 0 && std::isinf(plan_->info().receptive_field))) return;
   // Prewarmed models start where silence has already run through; reset copies this snapshot back.
-  const size_t hops = static_cast<size_t>(plan_->info().receptive_field) / static_cast<size_t>(graph.hop) + 1;
+  const size_t hop = static_cast<size_t>(graph.hop);
+  const size_t hops = graph.prewarm > 0 ? (static_cast<size_t>(graph.prewarm) + hop - 1) / hop
+                                        : static_cast<size_t>(plan_->info().receptive_field) / hop + 1;
   std::vector<float> silence(plan_->max_hops() * static_cast<size_t>(graph.hop), 0.0f), out(silence.size());
   for (size_t done = 0; done < hops;) {
     const size_t now = std::min(plan_->max_hops(), hops - done);
@@ -63,6 +65,8 @@ Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed, std::shared_
 
 void Instance::zero() noexcept {
   if (state_.size() != 0) std::memset(state_.data(), 0, state_.bytes());
+  for (const InitialState& start : plan_->initial_)
+    std::memcpy(state_.data() + start.offset, start.values.data(), start.values.size() * sizeof(float));
   // Lanes beside a row's channels meet zero weights, so they need not be zero, but finite.
   if (scratch_.size() != 0) std::memset(scratch_.data(), 0, scratch_.bytes());
   turn_ = memory_->turn_;

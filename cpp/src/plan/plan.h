@@ -98,6 +98,12 @@ struct PlanOutput {
   bool audio = true;
 };
 
+// What a recurrent cell starts from, where that is not zero.
+struct InitialState {
+  size_t offset = 0;  // in the state
+  std::vector<float> values;
+};
+
 // Immutable after compile; shared by all engines of a model.
 class Plan {
  public:
@@ -128,6 +134,7 @@ class Plan {
   std::vector<PlanOutput> outputs_;
   int audio_output_ = -1;  // index in outputs_
   std::shared_ptr<const WeightArena> weights_;
+  std::vector<InitialState> initial_;
   size_t step_state_floats_ = 0;  // of state_floats_: what steps keep for themselves
   size_t state_floats_ = 0, scratch_floats_ = 0, max_segments_ = 1, num_products_ = 0;
   PlanInfo info_;

@@ -155,7 +155,7 @@ float* input_gates(const StepSpec& step, const StepAccess& at, size_t rows) {
   return args.out + rows * step.cols;
 }
 
-// Frames before the value's own time 0 leave the state at zero.
+// Frames before the value's own time 0 leave the state where it starts.
 size_t frames_to_skip(const StepSpec& step, const StepAccess& at, size_t rows) {
   const uint64_t frame = at.frame(step.out);
   return frame >= step.delay ? 0 : static_cast<size_t>(step.delay - frame < rows ? step.delay - frame : rows);

@@ -11,6 +11,7 @@ TEST(Document, IsReadCompletely) {
   file.document["description"] = "a line";
   file.document["latency"] = 7;
   file.document["start"] = "prewarmed";
+  file.document["prewarm"] = 24000;
   file.document["loudness"] = -23.5;
   file.document["tier"] = "hq";
   std::string error;
@@ -19,6 +20,7 @@ TEST(Document, IsReadCompletely) {
   EXPECT_EQ(graph->description, "a line");
   EXPECT_EQ(graph->declared_latency, 7);
   EXPECT_TRUE(graph->prewarmed);
+  EXPECT_EQ(graph->prewarm, 24000);
   EXPECT_TRUE(graph->has_loudness);
   EXPECT_EQ(graph->loudness, -23.5);
   EXPECT_EQ(graph->tier, "hq");
@@ -201,6 +203,21 @@ const std::vector<Damage> kDamages = {
        f->add_node("linear", "work", {last}, Json::object(), {{"weight", {2048, 4}}});
      },
      "prewarming would take more than 100000 million MAC"},
+    {"prewarm_long",
+     [](TestFile* f) {
+       f->document["start"] = "prewarmed";
+       f->document["prewarm"] = 16777216;
+       f->add_node("linear", "work", {"x"}, Json::object(), {{"weight", {2048, 4}}});
+     },
+     "prewarming would take more than 100000 million MAC"},
+    {"prewarm_of_zero_start", [](TestFile* f) { f->document["prewarm"] = 100; },
+     "'prewarm' belongs to start 'prewarmed'"},
+    {"prewarm_nothing",
+     [](TestFile* f) {
+       f->document["start"] = "prewarmed";
+       f->document["prewarm"] = 0;
+     },
+     "'prewarm'"},
 };
 
 class DocumentDamage : public testing::TestWithParam<Damage> {};

@@ -61,7 +61,7 @@ def both(model: Model, clip: Floats) -> tuple[Floats, Floats]:
     graph = parse_graph(model._bytes())
     output = next(output for output in graph.outputs if output.kind == "audio")
     padded = np.concatenate([speech, np.zeros(model.latency, np.float32)])
-    warm = np.zeros(rate // graph.hop * graph.hop if graph.metadata.get("start") == "prewarmed" else 0, np.float32)
+    warm = np.zeros(graph.warm_hops * graph.hop, np.float32)
     offline = evaluate(graph, np.concatenate([warm, padded]))[output.tensor][:, 0]
     offline = offline[len(warm) : len(warm) + len(speech)]
     streamed = stream(model, speech, [max(1, rate // 100)], rate)
