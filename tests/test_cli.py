@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import nam_files
 import rtvoice
 from commands import Done, run
 
@@ -419,6 +421,19 @@ def test_import_errors_name_the_file_and_the_remedy(tmp_path: Path) -> None:
     failed(run("import", tmp_path / "dir.onnx", "-o", out, "--rate", 16000), 1, "dir.onnx is a folder")
     failed(run("import", pooled, "-o", tmp_path / "dir.rtv", "--rate", 16000), 1, "dir.rtv is a folder")
     assert not out.exists()
+
+
+def test_import_reads_neural_amp_modelers_and_rtneurals_files(tmp_path: Path) -> None:
+    amp = nam_files.save(nam_files.linear(np.random.default_rng(1)), tmp_path / "amp.nam")
+    done = run("import", amp, "-o", tmp_path / "amp.rtv", "--json")
+    assert (done.status, done.err) == (0, "")
+    assert (done.json["sample_rate"], done.json["latency"], done.json["parity"]["passed"]) == (48000, 0, True)
+    assert run("check", tmp_path / "amp.rtv", "--against", amp).status == 0
+    dense = {"type": "dense", "activation": "tanh", "shape": [None, None, 1], "weights": [[[0.5]], [0.1]]}
+    (tmp_path / "net.json").write_text(json.dumps({"in_shape": [None, None, 1], "layers": [dense]}))
+    done = run("import", tmp_path / "net.json", "-o", tmp_path / "net.rtv")
+    assert done.status == 0 and "48000" in done.err and "--rate" in done.err
+    failed(run("import", tmp_path / "net.json", "-o", tmp_path / "net.rtv", "--size", "2"), 2, "--size")
 
 
 def test_check_passes_the_shipped_skin() -> None:

@@ -25,6 +25,7 @@ from rtvoice.parity import F32, F64, Run
 from rtvoice.reference import evaluate
 
 if TYPE_CHECKING:
+    from rtvoice.export.foreign import Foreign
     from rtvoice.export.onnx.importer import Imported
     from rtvoice.export.onnx.oracle import Oracle
 
@@ -149,7 +150,7 @@ class _Offline:
 
 def check(
     model: str | os.PathLike[str] | Model,
-    against: str | os.PathLike[str] | Imported | None = None,
+    against: str | os.PathLike[str] | Imported | Foreign | None = None,
     *,
     tier: str = "auto",
     tolerance: float = TOLERANCE,
@@ -205,7 +206,7 @@ def check(
     else:
         provenance = model.metadata.get("provenance") or {}
         if isinstance(against, (str, os.PathLike)):
-            against = _reimported(against, provenance, graph.hop)
+            against = _reimported(against, provenance, graph.hop, model.sample_rate)
             if provenance.get("weights") in ("fp16", "auto"):
                 cost = provenance.get("weights_snr_db")
                 told = f" ({cost} dB SNR)" if isinstance(cost, (int, float)) else ""
@@ -249,7 +250,7 @@ def _why_nothing(graph: Graph, offline: _Offline) -> str:
 
 def _reference(graph: Graph, signal: F32) -> _Offline:
     tensors = _tensors(graph, signal)
-    skip = _warm_hops(graph)
+    skip = graph.warm_hops
     found = {o.name: tensors[o.tensor][skip * graph.values[o.tensor].frames :] for o in graph.outputs}
     return _Offline(signal, found, {name: len(array) for name, array in found.items()})
 
@@ -260,34 +261,36 @@ def _tensors(graph: Graph, signal: F32, outputs: Sequence[str] | None = None) ->
     return evaluate(graph, whole, turns=parity.phase_terms(graph, whole, outputs=outputs))
 
 
-def _warm_hops(graph: Graph) -> int:
-    """Return how much silence stands for a prewarmed start; a second reaches through what such models use."""
-    return -(-parity.RATE // graph.hop) if graph.metadata.get("start") == "prewarmed" else 0
-
-
 def _prewarmed(graph: Graph, signal: F32) -> F32:
-    return np.concatenate([np.zeros(_warm_hops(graph) * graph.hop, np.float32), signal])
+    return np.concatenate([np.zeros(graph.warm_hops * graph.hop, np.float32), signal])
 
 
-def _reimported(against: str | os.PathLike[str], provenance: Mapping[str, Any], hop: int) -> Imported:
+def _reimported(
+    against: str | os.PathLike[str], provenance: Mapping[str, Any], hop: int, rate: int
+) -> Imported | Foreign:
+    from rtvoice.export import SUFFIXES, foreign_like
     from rtvoice.export.onnx.importer import import_onnx
 
     path = Path(against)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ModelError(
+            f"{path}: the source must be an {', '.join(SUFFIXES)} file; leave --against out for the float64 reference"
+        )
     if path.suffix.lower() != ".onnx":
-        raise ModelError(f"{path}: the source must be an .onnx file; leave --against out for the float64 reference")
+        return foreign_like(path, provenance, rate)
     audio_input = provenance.get("audio_input")
     told = {key: provenance[key] for key in ("frames", "states", "constants") if provenance.get(key)}
     return import_onnx(
         path,
         **told,
         audio_input=audio_input if isinstance(audio_input, str) else None,
-        hop=hop if provenance.get("weights") == "auto" or "frames" in told else None,  # which matrices it rounds depends on it
+        hop=hop if provenance.get("weights") == "auto" or "frames" in told else None,  # rounding depends on it
         weights=str(provenance["weights"]) if provenance.get("weights") in ("fp16", "auto") else "source",
     )
 
 
 def _source(
-    imported: Imported,
+    imported: Imported | Foreign,
     runner: str,
     count: int,
     hop: int,
@@ -300,9 +303,16 @@ def _source(
     What depends on where a recording ends (the final lookahead, padding at the end) differs between two lengths and is
     left out: how long that part is, is measured, not assumed. It may change with the length, where there are strides.
     """
-    from rtvoice.export.onnx.oracle import Oracle
+    from rtvoice.export.foreign import ForeignOracle
 
-    oracle = Oracle(imported, runner)
+    oracle = imported.oracle(runner)
+    if isinstance(oracle, ForeignOracle):  # causal by its definition: no sample depends on where a recording ends
+        report.against = f"{imported.report.source} by {oracle.name}"
+        signal = parity.probe_signal(count, rng)
+        outputs = oracle.run(signal, values)
+        report.lengths = [count]
+        _check_finite(report, [outputs], "the source")
+        return _Offline(signal, outputs, {name: len(array) for name, array in outputs.items()})
     report.against = f"{imported.report.source} by {oracle.name}"
     if oracle.length is not None:
         signal = parity.probe_signal(oracle.length, rng)
@@ -420,7 +430,7 @@ def _layers(graph: Graph, signal: F32, tolerance: float, *, finite: bool) -> lis
     Inside a graph an infinity may be right (the log of silence, clipped by the next), unless `finite` is asked for.
     """
     signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
-    skip = _warm_hops(graph)
+    skip = graph.warm_hops
     phases = any(node.op == "phase" for node in graph.nodes)
     tensors = {} if phases else _tensors(graph, signal)
     layers = []

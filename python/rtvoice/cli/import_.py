@@ -9,7 +9,7 @@ from typing import Any
 
 from rtvoice.cli import console
 
-HELP = "bring a trained model in (.onnx)"
+HELP = "bring a trained model in (.onnx, .nam, RTNeural .json)"
 EXAMPLE = "rtvoice import denoiser.onnx -o denoiser.rtv --rate 48000"
 
 _RATE_UNTOLD = 48000
@@ -17,7 +17,7 @@ _RATE_UNTOLD = 48000
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("source", metavar="SRC", help="the trained model, an .onnx file")
+    parser.add_argument("source", metavar="SRC", help="the trained model, an .onnx, .nam or RTNeural .json file")
     parser.add_argument("-o", "--output", metavar="OUT.rtv", required=True, help="the file to write")
     parser.add_argument(
         "--rate",
@@ -56,6 +56,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--constant", metavar="IN=NUMBER", action="append", default=[], help="an input that is always the same number"
     )
     parser.add_argument("--lookahead", action="store_true", help="tell which layers the latency comes from")
+    parser.add_argument(
+        "--size", metavar="X", type=_share, help="of a slimmable .nam model, 0 to 1 (default: 1, the full one)"
+    )
+    parser.add_argument(
+        "--follow",
+        choices=("core", "trainer"),
+        help="where NAM's player and its trainer differ: whom to follow (default: core, the player)",
+    )
+    parser.add_argument(
+        "--layers",
+        metavar="NAMES",
+        help="of a PyTorch state dict in .json: modules and activations in order, as in conv:dilation=4,tanh,gru,dense",
+    )
     console.add_common(parser)
 
 
@@ -71,22 +84,32 @@ def _pairs(option: str, given: list[str], *, numbers: bool = False) -> dict[str,
     return found
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
 def run(args: argparse.Namespace) -> None:
     """Import, check that the stream is what the source computes, save, and print what was found."""
-    from rtvoice.export import import_with_report
+    from rtvoice.export import SUFFIXES, import_with_report, told_rate
     from rtvoice.export.lookahead import lookahead, lookahead_text
 
     if not args.output.endswith(".rtv"):
         raise console.CommandError(f"-o {args.output}: the file must end in .rtv; see 'rtvoice import --help'", 2)
-    if args.source.lower().endswith(".onnx") and not os.path.exists(args.source):
-        raise console.CommandError(f"{args.source}: no such file; give the path of an .onnx file")
+    if args.source.lower().endswith(SUFFIXES) and not os.path.exists(args.source):
+        raise console.CommandError(f"{args.source}: no such file; give the path of an {', '.join(SUFFIXES)} file")
     folder = os.path.dirname(os.path.realpath(args.output))
     if not os.path.isdir(folder):
         raise console.CommandError(f"-o {args.output}: the folder {folder} does not exist; make it first")
     if os.path.isdir(args.output):
         raise console.CommandError(f"-o {args.output} is a folder; name the file to write")
     rate = args.rate
-    if rate is None and args.source.lower().endswith(".onnx"):
+    if rate is None and told_rate(args.source) is None:
         rate = _RATE_UNTOLD
         console.warn(
             f"{args.source} does not tell its sample rate; {rate} Hz is taken, give --rate HZ if that is wrong"
@@ -107,6 +130,9 @@ def run(args: argparse.Namespace) -> None:
             licence=args.licence,
             weights=args.weights,
             **options,
+            size=args.size,
+            follow=args.follow or "core",
+            layers=None if args.layers is None else args.layers.split(","),
         )
         model.save(args.output)
     plan = [{"layer": layer["name"], "into": layer["fused"]} for layer in model.info["layers"] if layer["fused"]]

@@ -9,7 +9,7 @@ import importlib.util
 import os
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,13 @@ from rtvoice.errors import ModelError
 from rtvoice.registry import ModelNotFoundError
 
 if TYPE_CHECKING:
+    from rtvoice.export.foreign import Foreign, ForeignReport
     from rtvoice.export.onnx.report import ImportReport
     from rtvoice.model import Model
 
-__all__ = ["import_model", "import_with_report"]
+__all__ = ["SUFFIXES", "foreign_like", "import_model", "import_with_report", "told_rate"]
+
+SUFFIXES = (".onnx", ".nam", ".json")
 
 
 def import_model(
@@ -37,9 +40,10 @@ def import_model(
     Parameters
     ----------
     src
-        Path of an ``.onnx`` file, or its bytes.
+        Path of an ``.onnx`` file, a Neural Amp Modeler ``.nam`` file or an RTNeural ``.json`` file, or its bytes.
     sample_rate
-        Rate that the network works at, in Hz; needed where the file does not tell, as ONNX files do not.
+        Rate that the network works at, in Hz; needed where the file does not tell, as ONNX files and most of RTNeural's
+        do not.
     hop
         Streaming quantum in samples, a multiple of what the strides ask for.
     name
@@ -48,8 +52,9 @@ def import_model(
         ``"source"`` keeps every bit of the weights, ``"fp16"`` rounds the matrices to 16 bits, ``"auto"`` those that
         the engine waits for: where at most 4 rows of a hop share a matrix, and they do not all fit a first-level cache.
     **options
-        ``licence``, ``description``, ``tier``, ``audio_input``, ``parameters``, ``frames``, ``states``, ``constants``
-        as in `import_onnx`; ``verify=False`` leaves the parity check out.
+        ``licence``, ``description``, ``tier``; ``audio_input``, ``frames``, ``states``, ``constants`` as in
+        `import_onnx`; ``parameters`` as there and in `import_rtneural`; ``size`` and ``follow`` as in `import_nam`;
+        ``layers`` as in `import_rtneural`; ``verify=False`` leaves the parity check out.
 
     Raises
     ------
@@ -76,46 +81,112 @@ def import_with_report(
     frames: int | bool = False,
     states: Mapping[str, str] | None = None,
     constants: Mapping[str, int] | None = None,
-) -> tuple[Model, ImportReport]:
+    size: float | None = None,
+    follow: str = "core",
+    layers: Sequence[str] | None = None,
+) -> tuple[Model, ImportReport | ForeignReport]:
     """Do what `import_model` does, and tell what was fused, the latency found, and the parity check's result."""
-    _check_format(src)
-    if sample_rate is None:
-        raise ValueError("sample_rate is needed: an ONNX file does not tell it (rtvoice import: --rate HZ)")
-    from rtvoice.export.onnx.importer import import_onnx
-    from rtvoice.export.onnx.verify import verified
+    kind = _kind(src)
+    own: dict[str, Any] = {"audio_input": audio_input, "frames": frames, "states": states, "constants": constants}
+    _check_options(kind, **own, parameters=parameters, size=size, follow=follow, layers=layers)
+    common: dict[str, Any] = {
+        "hop": hop,
+        "name": name,
+        "licence": licence,
+        "description": description,
+        "tier": tier,
+        "weights": weights,
+    }
+    if kind == "onnx":
+        if sample_rate is None:
+            raise ValueError("sample_rate is needed: an ONNX file does not tell it (rtvoice import: --rate HZ)")
+        from rtvoice.export.onnx.importer import import_onnx
+        from rtvoice.export.onnx.verify import verified
 
-    imported = import_onnx(
-        src,
-        sample_rate=sample_rate,
-        hop=hop,
-        name=name,
-        licence=licence,
-        description=description,
-        tier=tier,
-        weights=weights,
-        audio_input=audio_input,
-        parameters=parameters,
-        frames=frames,
-        states=states,
-        constants=constants,
-    )
-    return verified(imported, verify=verify), imported.report
+        imported = import_onnx(src, sample_rate=sample_rate, parameters=parameters, **own, **common)
+        return verified(imported, verify=verify), imported.report
+    from rtvoice.export import foreign
+
+    if kind == "nam":
+        from rtvoice.export.nam.importer import import_nam
+
+        made = import_nam(src, sample_rate=sample_rate, size=size, follow=follow, **common)
+    else:
+        from rtvoice.export.rtneural.importer import import_rtneural
+
+        made = import_rtneural(src, sample_rate=sample_rate, layers=layers, parameters=parameters, **common)
+    return foreign.verified(made, verify=verify), made.report
 
 
-def _check_format(src: str | os.PathLike[str] | bytes) -> None:
+def told_rate(src: str | os.PathLike[str]) -> int | None:
+    """Return the sample rate that a file tells, or that goes without saying in its format; None where neither does."""
+    if _kind(src) == "onnx":
+        return None
+    from rtvoice.export.fields import read_json
+
+    document = read_json(src)[0]
+    if _kind(src) == "nam":
+        from rtvoice.export.nam import read
+
+        return read.told_rate(document) or read.UNTOLD_RATE
+    from rtvoice.export.rtneural.read import told_rate as rtneural_rate
+
+    return rtneural_rate(document)
+
+
+def foreign_like(path: Path, provenance: Mapping[str, Any], rate: int) -> Foreign:
+    """Read a `.nam` or RTNeural file once more, as the provenance of a model file says that it was read."""
+    weights = str(provenance.get("weights", "source"))
+    if _kind(path) == "nam":
+        from rtvoice.export.nam.importer import import_nam
+
+        size = provenance.get("size")
+        return import_nam(
+            path,
+            sample_rate=rate,
+            weights=weights,
+            size=float(size) if isinstance(size, (int, float)) else None,
+            follow=str(provenance.get("follow", "core")),
+        )
+    from rtvoice.export.rtneural.importer import import_rtneural
+
+    layers = provenance.get("layers")
+    return import_rtneural(path, sample_rate=rate, weights=weights, layers=layers if isinstance(layers, list) else None)
+
+
+def _check_options(kind: str, **options: Any) -> None:
+    """Refuse an option that the format does not have, rather than leave it out."""
+    known = {
+        "onnx": ("audio_input", "parameters", "frames", "states", "constants"),
+        "nam": ("size", "follow"),
+        "rtneural": ("parameters", "layers"),
+    }[kind]
+    for key, value in options.items():
+        if key not in known and value not in (None, False, "core"):
+            raise ValueError(f"{key} is no option of this format; it has: {', '.join(known)}")
+
+
+def _kind(src: str | os.PathLike[str] | bytes) -> str:
+    """Return ``"onnx"``, ``"nam"`` or ``"rtneural"``: by the file's name, and for JSON by what stands in it."""
     if isinstance(src, (bytes, bytearray, memoryview)):
-        return
+        begin = bytes(src[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")
+        return _kind_of_json(src) if begin.startswith(b"{") else "onnx"
     path = Path(src)
     suffix = path.suffix.lower()
     if path.is_dir():
-        raise ModelError(f"{path} is a folder; name an .onnx file")
-    if suffix == ".onnx":
-        if not path.is_file():
-            raise ModelNotFoundError(f"{path}: no such file; give the path of an .onnx file")
-        return
-    if suffix in (".nam", ".json"):
-        raise ModelError(f"{path}: importing {suffix} files is not in this release; export the network to .onnx")
-    raise ModelError(f"{path}: is of no known format; rtvoice imports .onnx")
+        raise ModelError(f"{path} is a folder; name an .onnx, .nam or .json file")
+    if suffix not in SUFFIXES:
+        raise ModelError(f"{path}: is of no known format; rtvoice imports {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ModelNotFoundError(f"{path}: no such file; give the path of an {', '.join(SUFFIXES)} file")
+    return {".onnx": "onnx", ".nam": "nam"}.get(suffix) or _kind_of_json(path)
+
+
+def _kind_of_json(src: str | os.PathLike[str] | bytes) -> str:
+    from rtvoice.export.fields import read_json
+
+    document = read_json(src)[0]
+    return "nam" if "architecture" in document and "config" in document else "rtneural"
 
 
 class _Callable(types.ModuleType):

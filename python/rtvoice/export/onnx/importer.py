@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtvoice.errors import ModelError
 from rtvoice.graph import GraphBuilder
@@ -25,6 +25,9 @@ from .states import States
 from .values import Refused, Stream, in_order
 from .walk import Walk
 from .write import Out, quantum, write
+
+if TYPE_CHECKING:
+    from .oracle import Oracle
 
 
 @dataclass
@@ -56,6 +59,12 @@ class Imported:
     outputs: list[Out]
     options: dict[str, Any]
     original: Source
+
+    def oracle(self, runner: str = "onnxruntime") -> Oracle:
+        """Return what runs the source offline: ``"onnxruntime"`` or ``"onnx"``."""
+        from .oracle import Oracle
+
+        return Oracle(self, runner)
 
     def exact(self) -> Imported:
         """Return the same import with the source's own weights; this one where nothing was rounded."""
