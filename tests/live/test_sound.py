@@ -150,13 +150,12 @@ def test_real_speech_comes_out_as_render_makes_it_at_the_devices_latency(
     print(f"devices {1000 * device / RATE:.2f} ms and the engine make {total:.2f} ms; clean: {clean}")
     assert total <= 30
     got = card.heard[card.played_at + device :][: len(speech)]
-    if clean:
-        # Two periods of the server: what JACK and PortAudio add to a callback of the server's own size.
-        assert device == 2 * server.period
-        assert np.array_equal(got, made), "the same bits"
-    else:  # all but what the stalls lost is what it should be
-        assert device % server.period == 0
-        assert np.count_nonzero(got != made) < 0.5 * len(made), f"{summary['xruns']} xruns, {card.xruns} of the server"
+    if not clean:
+        lost = f"{summary['xruns']} xruns, {card.xruns} of the server, in the last of three runs"
+        pytest.skip(f"{lost}: this machine stalls, and that the sound keeps its bits is NOT shown")
+    # Two periods of the server: what JACK and PortAudio add to a callback of the server's own size.
+    assert device == 2 * server.period
+    assert np.array_equal(got, made), "the same bits"
 
 
 @pytest.mark.parametrize("clock", ["one", "two"])
