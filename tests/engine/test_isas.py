@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+FILES = [str(HERE / name) for name in ("test_ops.py", "test_band_ops.py")]
 CHOSEN = "import rtvoice; print(rtvoice.isa())"
 
 
@@ -20,7 +21,7 @@ def test_ops_on(isa: str) -> None:
     if chosen.stdout.strip() != isa:
         pytest.skip(f"this processor has no {isa}")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / "test_ops.py")],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *FILES],
         env=environment,
         capture_output=True,
         text=True,

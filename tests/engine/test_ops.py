@@ -172,6 +172,12 @@ def folded(order: str) -> Callable[[GraphBuilder, Tensor, Rng], Tensor]:
     return make
 
 
+def banded(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
+    # Each channel a band; more shapes: test_band_ops.py.
+    weight, bias = weights(rng, 3, 1, 2, 2), weights(rng, 3, scale=0.3)
+    return b.node("conv_bands", x, weight=weight, bias=bias, bands=x.channels, pads=[1, 0], band_pads=[1, 0])
+
+
 def noisy(b: GraphBuilder, x: Tensor, rng: Rng) -> Tensor:
     n = b.node("noise", channels=x.channels, frames=x.frames, stream=7)
     u = b.node("noise", channels=1, frames=x.frames, distribution="uniform", low=-0.5, high=0.5, stream=8)
@@ -238,6 +244,9 @@ CASES: dict[str, Callable[[GraphBuilder, Tensor, Rng], Tensor]] = {
     "depth_time": folded("time"),
     "depth_channel": folded("channel"),
     "noise": noisy,
+    "banded": banded,
+    "pick": lambda b, x, rng: b.node("pick", x, index=[x.channels - 1, -1, *range(x.channels)]),
+    "leaky_sum": lambda b, x, rng: b.node("leaky_sum", x, decay=np.linspace(0.5, 0.9, x.channels).astype(np.float32)),
 } | {op: plain(op) for op in ("relu", "silu", "tanh", "sigmoid", "exp", "square", "abs", "neg", "sin", "cos")}
 CASES |= SOURCE_CASES
 
