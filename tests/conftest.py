@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 import rtvoice
 from small_model import build_model
+
+# A shell may have told its background programs to ignore these, and then what the tests start and interrupt would, too.
+for _number, _ordinary in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _ordinary)
 
 
 @pytest.fixture(scope="session")
