@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -154,16 +155,18 @@ def test_only_the_owner_may_read_it(model: rtvoice.Model, tmp_path: Path) -> Non
 def test_it_goes_on_in_another_file_by_size_and_keeps_the_newest(model: rtvoice.Model, tmp_path: Path) -> None:
     engine = rtvoice.Engine(model, RATE, 480)
     audio = noise(480)
-    with engine.log(tmp_path / "a.rtlog", rotate_mb=0.02, flush_ms=1) as log:
+    with engine.log(tmp_path / "a.rtlog", rotate_mb=0.02, flush_ms=1, ring_ms=60000) as log:
         while log.status().files < 4:
             engine.process(audio)
+            time.sleep(0.001)  # a ring of a minute then bears six seconds in which the writer gets no CPU
     whole = read_log(tmp_path / "a.rtlog")
     assert whole.problems == [] and whole.ended and whole.gaps == []
     assert len(whole.paths) == log.status().files and whole.paths[1].name == "a.0001.rtlog"
     assert np.array_equal(whole.audio(0, whole.frames)[0][:, 0], np.tile(audio, whole.frames // 480))
-    with engine.log(tmp_path / "b.rtlog", rotate_mb=0.02, keep_files=2, flush_ms=1) as log:
+    with engine.log(tmp_path / "b.rtlog", rotate_mb=0.02, keep_files=2, flush_ms=1, ring_ms=60000) as log:
         while log.status().files < 5:
             engine.process(audio)
+            time.sleep(0.001)
     left = sorted(path.name for path in tmp_path.glob("b*"))
     assert len(left) == 2 and "b.rtlog" not in left
     rest = read_log(tmp_path / "b.rtlog")
@@ -173,9 +176,10 @@ def test_it_goes_on_in_another_file_by_size_and_keeps_the_newest(model: rtvoice.
 
 def test_it_goes_on_in_another_file_by_age(model: rtvoice.Model, tmp_path: Path) -> None:
     engine = rtvoice.Engine(model, RATE, 480)
-    with engine.log(tmp_path / "a.rtlog", rotate_minutes=0.05 / 60, flush_ms=1) as log:
+    with engine.log(tmp_path / "a.rtlog", rotate_minutes=0.05 / 60, flush_ms=1, ring_ms=60000) as log:
         while log.status().files < 3:
             engine.process(noise(480))
+            time.sleep(0.001)
     assert read_log(tmp_path / "a.rtlog").problems == []
 
 
