@@ -20,16 +20,16 @@
 namespace rtvoice {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized =
-    true;  // a call costs what is checked, not what is computed: the dear tier looks dearer than it is
-#else
-constexpr bool kSanitized = false;
-#endif
 constexpr uint32_t kRate = 16000, kFrame = 160;
 constexpr int kPerCore = 9;      // busy threads on each core
 constexpr double kCostly = 0.2;  // of one core, alone: with kPerCore others beside it, more than its audio lasts
-constexpr int kCheaper = 20;     // times less arithmetic
+// Times less arithmetic. A climb is expected to cost the cheap tier's load times as much, and under a sanitizer most of a small tier's load is
+// checks of each call, not arithmetic: 8 % of a core for a twentieth of it, which times 20 never fits.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kCheaper = 4;
+#else
+constexpr int kCheaper = 20;
+#endif
 
 Node convolution(int64_t out, int64_t in, float weight, int input) {
   Node node;
@@ -178,15 +178,13 @@ TEST(Overload, BusyCoresMakeItStepDownAndQuietOnesClimbBack) {
   be_undisturbed();
   host.rests = true;
   const uint64_t late = host.late();
-  const double up = host.run_until(0, 1.0f, kSanitized ? 60.0 : 400.0);
+  const double up = host.run_until(0, 1.0f, 400.0);
   EXPECT_EQ(host.undefined, 0u) << "samples that are not finite, not written, or outside what the tiers can make";
   EXPECT_LT(host.step, 2.0f / (0.02f * kRate)) << "a click: the fades are 20 ms";
   EXPECT_GE(late, 3u);
   std::printf("overload: hq -> default after %.2f s of audio under load, -> hq after %.2f s of calm; %llu late calls\n",
               down, up, static_cast<unsigned long long>(host.late()));
-  if (up < 0.0 && kSanitized)
-    GTEST_SKIP() << "it left the costly tier; that it comes back is NOT shown under a sanitizer";
-  if (up < 0.0 && host.late() > late)
+  if (up < 0.0 && host.late() > late + 20)
     GTEST_SKIP()
         << "it left the costly tier; that it comes back is NOT shown: this machine is never calm, and gives no "
            "real-time priority";
