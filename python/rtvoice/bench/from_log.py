@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rtvoice import _core
 from rtvoice.bench.histogram import Histogram, response_times
-from rtvoice.bench.measure import Measurement, noise_frames
+from rtvoice.bench.measure import Measurement, latency_ms, noise_frames
 from rtvoice.bench.priority import audio_thread_priority
 from rtvoice.engine import Engine, isa
 from rtvoice.log import Log, LogError
@@ -89,7 +89,7 @@ def _measurement(
     recorded, scheduled = Histogram(), Histogram()
     recorded.record(spent)
     scheduled.record(late if paced else response_times(spent, period))
-    macs, audio_time, parts = float(model.info["mac_per_second"]), _seconds(log, sizes), engine.latency_parts
+    macs, audio_time = float(model.info["mac_per_second"]), _seconds(log, sizes)
     common, counts = np.unique(sizes, return_counts=True)
     block = int(common[np.argmax(counts)])
     result: dict[str, Any] = {
@@ -103,12 +103,7 @@ def _measurement(
         "budget_us": 1e6 * block / rate,
         "load": float(np.percentile(times / budgets, 99)),
         "realtime_factor": float(times.sum()) / 1e6 / audio_time,
-        "latency_ms": {
-            "total": 1000 * engine.latency / rate,
-            "model": 1000 * parts["model"] / rate,
-            "resampler": 1000 * parts["resampler"] / rate,
-            "buffering": 1000 * parts["buffering"] / rate,
-        },
+        "latency_ms": latency_ms(engine),
         "memory_bytes": engine.memory,
         "mac_per_second": macs,
         "gflops": 2e-9 * macs * header.channels * audio_time / (float(times.sum()) / 1e6),

@@ -158,7 +158,6 @@ def _result(
     spent = float(times.sum()) / 1e6
     audio = len(times) * block / rate
     frame_us = percentiles(times)
-    parts = engine.latency_parts
     macs = float(model.info["mac_per_second"])
     result: dict[str, Any] = {
         "model": model.name,
@@ -171,12 +170,7 @@ def _result(
         "budget_us": budget,
         "load": frame_us["p99"] / budget,
         "realtime_factor": spent / audio,
-        "latency_ms": {
-            "total": 1000 * engine.latency / rate,
-            "model": 1000 * parts["model"] / rate,
-            "resampler": 1000 * parts["resampler"] / rate,
-            "buffering": 1000 * parts["buffering"] / rate,
-        },
+        "latency_ms": latency_ms(engine),
         "memory_bytes": engine.memory,
         "mac_per_second": macs,
         "gflops": 2e-9 * macs * audio / spent,
@@ -186,6 +180,12 @@ def _result(
         figures = percentiles(cold)
         result["cold_us"] = {"p50": figures["p50"], "p99": figures["p99"]}
     return result
+
+
+def latency_ms(engine: Engine) -> dict[str, float]:
+    """Return the whole latency of an engine and its parts, in milliseconds."""
+    parts = {"total": float(engine.latency), **engine.latency_parts}
+    return {name: 1000 * parts[name] / engine.sample_rate for name in ("total", "model", "resampler", "buffering")}
 
 
 def _allocations(model: Model, rate: int, block: int) -> int | None:

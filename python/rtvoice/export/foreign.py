@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rtvoice.errors import ModelError
+from rtvoice.export.report_lines import closing, counted
 from rtvoice.graph import GraphBuilder
 
 if TYPE_CHECKING:
@@ -80,17 +81,10 @@ class ForeignReport:
         """Return the report in lines for a terminal."""
         rows = [f"{self.source}  {self.producer}"]
         rows += [f"layer     {line}" for line in self.layers]
-        counts = sorted(self.ops.items(), key=lambda item: -item[1])
-        rows.append(f"nodes     {self.nodes}: " + ", ".join(f"{count} {name}" for name, count in counts))
+        rows.append(f"nodes     {self.nodes}: {counted(self.ops)}")
         latency = "not known yet" if self.latency is None else f"{self.latency} samples"
         rows.append(f"hop       {self.hop} samples, latency {latency}, start {self.start}")
-        if self.parameters:
-            rows.append(f"settable  {', '.join(self.parameters)}")
-        rows.append("outputs   " + ", ".join(f"{name} ({kind})" for name, kind in self.outputs.items()))
-        rows.extend(f"note      {note}" for note in self.notes)
-        if self.parity is not None:
-            rows.append(f"parity    {self.parity['text']}")
-        return "\n".join(rows)
+        return "\n".join(rows + closing(self.parameters, self.outputs, self.notes, self.parity))
 
 
 @dataclass

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rtvoice.export.report_lines import closing, counted
+
 
 @dataclass
 class ImportReport:
@@ -70,20 +72,10 @@ class ImportReport:
         rows = [
             f"{self.source}  opset {self.opset}, {self.producer}",
             f"nodes     {self.onnx_nodes} -> {self.nodes} ({self.folded} constant)",
-            f"ops       {_counts(self.ops)}",
+            f"ops       {counted(self.ops)}",
         ]
         if self.fused:
-            rows.append(f"fused     {_counts(self.fused)}")
+            rows.append(f"fused     {counted(self.fused)}")
         latency = "not known yet" if self.latency is None else f"{self.latency} samples"
         rows.append(f"hop       {self.hop} samples, latency {latency}")
-        if self.parameters:
-            rows.append(f"settable  {', '.join(self.parameters)}")
-        rows.append("outputs   " + ", ".join(f"{name} ({kind})" for name, kind in self.outputs.items()))
-        rows.extend(f"note      {note}" for note in self.notes)
-        if self.parity is not None:
-            rows.append(f"parity    {self.parity['text']}")
-        return "\n".join(rows)
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1])) or "none"
+        return "\n".join(rows + closing(self.parameters, self.outputs, self.notes, self.parity))
