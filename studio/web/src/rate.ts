@@ -47,6 +47,7 @@ export class RatePage {
   private row = 0;
   private opened = false;
   private shownAt = 0;
+  private entries = 0;
   private readonly durations: number[] = [];
   private readonly player = new Player(() => this.refresh());
   private readonly outbox: Outbox;
@@ -72,8 +73,9 @@ export class RatePage {
     }
     localStorage.setItem("rtvoice-user", user);
     const shared = new URLSearchParams(location.search).get("clip");
-    await this.load(user, shared);
+    // Before the first clip's sounds are there, too: what shows can be used.
     document.addEventListener("keydown", (event) => this.key(event));
+    await this.load(user, shared);
     void this.outbox.flush();
   }
 
@@ -125,7 +127,9 @@ export class RatePage {
     this.draw();
     const names: Listen[] = ["1", "2", ...(this.session.mode === "abx" ? (["x"] as Listen[]) : []), ...this.step.trial.references];
     const step = this.step;
-    while (this.step === step && !this.player.ready) {
+    // One clip's loading ends where another's, or the same one's second, begins: two would chase each other.
+    const mine = ++this.entries;
+    while (this.entries === mine && !this.player.ready) {
       try {
         await this.player.load(step.trial, names);
         this.player.match(this.dimension.match_loudness);
@@ -137,6 +141,7 @@ export class RatePage {
         await new Promise((resolve) => setTimeout(resolve, 1000));
       }
     }
+    if (this.entries !== mine) return;
     this.refresh();
     this.drawPlots();
   }
@@ -289,6 +294,7 @@ export class RatePage {
 
   private key(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
+    if (this.steps.length === 0) return;
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
     if (target instanceof HTMLInputElement && target.type !== "radio" && target.type !== "checkbox" && target.type !== "range") return;
