@@ -190,8 +190,8 @@ def perf() -> tuple[Tests, str]:
 
 def tsan() -> tuple[Tests, str]:
     kind = ("-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DRTVOICE_SANITIZE=thread", "-DRTVOICE_ISAS=SCALAR")
-    build("tsan", *kind, targets=("c_api_test", "tiers_test"))
-    between_threads = "Thread|Swap|Control|Tiers|Governor|Pool"
+    build("tsan", *kind, targets=("c_api_test", "tiers_test", "live_test", "sanitizer_planted_test"))
+    between_threads = "Thread|Swap|Control|Tiers|Governor|Pool|Planted"
     tests = ctest("tsan", "tsan", "-R", between_threads, RTVOICE_TEST_SHORT="1")
     return tests, f"{tests.passed} tests of parameters, swaps, statistics and tiers between threads: no race"
 

@@ -26,7 +26,8 @@ if build build/asan address,undefined AVX2; then
 else
   failed=1
 fi
-if build build/tsan thread SCALAR c_api_test live_test; then
+if build build/tsan thread SCALAR c_api_test live_test sanitizer_planted_test; then
+  build/tsan/cpp/tests/sanitize/sanitizer_planted_test || failed=1
   build/tsan/cpp/tests/c_api/c_api_test --gtest_filter='*Thread*:*Swap*:*Control*' || failed=1
   build/tsan/cpp/tests/live/live_test --gtest_filter='*Thread*' || failed=1
 else
