@@ -94,6 +94,21 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     WholeFile(path).write(data)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Find out before long work whether :func:`write_whole` could write there; nothing is left behind.
+
+    Raises
+    ------
+    OSError
+        It could not; the message names the file.
+    """
+    file = WholeFile(path)
+    try:
+        file.create()
+    finally:
+        file.discard()
+
+
 def reason(error: OSError) -> str:
     """Return why the system refused, in words."""
     if error.errno == errno.ENOSPC:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtvoice.cli import console
+from rtvoice.files import check_writable
 
 if TYPE_CHECKING:
     from rtvoice.bench.measure import Measurement
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(f"{option} {path}: the folder {Path(path).parent} does not exist; make it first")
         if path and Path(path).is_dir():
             raise ValueError(f"{option} {path} is a folder; name the file to write")
+        if path:
+            check_writable(path)
     if args.plot and not page:
         from rtvoice.bench.plot import check_plot
 
