@@ -38,6 +38,7 @@ class FitParams:
 
     width: int = 16
     dropout: float = 0.1
+    grown_from: str = free("")
     phases: tuple[Phase, ...] = (Phase(steps=30, rate=1e-2, batch=16, warm_up=5),)
     training: Training = field(default_factory=lambda: Training(every=1, validate_every=10, average=0.9))
 

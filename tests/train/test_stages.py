@@ -53,6 +53,26 @@ def test_changing_a_stage_keeps_all_before_it(recipe: Path, done: Path) -> None:
     assert set(status(recipe, done, "prepare.examples=128").values()) == {"run"}
 
 
+def test_a_tier_that_grows_from_another_comes_after_it(recipe: Path, done: Path) -> None:
+    loaded = recipes.load(recipe, [*SHORT[1::2], "student.hq.grown_from=default"])
+    plan = make_plan(GRAPH, loaded, Options(done))
+    steps = {step.name: step for step in plan.steps}
+    assert steps["student.hq"].status == "run"
+    assert steps["student.hq"].inputs["grown_from"] == steps["student.default"].folder
+    assert "grown_from" not in steps["student.default"].inputs
+    alone = make_plan(GRAPH, loaded, Options(done, stage="student.hq", tiers=("hq",)))
+    assert [step.name for step in alone.steps][-2:] == ["student.default", "student.hq"]
+    changed = status(recipe, done, "student.hq.grown_from=default", "student.default.width=20")
+    assert (changed["student.default"], changed["student.hq"]) == ("run", "run")
+
+
+@pytest.mark.parametrize(("tier", "below"), [("hq", "hq"), ("hq", "large"), ("default", "hq")])
+def test_a_tier_grows_from_one_before_it_only(recipe: Path, tmp_path: Path, tier: str, below: str) -> None:
+    loaded = recipes.load(recipe, [f"student.{tier}.grown_from={below}"])
+    with pytest.raises(recipes.RecipeError, match="is no tier before"):
+        make_plan(GRAPH, loaded, Options(tmp_path))
+
+
 def test_what_only_says_how_to_run_changes_nothing(recipe: Path, done: Path) -> None:
     assert set(status(recipe, done, "prepare.workers=4", "master.training.every=7").values()) == {"cached"}
 

@@ -115,6 +115,28 @@ class Recipe:
             sections.insert(0, f"{stage}.{tier}")
         return _build(cls, common, _Place(self, tuple(sections)))
 
+    def grown_from(self, stage: str, tier: str) -> str | None:
+        """Return the tier that a tier's result of a stage grows from, by its table's key `grown_from`; `None`: nothing.
+
+        Raises
+        ------
+        RecipeError
+            It is no tier that comes before.
+        """
+        table = self.tables.get(stage, {})
+        own = table.get(tier, {}) if isinstance(table, dict) else {}
+        below = own.get("grown_from") if isinstance(own, dict) else None
+        if not below:
+            return None
+        earlier = self.skin.tiers[: self.skin.tiers.index(tier)]
+        if below not in earlier:
+            place = _Place(self, (f"{stage}.{tier}",)).at("grown_from")
+            known = ", ".join(earlier) or "none"
+            raise RecipeError(
+                f"{place} grown_from = {below!r} is no tier before {tier!r} in skin.tiers; those: {known}"
+            )
+        return str(below)
+
     def check_tables(self, stages: Iterable[str]) -> None:
         """Refuse a table that no stage reads.
 

@@ -76,10 +76,21 @@ class Stage:
 
 @dataclass(frozen=True)
 class Node:
-    """A stage of one recipe: of one tier where the stage is run for each."""
+    """A stage of one recipe: of one tier where the stage is run for each.
+
+    Attributes
+    ----------
+    stage : Stage
+        Which.
+    tier : str or None
+        Of what tier.
+    grows : str or None
+        The tier whose result of the same stage this one begins as, its input `grown_from`.
+    """
 
     stage: Stage
     tier: str | None = None
+    grows: str | None = None
 
     @property
     def name(self) -> str:
@@ -123,8 +134,17 @@ class Graph:
         for stage in self.stages.values():
             if stage.optional and stage.name not in recipe.tables:
                 continue
-            result += [Node(stage, tier) for tier in chosen] if stage.tiered else [Node(stage)]
+            result += self._tiers(stage, recipe, chosen) if stage.tiered else [Node(stage)]
         return result
+
+    def _tiers(self, stage: Stage, recipe: Recipe, chosen: list[str]) -> list[Node]:
+        grows = {tier: recipe.grown_from(stage.name, tier) for tier in recipe.skin.tiers}
+        made: list[Node] = []
+        for tier in recipe.skin.tiers:
+            below = grows[tier]
+            if tier in chosen or tier in (grows[other] for other in chosen):
+                made.append(Node(stage, tier, below))
+        return made
 
     def inputs(self, node: Node, nodes: Iterable[Node]) -> dict[str, Node]:
         """Return the nodes that `node` reads, by the names it knows them by.
@@ -138,6 +158,8 @@ class Graph:
                     found[other.stage.name] = other
                 elif node.tier is None:
                     found[other.name] = other
+            elif node.grows is not None and (other.stage.name, other.tier) == (node.stage.name, node.grows):
+                found["grown_from"] = other
         return found
 
     def before(self, wanted: Iterable[Node], nodes: list[Node]) -> list[Node]:

@@ -16,6 +16,7 @@ import rtvoice  # noqa: E402
 from rtvoice import safetensors_io  # noqa: E402
 from rtvoice.train import students  # noqa: E402
 from rtvoice.train.models import pitch as ear  # noqa: E402
+from rtvoice.train.models.grow import grown  # noqa: E402
 from rtvoice.train.models.losses import periodicity  # noqa: E402
 from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape  # noqa: E402
 from rtvoice.train.skin.student import FineTuneParams, StudentParams  # noqa: E402
@@ -209,3 +210,63 @@ def test_what_was_trained_further_is_written_as_its_recipe_says(
         tensors, _ = safetensors_io.read(path.read_bytes())
         assert tensors["head.weight"].dtype == dtype
         assert rtvoice.Model.load(path).tier == "default"
+
+
+def growing(**larger: int) -> StudentShape:
+    return replace(SHAPES["default"], **{"channels": 16, "blocks": 2, "taught": 8, **larger})
+
+
+def test_a_grown_student_says_what_the_smaller_one_says() -> None:
+    torch.manual_seed(3)
+    one = Student(growing(), math.log2(170)).eval()
+    with torch.no_grad():
+        one.head.weight.normal_(std=0.05)
+    other = grown(one, growing(blocks=5, widen=7)).eval()
+    x = as_batch(hum(one.shape, 60))
+    with torch.no_grad():
+        was, now = one.hear(x), other.hear(x)
+        for name in ("pitch", "harmonic", "phase", "noise", "body"):
+            assert torch.allclose(getattr(now, name), getattr(was, name), atol=2e-5), name
+    assert sum(p.numel() for p in other.body.parameters()) > 4 * sum(p.numel() for p in one.body.parameters())
+
+
+def test_what_is_new_in_a_grown_student_can_learn() -> None:
+    one = Student(growing(), math.log2(170))
+    other = grown(one, growing(blocks=3, widen=4)).train()
+    x = as_batch(hum(one.shape, 60))
+    heard = other.hear(x)
+    other.speak(heard, torch.full_like(heard.pitch[..., :1], 7.5)).square().mean().backward()
+    inner = one.shape.widen * one.shape.channels
+    assert other.body[0].narrow.weight.grad[:, inner:].abs().max() > 0
+    assert other.body[2].narrow.weight.grad.abs().max() > 0
+
+
+def test_a_grown_student_keeps_its_filters_at_a_higher_rate() -> None:
+    torch.manual_seed(4)
+    one = Student(growing(), math.log2(170)).eval()
+    with torch.no_grad():
+        one.head.weight.normal_(std=0.05)
+    shape = growing(rate=24000, window=720, fade=120, latency=240)
+    other = grown(one, shape).eval()
+    narrow, wide = one.synthesis.bins, other.synthesis.bins
+    rows = torch.arange(3)[:, None] * wide + torch.arange(narrow)
+    assert torch.equal(other.head.weight[rows.flatten()], one.head.weight)
+    # The same sound at both rates is heard alike, up to the filters that end an analysis at 8 kHz.
+    with torch.no_grad():
+        was = one.hear(as_batch(hum(one.shape, 80))).harmonic[:, 40:]
+        now = other.hear(as_batch(hum(shape, 80))).harmonic[:, 40:, :narrow]
+    assert float((was - now).std() / was.std()) < 0.35
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"channels": 24}, "channels is 24"), ({"blocks": 1}, "less than"), ({"rate": 8000}, "rate is 8000")],
+)
+def test_a_student_grows_in_its_own_ways_only(changed: dict[str, int], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        grown(Student(growing()), growing(**changed))
+
+
+def test_a_fine_tuning_grows_from_nothing() -> None:
+    with pytest.raises(ValueError, match="grown_from"):
+        FineTuneParams(grown_from="default")

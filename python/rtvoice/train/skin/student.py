@@ -17,10 +17,12 @@ from rtvoice.train.data import Augment
 from rtvoice.train.data.augment import Chances
 from rtvoice.train.models.adversary import Adversary, Balancer, discriminator_loss, feature_distance, generator_loss
 from rtvoice.train.models.blocks import mixed
+from rtvoice.train.models.grow import grown
 from rtvoice.train.models.losses import Reconstruction, Weights
 from rtvoice.train.models.pitch import CENTRE
 from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape
 from rtvoice.train.optimise import to_device
+from rtvoice.train.recipe import free
 from rtvoice.train.runner import Training, fit, part, step_rng
 from rtvoice.train.schedule import Phase
 from rtvoice.train.skin.master import Once, figures
@@ -51,6 +53,9 @@ class StudentParams:
         Share of F0, voicing and register.
     judged : float
         Share of each lesson that the discriminators see.
+    grown_from : str
+        Of a tier's own table (`[student.hq]`): the tier before it whose finished student this one begins as, larger by
+        blocks, widen and rate (`rtvoice.train.models.grow`); empty: it learns from nothing.
     weights : str
         What the model file's matrices are stored as: `fp16`, half the bytes, or `fp32`.
     shares : mapping of str to float
@@ -70,6 +75,7 @@ class StudentParams:
     taught: float = 1.0
     listening: float = 0.3
     judged: float = 0.5
+    grown_from: str = free("")  # its key is that of the input
     weights: Literal["fp16", "fp32"] = "fp16"
     shares: dict[str, float] = field(default_factory=lambda: {"reconstruction": 1.0, "adversary": 0.3, "features": 0.6})
     phases: tuple[Phase, ...] = (Phase("answers", minutes=120, rate=1.2e-3, final=0.1),)
@@ -90,6 +96,13 @@ class FineTuneParams(StudentParams):
     phases: tuple[Phase, ...] = (
         Phase("adversary", minutes=60, rate=4e-4, adversary_rate=6e-4, adversarial=True, final=0.1),
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what belongs to the stage before."""
+        if self.grown_from:
+            raise ValueError(
+                "grown_from belongs to the tier's table of [student]; a fine-tuning goes on with its own student"
+            )
 
 
 class StudentTask:
@@ -289,7 +302,11 @@ def _train(ctx: StageContext, begun: Path | None) -> None:
     tier = ctx.tier or "default"
     about = json.loads((ctx.inputs["render"] / "about.json").read_text())
     if begun is None:
-        student = Student(params.shape(tier, int(about["hidden"])), float(about["register"]))
+        shape = params.shape(tier, int(about["hidden"]))
+        below = ctx.inputs.get("grown_from")
+        student = (
+            Student(shape, float(about["register"])) if below is None else grown(load_student(below), shape).train()
+        )
     else:
         student = load_student(begun).train()
     pairs = Pairs(ctx.inputs["render"], student.shape)
