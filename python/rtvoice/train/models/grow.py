@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from rtvoice.nn import Linear
+from rtvoice.train.models.pitch import Block
 from rtvoice.train.models.student import Student, StudentShape
 
 EDGE = 8
@@ -49,21 +51,26 @@ def grown(small: Student, shape: StudentShape) -> Student:
         if large.teach is not None and small.teach is not None:
             large.teach.load_state_dict(small.teach.state_dict())
         inner = have.widen * have.channels
-        for k, block in enumerate(large.body):
+        for k in range(shape.blocks):
+            block = large.body[k]
+            assert isinstance(block, Block)
+            block.narrow.weight.zero_()
             if k >= have.blocks:
-                block.narrow.weight.zero_()
                 continue
             old = small.body[k]
+            assert isinstance(old, Block)
             block.spread.load_state_dict(old.spread.state_dict())
             block.norm.load_state_dict(old.norm.state_dict())
+            assert block.wide.bias is not None and block.narrow.bias is not None
+            assert old.wide.bias is not None and old.narrow.bias is not None
             block.wide.weight[:inner], block.wide.bias[:inner] = old.wide.weight, old.wide.bias
-            block.narrow.weight.zero_()[:, :inner] = old.narrow.weight
+            block.narrow.weight[:, :inner] = old.narrow.weight
             block.narrow.bias.copy_(old.narrow.bias)
         _bins(small.head, large.head, small.synthesis.bins, large.synthesis.bins)
     return large
 
 
-def _bins(old: nn.Module, new: nn.Module, had: int, have: int) -> None:
+def _bins(old: Linear, new: Linear, had: int, have: int) -> None:
     """Copy the head, whose rows are three filters' bins, 50 Hz each."""
 
     def widened(rows: Tensor) -> Tensor:
@@ -71,5 +78,6 @@ def _bins(old: nn.Module, new: nn.Module, had: int, have: int) -> None:
         edge = filters[:, -EDGE:].mean(dim=1, keepdim=True)
         return torch.cat([filters, edge.expand(-1, have - had, *rows.shape[1:])], dim=1).flatten(0, 1)
 
-    new.weight.copy_(widened(old.weight))  # type: ignore[operator]
-    new.bias.copy_(widened(old.bias))  # type: ignore[operator]
+    assert old.bias is not None and new.bias is not None
+    new.weight.copy_(widened(old.weight))
+    new.bias.copy_(widened(old.bias))
