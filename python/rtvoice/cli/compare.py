@@ -24,6 +24,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", metavar="DIR", type=Path, help="recordings that the models convert")
     parser.add_argument("--target", metavar="DIR", type=Path, help="recordings of the target voice to listen to")
     parser.add_argument("--baseline", metavar="X", help="which of the two is the one to beat")
+    parser.add_argument(
+        "--measure", action="store_true", help="also let 'rtvoice evaluate' measure the clips, for the results page"
+    )
+    parser.add_argument(
+        "--costs", metavar="FILE", type=Path, help="what 'rtvoice-bench --json' printed on the player's machine"
+    )
     parser.add_argument("--export", metavar="FILE", type=Path, help="write the results as one HTML file and leave")
     parser.add_argument(
         "--mode",
@@ -68,6 +74,10 @@ def run(args: argparse.Namespace) -> None:
     store = command.Store(command.store_folder(args.store))
     try:
         session = _prepared(args, store) if args.systems else _stored(args, store)
+        if args.costs:
+            command.read_costs(store, args.costs)
+        if args.measure:
+            _measure(args, store, session)
         if args.export:
             command.export(store, session, args.export)
             told = command.results(store, session)
@@ -119,6 +129,16 @@ def _prepared(args: argparse.Namespace, store: Any) -> Any:
             progress=progress,
             warn=console.warn,
         )
+
+
+def _measure(args: argparse.Namespace, store: Any, session: Any) -> None:
+    from rtvoice_studio import command
+
+    with console.progress_bar("measuring") as progress:
+        found = command.measure(store, session, progress=progress)
+    for name, why in found["unavailable"].items():
+        if not args.json:
+            console.warn(f"{name} was not measured: {why}")
 
 
 def _stored(args: argparse.Namespace, store: Any) -> Any:

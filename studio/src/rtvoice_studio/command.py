@@ -16,8 +16,10 @@ from typing import Any
 import uvicorn
 
 from rtvoice import files
+from rtvoice_studio.costs import measure_costs, read_costs
 from rtvoice_studio.dimensions import SHIPPED, read_dimensions
 from rtvoice_studio.guard import LOOPBACK
+from rtvoice_studio.measures import measure
 from rtvoice_studio.prepare import prepare, store_folder
 from rtvoice_studio.results import results
 from rtvoice_studio.server import STATIC, FrontEndMissing, make_app
@@ -85,6 +87,7 @@ def add(
         side = "a" if baseline in (a, one.name) else "b"
     found = prepare(one, two, clips, store.folder, target=target, progress=progress, warn=warn)
     slug = store.add_session(one, two, found, settings, side)
+    measure_costs(store, (one, two))
     session = store.session(slug)
     assert session is not None
     return session
@@ -167,4 +170,15 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-__all__ = ["FrontEndMissing", "Options", "Store", "add", "export", "results", "serve", "store_folder"]
+__all__ = [
+    "FrontEndMissing",
+    "Options",
+    "Store",
+    "add",
+    "export",
+    "measure",
+    "read_costs",
+    "results",
+    "serve",
+    "store_folder",
+]

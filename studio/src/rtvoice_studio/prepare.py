@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtvoice import audio, files
+from rtvoice import audio
 from rtvoice.render import render_file
 from rtvoice_studio.align import lag_ms
 from rtvoice_studio.loudness import loudness, matching_gains
@@ -43,7 +43,6 @@ class Clip:
     plain_gain: float
     lags: dict[str, float | None]
     levels: dict[str, float | None]
-    frame_us: dict[str, float]
     clean: bool
 
 
@@ -105,12 +104,8 @@ def _clip(
 ) -> Clip:
     parts: dict[str, Frames] = {}
     rates: dict[str, int] = {}
-    spent: dict[str, float] = {}
     for role, system in (("a", a), ("b", b)):
-        path, micros = _rendered(system, name, source, store)
-        if micros is not None:
-            spent[role] = micros
-        parts[role], rates[role] = _heard(path)
+        parts[role], rates[role] = _heard(_rendered(system, name, source, store))
         late = round(system.delay_ms * rates[role] / 1000)
         parts[role] = parts[role][late:]
     if source:
@@ -143,9 +138,7 @@ def _clip(
     clean = _floor_db(parts.get("input", parts["a"]), rate) >= _CLEAN_DB
     sounds = {role: _keep(part, rate, store) for role, part in parts.items()}
     key = hashlib.sha256((name + "\0" + sounds.get("input", sounds["a"])).encode()).hexdigest()[:16]
-    return Clip(
-        name, key, rate, length, sounds, dict(zip(parts, gains, strict=True)), plain, lags, levels, spent, clean
-    )
+    return Clip(name, key, rate, length, sounds, dict(zip(parts, gains, strict=True)), plain, lags, levels, clean)
 
 
 def _heard(path: Path) -> tuple[Frames, int]:
@@ -158,21 +151,19 @@ def _wide(frames: Frames, channels: int) -> Frames:
     return np.repeat(frames, channels, axis=1) if frames.shape[1] < channels else frames
 
 
-def _rendered(system: System, name: str, source: Path | None, store: Path) -> tuple[Path, float | None]:
-    """Return a system's recording of a clip, and what a 10 ms frame took (median, us) where it was rendered."""
+def _rendered(system: System, name: str, source: Path | None, store: Path) -> Path:
+    """Return a system's recording of a clip, rendered unless it is there."""
     if system.model is None:
-        return recordings(_folder(system))[name], None
+        return recordings(_folder(system))[name]
     if source is None:
         raise ValueError(f"{name}: no input to render")
     probe_ok(source, LONGEST_SECONDS)
     digest = hashlib.sha256(f"1\0{system.key}\0".encode() + source.read_bytes()).hexdigest()[:32]
     path = store / "renders" / f"{digest}.wav"
-    cost = path.with_suffix(".us")
-    if not path.is_file() or not cost.is_file():
+    if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        report = render_file(source, path, system.model)
-        files.write_whole(cost, f"{report.frame_us['p50']:.3f}".encode())
-    return path, float(cost.read_text())
+        render_file(source, path, system.model)
+    return path
 
 
 def _keep(frames: Frames, rate: int, store: Path) -> str:

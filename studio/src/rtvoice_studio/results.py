@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rtvoice_studio.measures import beside
 from rtvoice_studio.stats import (
     Share,
     Vote,
@@ -62,11 +63,13 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
         dimensions.append({**dimension, **_told(mine, dimension, a, b)})
     rated = [vote for vote in votes if vote.dimension != ABX]
     last = latest(rows)
+    costs = store.costs()
+    measured = store.measures(session["id"])
     return {
         "session": session["slug"],
         "created": session["created"],
-        "a": {"name": a, **session["facts_a"], "frame_us": _median_cost(clips, "a")},
-        "b": {"name": b, **session["facts_b"], "frame_us": _median_cost(clips, "b")},
+        "a": {"name": a, **session["facts_a"], "cost": costs.get(a)},
+        "b": {"name": b, **session["facts_b"], "cost": costs.get(b)},
         "baseline": session["baseline"],
         "clips": len(clips),
         "removed": [{"name": c["name"], "reason": c["reason"]} for c in clips.values() if c["removed"]],
@@ -80,6 +83,7 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
         "agreement": asdict(agreement(rated)),
         "traps": {**asdict(t := traps(rated)), "share": t.share},
         "abx": _abx(last, clips),
+        "measures": beside(rated, session["options"]["dimensions"], measured) if measured else None,
         "league": league_table(store) if with_league else None,
         "notes": _notes(notes, clips, session),
     }
@@ -145,11 +149,6 @@ def _abx(rows: Sequence[Row], clips: dict[int, Row]) -> dict[str, Any]:
     return {"trials": len(answers), "right": right, "p": p}
 
 
-def _median_cost(clips: dict[int, Row], role: str) -> float | None:
-    found = sorted(c["data"]["frame_us"][role] for c in clips.values() if role in c["data"]["frame_us"])
-    return found[len(found) // 2] if found else None
-
-
 def _notes(rows: Sequence[Row], clips: dict[int, Row], session: Row) -> list[dict[str, str]]:
     last = {(row["trial"], row["side"]): row for row in rows}
     names = {"a": session["name_a"], "b": session["name_b"]}
@@ -168,19 +167,17 @@ def _notes(rows: Sequence[Row], clips: dict[int, Row], session: Row) -> list[dic
 def league_table(store: Store) -> dict[str, Any] | None:
     """Return the standing of all systems ever compared, along the first dimension of each session."""
     votes: list[Vote] = []
-    costs: dict[str, float | None] = {}
+    costs = store.costs()
     for session in store.sessions():
         clips = {row["id"]: row for row in store.clips(session["id"])}
         first = session["options"]["dimensions"][0]["key"]
         found = as_votes(session, clips, store.said(session["id"])[0])
         votes += [vote for vote in found if vote.dimension == first]
-        for role in "ab":
-            costs.setdefault(session[f"name_{role}"], _median_cost(clips, role))
     table = league(votes)
     if not table.standings:
         return None
     return {
-        "standings": [{**asdict(s), "frame_us": costs.get(s.system)} for s in table.standings],
+        "standings": [{**asdict(s), "cost": costs.get(s.system)} for s in table.standings],
         "tie": table.tie,
         "groups": [list(group) for group in table.groups],
     }

@@ -129,6 +129,23 @@ _FLAGS = Table(
     Column("created", String(32), nullable=False),
 )
 
+_COSTS = Table(
+    "costs",
+    _META,
+    _id(),
+    Column("system", ForeignKey("systems.id"), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created", String(32), nullable=False),
+)
+_MEASURES = Table(
+    "measures",
+    _META,
+    _id(),
+    Column("session", ForeignKey("sessions.id"), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created", String(32), nullable=False),
+)
+
 #: A row as a plain mapping.
 Row = Mapping[Any, Any]
 
@@ -229,6 +246,43 @@ class Store:
             removed, reason = (flag["removed"], flag["reason"]) if flag else (False, "")
             listed.append({**row, "removed": removed, "reason": reason})
         return listed
+
+    # ---- figures beside the votes ----------------------------------------------------------------------------------
+
+    def systems(self) -> list[Row]:
+        """List every system ever compared."""
+        with self.engine.connect() as connection:
+            return list[Row](connection.execute(select(_SYSTEMS)).mappings())
+
+    def name_of(self, key: str) -> str:
+        """Return the name of the system with a digest."""
+        with self.engine.connect() as connection:
+            found: str = connection.execute(select(_SYSTEMS.c.name).where(_SYSTEMS.c.key == key)).scalar_one()
+            return found
+
+    def add_cost(self, name: str, data: dict[str, Any]) -> None:
+        """Keep what a system costs; the last word counts."""
+        with self.engine.begin() as connection:
+            system = connection.execute(select(_SYSTEMS.c.id).where(_SYSTEMS.c.name == name)).scalar_one()
+            connection.execute(insert(_COSTS).values(system=system, data=data, created=now()))
+
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """Return the last known cost of each system, by its name."""
+        query = select(_SYSTEMS.c.name, _COSTS.c.data).join(_SYSTEMS).order_by(_COSTS.c.id)
+        with self.engine.connect() as connection:
+            return {row["name"]: row["data"] for row in connection.execute(query).mappings()}
+
+    def add_measures(self, session: int, data: dict[str, Any]) -> None:
+        """Keep what measures say of a session's clips; the last word counts."""
+        with self.engine.begin() as connection:
+            connection.execute(insert(_MEASURES).values(session=session, data=data, created=now()))
+
+    def measures(self, session: int) -> dict[str, Any] | None:
+        """Return what measures say of a session's clips, or ``None``."""
+        query = select(_MEASURES.c.data).where(_MEASURES.c.session == session).order_by(_MEASURES.c.id.desc())
+        with self.engine.connect() as connection:
+            found: dict[str, Any] | None = connection.execute(query).scalars().first()
+            return found
 
     # ---- trials ----------------------------------------------------------------------------------------------------
 

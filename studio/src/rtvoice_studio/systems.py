@@ -83,6 +83,7 @@ def _model(name: str, tier: str, called: str | None) -> System:
         raise ModelError(f"{name} has no file")
     info = model.info
     facts = {
+        "model": model.name,
         "tier": model.tier,
         "sample_rate": model.sample_rate,
         "latency_ms": 1000 * model.latency / model.sample_rate,

@@ -19,6 +19,30 @@ interface Row {
   words: string;
 }
 
+interface Cost {
+  p50_us: number;
+  p99_us: number;
+  cpu: string;
+  isa: string;
+}
+
+interface Correlation {
+  rho: number | null;
+  low: number | null;
+  high: number | null;
+  clips: number;
+}
+
+interface Measure {
+  name: string;
+  low_is_good: boolean;
+  a: number;
+  b: number;
+  source: number | null;
+  better: "a" | "b" | null;
+  votes: Record<string, Correlation>;
+}
+
 interface Standing {
   system: string;
   strength: number;
@@ -27,14 +51,14 @@ interface Standing {
   wins: number;
   losses: number;
   ties: number;
-  frame_us: number | null;
+  cost: Cost | null;
 }
 
 export interface Results {
   session: string;
   created: string;
-  a: { name: string; frame_us: number | null };
-  b: { name: string; frame_us: number | null };
+  a: { name: string };
+  b: { name: string };
   baseline: string | null;
   clips: number;
   removed: { name: string; reason: string }[];
@@ -47,6 +71,7 @@ export interface Results {
   agreement: { alpha: number | null; clips: number; raters: number };
   traps: { shown: number; right: number; failed_by: string[] };
   abx: { trials: number; right: number; p: number };
+  measures: { rows: Measure[]; unavailable: Record<string, string>; clips: number } | null;
   league: { standings: Standing[]; groups: string[][] } | null;
   notes: { rater: string; clip: string; about: string; text: string }[];
 }
@@ -88,6 +113,7 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
       ),
     ),
     h("section", { class: "card" }, h("h2", {}, "Can the votes be trusted?"), h("ul", {}, ...checks(told).map((words) => h("li", {}, words)))),
+    told.measures ? measures(told, told.measures) : "",
     told.league ? league(told.league) : "",
     told.notes.length
       ? h("section", { class: "card notes" }, h("h2", {}, "Notes"), table(["clip", "about", "by", "note"], told.notes.map((n) => [n.clip, n.about, n.rater, n.text])))
@@ -141,48 +167,88 @@ function bar(row: Row): Child {
   );
 }
 
+function measures(told: Results, measured: NonNullable<Results["measures"]>): HTMLElement {
+  const rows = measured.rows.map((m) => [
+    `${m.name.replaceAll("_", " ")}${m.low_is_good ? " (low is good)" : ""}`,
+    ...(["a", "b"] as const).map((side) => h(m.better === side ? "strong" : "span", {}, m[side].toFixed(2))),
+    m.source === null ? "–" : m.source.toFixed(2),
+    ...told.dimensions.map((d) => correlation(m.votes[d.key])),
+  ]);
+  const lacking = Object.entries(measured.unavailable).map(([name, why]) => h("li", {}, `${name}: ${why}`));
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", {}, "Measures beside the votes"),
+    h(
+      "p",
+      { class: "quiet" },
+      `What rtvoice evaluate measures in the ${measured.clips} clips; bold is better. Then, for each row of the page, the rank correlation over clips between what the measure says of a pair and what its votes say: 1 is the same order, 0 none, with the 95 % interval; bold is one that leaves out 0, as one in twenty does by chance.`,
+    ),
+    table(["measure", told.a.name, told.b.name, "input", ...told.dimensions.map((d) => d.label)], rows),
+    lacking.length ? h("details", {}, h("summary", {}, "Not measured"), h("ul", {}, ...lacking)) : "",
+  );
+}
+
+function correlation(found: Correlation | undefined): Child {
+  if (!found || found.rho === null || found.low === null || found.high === null) return "–";
+  const words = `${found.rho.toFixed(2)} (${found.low.toFixed(2)} to ${found.high.toFixed(2)})`;
+  return h(found.low > 0 || found.high < 0 ? "strong" : "span", {}, words);
+}
+
 function league(told: { standings: Standing[]; groups: string[][] }): HTMLElement {
   const rows = told.standings.map((s, i) => [
     `${i + 1}. ${s.system}`,
     s.strength.toFixed(2),
     `${s.low.toFixed(2)} to ${s.high.toFixed(2)}`,
     `${s.wins} / ${s.ties} / ${s.losses}`,
-    s.frame_us === null ? "–" : s.frame_us.toFixed(0),
+    s.cost ? `${s.cost.p50_us.toFixed(0)} / ${s.cost.p99_us.toFixed(0)} µs` : "–",
   ]);
   return h(
     "section",
     { class: "card" },
     h("h2", {}, "All systems ever compared"),
     h("p", { class: "quiet" }, "Strength in log odds along each session's first row: 0 is the mean system, a lead of 1.1 wins three of four decisive votes."),
-    table(["system", "strength", "95 % interval", "won / tied / lost", "µs a 10 ms frame"], rows),
+    table(["system", "strength", "95 % interval", "won / tied / lost", "10 ms frame, p50 / p99"], rows),
     told.groups.length > 1 ? h("p", {}, `No chain of comparisons joins these groups, so their strengths do not compare: ${told.groups.map((g) => g.join(", ")).join(" | ")}.`) : "",
-    cost(told.standings),
+    ...costs(told.standings),
   );
 }
 
-function cost(standings: Standing[]): Child {
-  const known = standings.filter((s): s is Standing & { frame_us: number } => s.frame_us !== null);
-  if (known.length < 2) return null;
-  const most = Math.max(...known.map((s) => s.frame_us)) * 1.15;
+/** A chart for each machine: times on different processors do not compare. */
+function costs(standings: Standing[]): Child[] {
+  const machines = new Map<string, (Standing & { cost: Cost })[]>();
+  for (const standing of standings) {
+    if (!standing.cost) continue;
+    const where = `${standing.cost.cpu} (${standing.cost.isa})`;
+    machines.set(where, [...(machines.get(where) ?? []), standing as Standing & { cost: Cost }]);
+  }
+  return [...machines].filter(([, known]) => known.length > 1).map(([where, known]) => chart(where, known));
+}
+
+function chart(where: string, known: (Standing & { cost: Cost })[]): Child {
+  const most = Math.max(...known.map((s) => s.cost.p99_us)) * 1.1;
   const low = Math.min(...known.map((s) => s.low));
   const high = Math.max(...known.map((s) => s.high));
-  const x = (us: number) => 50 + (430 * us) / most;
-  const y = (strength: number) => 190 - (170 * (strength - low)) / (high - low || 1);
+  const x = (us: number) => 50 + (330 * us) / most;
+  const y = (strength: number) => 185 - (165 * (strength - low)) / (high - low || 1);
   return h(
     "figure",
     {},
-    h("figcaption", {}, "Quality against cost: strength (up) by median time of a 10 ms frame where it was rendered (right)"),
+    h("figcaption", {}, `Quality against cost on ${where}: strength with its interval (up) by the time of a 10 ms frame as rtvoice-bench measures it, from its median, the dot, to its 99th percentile (right)`),
     svg(
       "svg",
-      { viewBox: "0 0 560 220", class: "cost", role: "img", "aria-label": "Strength against time of a frame" },
+      { viewBox: "0 0 560 220", class: "cost", role: "img", "aria-label": `Strength against time of a frame: ${known.map((s) => `${s.system} ${s.strength.toFixed(2)} at ${s.cost.p50_us.toFixed(0)} µs`).join(", ")}` },
       svg("line", { x1: 50, x2: 550, y1: 195, y2: 195, class: "axis" }),
       svg("line", { x1: 50, x2: 50, y1: 10, y2: 195, class: "axis" }),
-      svg("text", { x: 550, y: 212, "text-anchor": "end" }, `${most.toFixed(0)} µs`),
+      svg("text", { x: 380, y: 212, "text-anchor": "end" }, `${most.toFixed(0)} µs`),
       svg("text", { x: 50, y: 212 }, "0"),
+      svg("text", { x: 44, y: 24, "text-anchor": "end" }, high.toFixed(1)),
+      svg("text", { x: 44, y: 189, "text-anchor": "end" }, low.toFixed(1)),
       ...known.flatMap((s) => [
-        svg("line", { x1: x(s.frame_us), x2: x(s.frame_us), y1: y(s.low), y2: y(s.high), class: "interval" }),
-        svg("circle", { cx: x(s.frame_us), cy: y(s.strength), r: 5, class: "point" }),
-        svg("text", { x: x(s.frame_us) + 8, y: y(s.strength) + 4 }, s.system),
+        svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p50_us), y1: y(s.low), y2: y(s.high), class: "interval" }),
+        svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p99_us), y1: y(s.strength), y2: y(s.strength), class: "interval" }),
+        svg("circle", { cx: x(s.cost.p50_us), cy: y(s.strength), r: 5, class: "point" }),
+        svg("text", { x: x(s.cost.p99_us) + 8, y: y(s.strength) + 4 }, s.system),
       ]),
     ),
   );

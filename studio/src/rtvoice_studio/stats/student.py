@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 #: From here on t and normal quantiles differ by less than 0.3 %.
-_NORMAL_FROM = 500.0
+NORMAL = 500.0
 
 
 @functools.lru_cache(maxsize=512)
@@ -18,7 +18,7 @@ def quantile(level: float, degrees: float) -> float:
     With t = sqrt(d) tan(x) the density is cos(x)^(d-1), which a fine grid integrates; from 500 degrees on the same
     figure for 500 is given.
     """
-    degrees = min(max(degrees, 1.0), _NORMAL_FROM)
+    degrees = min(max(degrees, 1.0), NORMAL)
     grid = np.linspace(0.0, math.pi / 2, 40001)
     density = np.cos(grid) ** (degrees - 1)
     mass = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
