@@ -52,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--open", action="store_true", help="show which model is which; such votes are not counted")
     parser.add_argument("--in-order", action="store_true", help="neither draw sides nor the order of clips")
+    parser.add_argument("--list", action="store_true", help="print the store's sessions and leave")
     parser.add_argument("--session", metavar="ID", help="serve or export this one of the store's sessions")
     parser.add_argument("--store", metavar="DIR", help="where sessions and votes are kept (default: $RTVOICE_COMPARE)")
     parser.add_argument("--host", metavar="H", default="127.0.0.1", help="other than loopback asks for a token")
@@ -73,6 +74,9 @@ def run(args: argparse.Namespace) -> None:
             raise console.CommandError(f"--{option} {folder}: no such folder")
     store = command.Store(command.store_folder(args.store))
     try:
+        if args.list:
+            _list(args, command.listed(store))
+            return
         session = _prepared(args, store) if args.systems else _stored(args, store)
         if args.costs:
             command.read_costs(store, args.costs)
@@ -149,6 +153,19 @@ def _stored(args: argparse.Namespace, store: Any) -> Any:
         what = f"no session {args.session}" if args.session else "no session yet"
         raise console.CommandError(f"{store.folder} holds {what}; run: {EXAMPLE}")
     return found[0]
+
+
+def _list(args: argparse.Namespace, sessions: list[dict[str, Any]]) -> None:
+    if args.json:
+        console.print_json({"sessions": sessions})
+        return
+    rows = [
+        [s["slug"], s["a"], s["b"], s["created"][:10], str(s["votes"]), str(s["raters"]), s["queued_by"] or "-"]
+        for s in sessions
+    ]
+    print(
+        console.table(["session", "A", "B", "made", "votes", "raters", "queued by"], rows) if rows else "no session yet"
+    )
 
 
 def _facts(store: Any, session: Any) -> dict[str, Any]:

@@ -53,10 +53,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     label.add_argument("--evaluate", metavar="FILE", help="take it from 'rtvoice evaluate --json'")
     label.add_argument("--run-json", metavar="FILE", help="take it from the trainer's run.json, or the folder it is in")
 
-    votes = add("votes", "import votes of the comparison page, and label the runs they decide on", "votes votes.csv")
+    votes = add(
+        "votes",
+        "import votes of the comparison page, and label the runs they decide on",
+        "votes ~/.local/share/rtvoice/compare",
+    )
     _add_store(votes)
     votes.add_argument(
-        "file", metavar="FILE", help="CSV or JSON with model, row, winner (a model, both or skip), rater, clip, against"
+        "file",
+        metavar="FILE",
+        help="the page's store (its folder), or CSV or JSON with model, row, winner (a model, both or skip), rater, "
+        "clip, against",
     )
 
     spare = add("spare", "let no rule end this run again, so that it can be resumed", "spare run-7")

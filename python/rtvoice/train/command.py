@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rtvoice.audio import AudioError
+from rtvoice.errors import ModelError
 from rtvoice.train.interrupt import Halted, Interrupted
 from rtvoice.train.recipe import UsageError
 from rtvoice.train.schedule import duration, spoken
@@ -68,6 +70,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", metavar="FILE", type=Path, help="the monitor's run store (CACHE/runs.db)")
     parser.add_argument("--no-monitor", action="store_true", help="train unwatched")
     parser.add_argument("--kill", action="store_true", help="let the monitor's learned rules end a hopeless training")
+    parser.add_argument(
+        "--compare",
+        metavar="CHAMPION",
+        help="queue a comparison by ear with this model, or with 'best' (also: [compare] in the recipe)",
+    )
+    parser.add_argument("--compare-clips", metavar="DIR", type=Path, help="recordings to compare them on")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -154,6 +162,7 @@ def run_plan(
     """Plan and run a recipe by its parsed options; return the exit status."""
     import torch
 
+    from rtvoice.train.comparison import find_comparison, finished
     from rtvoice.train.distributed import World
     from rtvoice.train.plan import Options, execute, make_plan
     from rtvoice.train.recipe import graph_of, load
@@ -161,6 +170,7 @@ def run_plan(
 
     options.threads = options.threads or default_threads()
     recipe = load(options.recipe, options.set)
+    comparison = find_comparison(recipe, options.compare, options.compare_clips, options.tier)
     torch.set_num_threads(options.threads)
     cache = options.cache or default_cache()
     monitor = None if options.no_monitor else watcher(options.runs or cache / "runs.db", kill=options.kill)
@@ -207,8 +217,10 @@ def run_plan(
         return 0
     after = make_plan(graph_of(recipe), recipe, chosen)
     products = _products(after, options.out) if options.out else []
+    ran = [step.name for step in plan.to_run]
+    queued = _queued(comparison, recipe.skin.name, finished(after.steps, ran), program) if comparison else []
     if options.json:
-        told = {**after.plain(), "ran": [step.name for step in plan.to_run], "products": [str(p) for p in products]}
+        told = {**after.plain(), "ran": ran, "products": [str(p) for p in products], "comparisons": queued}
         print(json.dumps(told, indent=2))
     else:
         print(_table(after))
@@ -216,7 +228,21 @@ def run_plan(
             print(product)
         if products:
             print(f"to use it: rtvoice render IN OUT --model {products[-1]}")
+        for row in queued:
+            print(f"to hear {row['b']} against {row['a']}: rtvoice compare --session {row['session']}")
     return 0
+
+
+def _queued(comparison: Any, skin: str, folders: Sequence[Path], program: str) -> list[dict[str, Any]]:
+    """Queue the comparisons; the training is done, whatever becomes of them."""
+    from rtvoice.train.comparison import queue
+
+    try:
+        return queue(comparison, skin, folders)
+    except (ModelError, AudioError, ValueError, OSError) as error:
+        again = f"rtvoice compare {comparison.champion} {folders[0]} --clips {comparison.clips}"
+        print(f"{program}: warning: no comparison is queued: {error}; run: {again}", file=sys.stderr)
+        return []
 
 
 def run_label(argv: Sequence[str], program: str) -> int:

@@ -88,6 +88,8 @@ class Recipe:
         The overrides, `table.key=value`.
     below : str
         What its base says.
+    compare_table : mapping or None
+        The table `[compare]`.
     """
 
     path: Path
@@ -96,6 +98,26 @@ class Recipe:
     tables: Mapping[str, Any]
     changed: tuple[str, ...] = ()
     below: str = ""
+    compare_table: Mapping[str, Any] | None = None
+
+    def compare(self, cls: type[T], **options: str | None) -> T | None:
+        """Return what a finished training is compared with, options over the table's keys; `None` where nothing says.
+
+        Raises
+        ------
+        RecipeError
+            A key is unknown or has the wrong type.
+        UsageError
+            An option is given and what goes with it is missing.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if self.compare_table is None and not given:
+            return None
+        table = {**(self.compare_table or {}), **given}
+        lacking = [name for name in options if name not in table]
+        if given and lacking:
+            raise UsageError("--compare CHAMPION and --compare-clips DIR go together (or as [compare] in the recipe)")
+        return _build(cls, table, _Place(self, ("compare",)))
 
     def params(self, stage: str, cls: type[T], tier: str | None = None) -> T:
         """Return a stage's settings: its table, under it the tier's own, checked against `cls`.
@@ -180,7 +202,8 @@ def load(path: str | Path, changes: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f'{path}: it has no table [skin]; start it with [skin] and name = "..."')
     shell = Recipe(path, text, Skin("none"), {}, changed)
     skin = _build(Skin, tables.pop("skin"), _Place(shell, ("skin",)))
-    return Recipe(path, text, skin, tables, changed, below)
+    compare = tables.pop("compare", None)
+    return Recipe(path, text, skin, tables, changed, below, compare)
 
 
 def graph_of(recipe: Recipe) -> Any:

@@ -9,22 +9,22 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from rtvoice import files
+from rtvoice import files, registry
 from rtvoice_studio.costs import measure_costs, read_costs
 from rtvoice_studio.dimensions import SHIPPED, read_dimensions
 from rtvoice_studio.guard import LOOPBACK
 from rtvoice_studio.measures import measure
 from rtvoice_studio.prepare import prepare, store_folder
-from rtvoice_studio.results import results
+from rtvoice_studio.results import league_table, listed, monitor_votes, results
 from rtvoice_studio.server import STATIC, FrontEndMissing, make_app
 from rtvoice_studio.store import Row, Store, as_json
-from rtvoice_studio.systems import find_system
+from rtvoice_studio.systems import System, find_system, recordings
 
 Progress = Callable[[float], None]
 
@@ -41,6 +41,7 @@ class Options:
     randomise: bool = True
     heard_seconds: float = 2.0
     dimensions: Path | None = None
+    queued_by: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return them as the store keeps them."""
@@ -54,13 +55,14 @@ class Options:
             "randomise": self.randomise,
             "heard_seconds": self.heard_seconds,
             "dimensions": [row.plain() for row in rows],
+            "queued_by": self.queued_by,
         }
 
 
 def add(
     store: Store,
-    a: str,
-    b: str,
+    a: str | System,
+    b: str | System,
     *,
     clips: Path | None,
     target: Path | None = None,
@@ -77,20 +79,62 @@ def add(
         A system, a clip or an option is unfit.
     """
     settings = (options or Options()).plain()
-    one, two = find_system(a), find_system(b)
+    one, two = (system if isinstance(system, System) else find_system(system) for system in (a, b))
     if one.key == two.key:
-        raise ValueError(f"{a} and {b} are the same; name two systems that differ")
+        raise ValueError(f"{one.name} and {two.name} are the same; name two systems that differ")
     side = None
     if baseline is not None:
-        if baseline not in (a, b, one.name, two.name):
-            raise ValueError(f"--baseline {baseline} is neither of the two; name {a} or {b}")
-        side = "a" if baseline in (a, one.name) else "b"
+        side = "a" if baseline in (a, one.name) else "b" if baseline in (b, two.name) else None
+        if side is None:
+            raise ValueError(f"--baseline {baseline} is neither of the two; name {one.name} or {two.name}")
     found = prepare(one, two, clips, store.folder, target=target, progress=progress, warn=warn)
     slug = store.add_session(one, two, found, settings, side)
     measure_costs(store, (one, two))
     session = store.session(slug)
     assert session is not None
     return session
+
+
+def find_champion(store: Store, word: str, skin: str, tier: str) -> System:
+    """Return the model to beat: what a word names, of the tier if it has it; ``best``: the league's first of the skin.
+
+    Raises
+    ------
+    ValueError, ModelError
+        There is none; the message says what was looked for.
+    """
+    if word != "best":
+        tiered = any(found.name == word for found in registry.models()) or Path(word).is_dir()
+        return find_system(f"{word}:{tier}" if tiered else word)
+    known = {system["name"]: system for system in store.systems()}
+    for standing in (league_table(store) or {"standings": []})["standings"]:
+        system = known[standing["system"]]
+        facts = system["facts"]
+        if (facts.get("model"), facts.get("tier")) == (skin, tier) and Path(facts.get("path", "")).is_file():
+            found = find_system(facts["path"])
+            # What was voted on, not what has been written there since.
+            if found.key == system["key"]:
+                return replace(found, name=system["name"], facts=facts)
+    if any(found.name == skin for found in registry.models()):
+        return find_system(f"{skin}:{tier}")
+    raise ValueError(f"no {tier} model of {skin} was ever compared, and no skin of that name is here; name one")
+
+
+def queue_run(
+    store: Store, folder: Path, champion: str, skin: str, *, clips: Path, target: Path | None = None
+) -> dict[str, Any]:
+    """Prepare the comparison of a finished training with the champion, for when somebody has time to listen.
+
+    Raises
+    ------
+    ValueError, ModelError, AudioError
+        As of :func:`add`, or the run is the champion itself.
+    """
+    run = find_system(str(folder))
+    best = find_champion(store, champion, skin, run.facts["tier"])
+    options = Options(queued_by=folder.resolve().name)
+    session = add(store, best, run, clips=clips, target=target, baseline=best.name, options=options)
+    return {"session": session["slug"], "a": session["name_a"], "b": session["name_b"], "store": str(store.folder)}
 
 
 def export(store: Store, session: Row, path: Path) -> None:
@@ -176,8 +220,13 @@ __all__ = [
     "Store",
     "add",
     "export",
+    "find_champion",
+    "listed",
     "measure",
+    "monitor_votes",
+    "queue_run",
     "read_costs",
+    "recordings",
     "results",
     "serve",
     "store_folder",

@@ -68,8 +68,8 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
     return {
         "session": session["slug"],
         "created": session["created"],
-        "a": {"name": a, **session["facts_a"], "cost": costs.get(a)},
-        "b": {"name": b, **session["facts_b"], "cost": costs.get(b)},
+        "a": {"name": a, **_facts(session["facts_a"]), "cost": costs.get(a)},
+        "b": {"name": b, **_facts(session["facts_b"]), "cost": costs.get(b)},
         "baseline": session["baseline"],
         "clips": len(clips),
         "removed": [{"name": c["name"], "reason": c["reason"]} for c in clips.values() if c["removed"]],
@@ -87,6 +87,28 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
         "league": league_table(store) if with_league else None,
         "notes": _notes(notes, clips, session),
     }
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    """Return the store's sessions, newest first, with how far they are and which training queued them."""
+    said = store.said_so_far()
+    return [
+        {
+            "slug": session["slug"],
+            "a": session["name_a"],
+            "b": session["name_b"],
+            "created": session["created"],
+            "queued_by": session["options"].get("queued_by"),
+            "votes": said.get(session["id"], (0, 0))[0],
+            "raters": said.get(session["id"], (0, 0))[1],
+        }
+        for session in store.sessions()
+    ]
+
+
+def _facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Leave out where the file lies: a report may be given away."""
+    return {name: value for name, value in facts.items() if name != "path"}
 
 
 def _share(share: Share) -> dict[str, Any]:
@@ -190,19 +212,50 @@ COLUMNS = (
 )  # fmt: skip
 
 
+def counts(row: Row, clips: dict[int, Row]) -> bool:
+    """Whether a vote, the last on its trial and dimension, enters shares and outcomes."""
+    return bool(row["kind"] == "plain" and row["blind"] and not clips[row["clip"]]["removed"])
+
+
+def run_names(session: Row) -> dict[str, str]:
+    """Return what the monitor calls a session's systems: a training run by its folder, others by their names."""
+    return {side: session[f"facts_{side}"].get("run") or session[f"name_{side}"] for side in "ab"}
+
+
+def monitor_votes(store: Store) -> list[dict[str, str | None]]:
+    """Return the last word on every pair ever shown, for ``rtvoice monitor votes``; one that does not count is a skip.
+
+    The id is that of trial and dimension, so that who changes an answer, or removes a clip, changes it there too.
+    """
+    found: list[dict[str, str | None]] = []
+    for session in store.sessions():
+        clips = {row["id"]: row for row in store.clips(session["id"])}
+        names = run_names(session)
+        for row in latest(store.said(session["id"])[0]):
+            choice = names.get(row["choice"], row["choice"]) if counts(row, clips) else "skip"
+            found.append(
+                {
+                    **{"id": f"{row['trial']}:{row['dimension']}", "model": names["b"], "against": names["a"]},
+                    **{"row": row["dimension"], "winner": choice, "rater": row["rater"]},
+                    "clip": clips[row["clip"]]["key"],
+                }
+            )
+    return found
+
+
 def table(store: Store, session: Row, *, counted: bool = False) -> list[dict[str, Any]]:
     """Return every vote ever cast in a session, superseded ones too, oldest first; ``counted``: those that count."""
     clips = {row["id"]: row for row in store.clips(session["id"])}
-    names = {"a": session["name_a"], "b": session["name_b"]}
+    names = run_names(session)
     found = []
     rows = store.said(session["id"])[0]
     for row in latest(rows) if counted else rows:
-        if counted and (row["kind"] != "plain" or not row["blind"] or clips[row["clip"]]["removed"]):
+        if counted and not counts(row, clips):
             continue
         found.append(
             {
-                "model": session["name_b"],
-                "against": session["name_a"],
+                "model": names["b"],
+                "against": names["a"],
                 "row": row["dimension"],
                 "winner": names.get(row["choice"], row["choice"]),
                 "rater": row["rater"],

@@ -18,7 +18,7 @@ from rtvoice_studio import __version__, incoming
 from rtvoice_studio.guard import Guard, refuse
 from rtvoice_studio.incoming import BadRequest
 from rtvoice_studio.plan import system_of
-from rtvoice_studio.results import ABX, as_csv, latest, results, table
+from rtvoice_studio.results import ABX, as_csv, latest, listed, results, table
 from rtvoice_studio.store import Row, Store
 
 STATIC = Path(__file__).with_name("static")
@@ -98,12 +98,7 @@ class Studio:
 
     def sessions(self, request: Request) -> Response:
         """List the sessions."""
-        return JSONResponse(
-            [
-                {"slug": s["slug"], "a": s["name_a"], "b": s["name_b"], "created": s["created"]}
-                for s in self.store.sessions()
-            ]
-        )
+        return JSONResponse(listed(self.store))
 
     def session(self, request: Request) -> Response:
         """Give a rater's plan and what he said so far; the systems' names only where the session is open."""

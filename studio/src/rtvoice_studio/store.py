@@ -25,7 +25,9 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    distinct,
     event,
+    func,
     insert,
     select,
 )
@@ -191,9 +193,8 @@ class Store:
                 taken = connection.execute(select(_SYSTEMS.c.key).where(_SYSTEMS.c.name == system.name)).scalars().all()
                 # Two trainings of one name are two systems, in the league table too.
                 name = system.name if set(taken) <= {system.key} else f"{system.name} #{system.key[:6]}"
-                connection.execute(
-                    insert_new(_SYSTEMS).values(key=system.key, name=name, facts=system.facts).on_conflict_do_nothing()
-                )
+                added = insert_new(_SYSTEMS).values(key=system.key, name=name, facts=system.facts)
+                connection.execute(added.on_conflict_do_update(index_elements=["key"], set_={"facts": system.facts}))
                 ids.append(connection.execute(select(_SYSTEMS.c.id).where(_SYSTEMS.c.key == system.key)).scalar_one())
             row = connection.execute(
                 insert(_SESSIONS).values(
@@ -231,6 +232,17 @@ class Store:
     def session(self, slug: str) -> Row | None:
         """Return one session, or ``None``."""
         return next((row for row in self.sessions() if row["slug"] == slug), None)
+
+    def said_so_far(self) -> dict[int, tuple[int, int]]:
+        """Return how many answers each session has, and by how many raters."""
+        answers = func.count(distinct(_VOTES.c.trial + ":" + _VOTES.c.dimension))
+        query = (
+            select(_TRIALS.c.session, answers, func.count(distinct(_TRIALS.c.rater)))
+            .join(_VOTES, _VOTES.c.trial == _TRIALS.c.id)
+            .group_by(_TRIALS.c.session)
+        )
+        with self.engine.connect() as connection:
+            return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
     def clips(self, session: int) -> list[Row]:
         """Return a session's clips, each with ``removed``: what its last flag says."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,9 @@ def find_system(word: str) -> System:
         sounds = recordings(path)
         models = sorted(path.glob("*.rtv")) or sorted(path.rglob("*.rtv"))
         if models:
-            return _model(_only(path, models, tier), "auto", path.name)
+            found = _model(_only(path, models, tier), "auto", path.resolve().name)
+            # A run's votes are joined to what the monitor saw of it by its folder's name.
+            return replace(found, facts={**found.facts, "run": path.resolve().name}) if is_run(path) else found
         if sounds:
             return _folder(path, sounds)
         raise ValueError(
@@ -68,9 +70,16 @@ def find_system(word: str) -> System:
     return _model(name, tier, None)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether ``rtvoice train`` wrote the folder."""
+    return (folder / "run.json").is_file()
+
+
 def _only(folder: Path, models: list[Path], tier: str) -> str:
     wanted = "default" if tier == "auto" else tier
     fitting = [path for path in models if path.stem == wanted] or (models if tier == "auto" else [])
+    if not fitting:
+        raise ValueError(f"{folder} holds no {tier} model; name the file, or leave ':{tier}' out")
     if len(fitting) != 1:
         inside = ", ".join(str(path.relative_to(folder)) for path in models[:6])
         raise ValueError(f"{folder} holds several models ({inside}); name one of the files")
@@ -89,7 +98,7 @@ def _model(name: str, tier: str, called: str | None) -> System:
         "latency_ms": 1000 * model.latency / model.sample_rate,
         "mac_per_second": info["mac_per_second"],
         "parameters": info["parameter_count"],
-        "file": model.path.name,
+        "path": str(model.path.resolve()),
     }
     label = f"{called or model.name} ({model.tier})"
     return System(label, hashlib.sha256(model.path.read_bytes()).hexdigest(), model=model, facts=facts)

@@ -19,11 +19,31 @@ async function main(): Promise<void> {
   }
 }
 
+interface Listed {
+  slug: string;
+  a: string;
+  b: string;
+  created: string;
+  queued_by: string | null;
+  votes: number;
+  raters: number;
+}
+
 async function list(root: HTMLElement): Promise<void> {
-  const found = await get<{ slug: string; a: string; b: string; created: string }[]>("/api/sessions");
-  const rows = found.map((s) => h("li", {}, h("a", { href: `/s/${s.slug}` }, `${s.a} and ${s.b}`), ` ${s.created.slice(0, 10)} `, h("a", { href: `/s/${s.slug}/results` }, "results")));
+  const found = await get<Listed[]>("/api/sessions");
   document.title = "Comparisons";
-  root.replaceChildren(h("h1", {}, "Comparisons"), found.length ? h("ul", {}, ...rows) : h("p", {}, "There is none yet: rtvoice compare A B --clips DIR"));
+  root.replaceChildren(h("h1", {}, "Comparisons"), found.length ? h("ul", { class: "sessions" }, ...found.map(entry)) : h("p", {}, "There is none yet: rtvoice compare A B --clips DIR"));
+}
+
+function entry(s: Listed): HTMLElement {
+  const raters = s.raters === 1 ? "1 rater" : `${s.raters} raters`;
+  const far = s.votes ? `${s.votes === 1 ? "1 vote" : `${s.votes} votes`} by ${raters}` : "waits for its first vote";
+  return h(
+    "li",
+    { class: "card" },
+    h("a", { href: `/s/${s.slug}` }, `${s.a} and ${s.b}`),
+    h("p", { class: "quiet" }, `${s.created.slice(0, 10)}, ${far}${s.queued_by ? `, queued by the training ${s.queued_by}` : ""}. `, h("a", { href: `/s/${s.slug}/results` }, "Results")),
+  );
 }
 
 void main();

@@ -37,13 +37,15 @@ COLLAPSED = {"wer_delta": 0.6, "per": 0.8}
 
 
 def read_votes(path: str | os.PathLike[str]) -> list[dict[str, str | None]]:
-    """Read votes.
+    """Read votes: from such a file, or from the comparison page's own store (its folder, or `studio.db` in it).
 
     Raises
     ------
     StoreError
         The file is no list of votes; the message names the line and the column.
     """
+    if Path(path).is_dir() or Path(path).name == "studio.db":
+        return _page_votes(Path(path))
     text = Path(path).read_text(encoding="utf-8-sig")
     rows: list[Any]
     if text.lstrip()[:1] in ("[", "{"):
@@ -73,6 +75,24 @@ def read_votes(path: str | os.PathLike[str]) -> list[dict[str, str | None]]:
         votes.append(vote)
     if not votes:
         raise StoreError(f"{path}: there are no votes; columns: {', '.join(COLUMNS)}")
+    return votes
+
+
+def _page_votes(path: Path) -> list[dict[str, str | None]]:
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "studio.db").is_file():
+        raise StoreError(f"{folder} is no store of the comparison page: it has no studio.db")
+    try:
+        from rtvoice_studio import command
+    except ImportError:
+        raise StoreError("reading the page's store needs it; run: pip install 'rtvoice[compare]'") from None
+    store = command.Store(folder)
+    try:
+        votes: list[dict[str, str | None]] = command.monitor_votes(store)
+    finally:
+        store.close()
+    if not votes:
+        raise StoreError(f"{folder}: nobody has voted yet")
     return votes
 
 

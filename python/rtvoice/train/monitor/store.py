@@ -363,12 +363,16 @@ class Store:
         return None if row is None else json.loads(row[0])
 
     def add_votes(self, votes: Iterable[Mapping[str, str | None]]) -> int:
-        """Keep votes, each once however often it is imported; return how many were new."""
+        """Keep votes, each once however often it is imported, its last answer; return how many are new or changed."""
         columns = ("id", "model", "against", "row", "winner", "rater", "clip")
         rows = [tuple(vote[name] for name in columns) for vote in votes]
         with self.transaction():
             before = self._db.total_changes
-            self._db.executemany("INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany(
+                "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET winner = excluded.winner WHERE winner != excluded.winner",
+                rows,
+            )
             return self._db.total_changes - before
 
     def votes(self) -> list[dict[str, Any]]:
