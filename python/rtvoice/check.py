@@ -268,10 +268,12 @@ def _prewarmed(graph: Graph, signal: F32) -> F32:
 def _reimported(
     against: str | os.PathLike[str], provenance: Mapping[str, Any], hop: int, rate: int
 ) -> Imported | Foreign:
-    from rtvoice.export import SUFFIXES, foreign_like
+    from rtvoice.export import SUFFIXES, deepfilter, foreign_like
     from rtvoice.export.onnx.importer import import_onnx
 
     path = Path(against)
+    if provenance.get("producer") == deepfilter.FORMAT:  # a folder or an archive
+        return foreign_like(path, provenance, rate)
     if path.suffix.lower() not in SUFFIXES:
         raise ModelError(
             f"{path}: the source must be an {', '.join(SUFFIXES)} file; leave --against out for the float64 reference"

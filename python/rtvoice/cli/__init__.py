@@ -5,7 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rtvoice.cli import bench, check, check_model, compare, evaluate, import_, info, live, log, models, monitor, render
+from rtvoice.cli import (
+    bench,
+    check,
+    check_model,
+    compare,
+    evaluate,
+    import_,
+    import_deepfilter,
+    info,
+    live,
+    log,
+    models,
+    monitor,
+    render,
+)
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
@@ -14,6 +28,7 @@ _COMMANDS = {
     "models": models,
     "info": info,
     "import": import_,
+    "import-deepfilter": import_deepfilter,
     "check": check,
     "check-model": check_model,
     "bench": bench,

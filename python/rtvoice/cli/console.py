@@ -97,6 +97,17 @@ def positive(text: str) -> float:
     return value
 
 
+def check_output(path: str, command: str) -> None:
+    """Refuse a name that no model file can be written to, before any work."""
+    if not path.endswith(".rtv"):
+        raise CommandError(f"-o {path}: the file must end in .rtv; see 'rtvoice {command} --help'", 2)
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise CommandError(f"-o {path}: the folder {folder} does not exist; make it first")
+    if os.path.isdir(path):
+        raise CommandError(f"-o {path} is a folder; name the file to write")
+
+
 def one_line(message: str) -> str:
     """Fold a message into one line."""
     return " ".join(message.split())

@@ -99,15 +99,9 @@ def run(args: argparse.Namespace) -> None:
     from rtvoice.export import SUFFIXES, import_with_report, told_rate
     from rtvoice.export.lookahead import lookahead, lookahead_text
 
-    if not args.output.endswith(".rtv"):
-        raise console.CommandError(f"-o {args.output}: the file must end in .rtv; see 'rtvoice import --help'", 2)
+    console.check_output(args.output, "import")
     if args.source.lower().endswith(SUFFIXES) and not os.path.exists(args.source):
         raise console.CommandError(f"{args.source}: no such file; give the path of an {', '.join(SUFFIXES)} file")
-    folder = os.path.dirname(os.path.realpath(args.output))
-    if not os.path.isdir(folder):
-        raise console.CommandError(f"-o {args.output}: the folder {folder} does not exist; make it first")
-    if os.path.isdir(args.output):
-        raise console.CommandError(f"-o {args.output} is a folder; name the file to write")
     rate = args.rate
     if rate is None and told_rate(args.source) is None:
         rate = _RATE_UNTOLD

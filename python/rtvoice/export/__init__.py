@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtvoice.errors import ModelError
+from rtvoice.export import deepfilter
 from rtvoice.registry import ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -135,8 +136,12 @@ def told_rate(src: str | os.PathLike[str]) -> int | None:
 
 
 def foreign_like(path: Path, provenance: Mapping[str, Any], rate: int) -> Foreign:
-    """Read a `.nam` or RTNeural file once more, as the provenance of a model file says that it was read."""
+    """Read a `.nam`, RTNeural or DeepFilterNet file once more, as a model file's provenance says that it was read."""
     weights = str(provenance.get("weights", "source"))
+    if provenance.get("producer") == deepfilter.FORMAT:
+        from rtvoice.export.deepfilter.importer import import_deepfilter
+
+        return import_deepfilter(path, weights=weights, verify=False)
     if _kind(path) == "nam":
         from rtvoice.export.nam.importer import import_nam
 

@@ -248,6 +248,15 @@ def _shift_into_next(node: Node, uses: Uses) -> Node | None:
     return copy_of(node, inputs=[shift.source], attrs={**node.attrs, "pads": [left, right]})
 
 
+def _shift_behind_choice(node: Node, uses: Uses) -> Node | None:
+    """Choose channels before they are delayed or cropped: the layer that reads them can then take the shift."""
+    if node.op not in ("slice", "pick") or node.source.op not in ("delay", "advance"):
+        return None
+    shift = node.source
+    chosen = copy_of(node, inputs=[shift.source])
+    return copy_of(shift, inputs=[chosen], channels=node.channels, label="")
+
+
 def _crop_into_layer(node: Node, uses: Uses) -> Node | None:
     """Fold a crop at the start into the layer before it."""
     if node.op != "advance" or not uses.once(node.source):
@@ -302,6 +311,7 @@ FOLDING: list[tuple[str, Rule]] = [
     ("channel order into weights", _choose_in_weights),
     ("padding or crop into the next layer", _shift_into_next),
     ("crop into the layer", _crop_into_layer),
+    ("channels chosen before a shift", _shift_behind_choice),
     ("shifts joined", _join_shifts),
     ("choices of channels joined", _join_picks),
 ]
