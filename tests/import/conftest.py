@@ -93,7 +93,7 @@ def net() -> Net:
     return Net()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_net() -> type[Net]:
     return Net
 

@@ -107,23 +107,32 @@ def joined(files: Files) -> bytes:
     for name in GRAPHS:
         try:
             part = onnx.load_model(io.BytesIO(files.contents[f"{name}.onnx"]))
+            del part.graph.value_info[:]
+            keeps = name == "enc"
+            parts[name] = onnx.compose.add_prefix(part, f"{name}/", rename_inputs=not keeps, rename_outputs=not keeps)
         except Exception as error:  # protobuf's own types
             raise ModelError(f"{files.name}: {name}.onnx is damaged ({type(error).__name__}); fetch it again") from None
-        del part.graph.value_info[:]
-        keeps = name == "enc"
-        parts[name] = onnx.compose.add_prefix(part, f"{name}/", rename_inputs=not keeps, rename_outputs=not keeps)
-    whole = parts["enc"]
+    opsets = {name: {item.domain: item.version for item in part.opset_import} for name, part in parts.items()}
+    if any(opset != opsets["enc"] for opset in opsets.values()):
+        raise ModelError(f"{files.name}: the three graphs are of different opsets; export them together")
+    whole = parts["enc"].graph
     wanted = ["lsnr"]
     for name, own in (("erb_dec", "m"), ("df_dec", "coefs")):
         wanted.append(f"{name}/{own}")
-        later = [item for decoder in list(_HANDED)[1:] if name != decoder for item in _HANDED[decoder]]
-        try:
-            whole = onnx.compose.merge_models(
-                whole,
-                parts[name],
-                io_map=[(item, f"{name}/{item}") for item in _HANDED[name]],
-                outputs=list(dict.fromkeys([*wanted, *later])),
+        handed = [(item, f"{name}/{item}") for item in _HANDED[name]]
+        given = {item.name for item in parts[name].graph.input}
+        kept = [*wanted, *(_HANDED["df_dec"] if name == "erb_dec" else ())]
+        made = {item.name for item in (*whole.output, *parts[name].graph.output)}
+        missing = [inner for _, inner in handed if inner not in given] + [item for item in kept if item not in made]
+        if missing or given - {inner for _, inner in handed}:
+            raise ModelError(
+                f"{files.name}: {name}.onnx does not fit enc.onnx: it must read {', '.join(_HANDED[name])} and make "
+                f"{own}; it reads {', '.join(sorted(item.removeprefix(f'{name}/') for item in given))}"
             )
+        try:
+            whole = onnx.compose.merge_graphs(whole, parts[name].graph, io_map=handed, outputs=kept)
         except ValueError as error:
-            raise ModelError(f"{files.name}: {name}.onnx does not fit enc.onnx ({str(error)[:200]})") from None
-    return bytes(whole.SerializeToString())
+            raise ModelError(f"{files.name}: {name}.onnx does not fit enc.onnx: {str(error)[:200]}") from None
+    model = onnx.helper.make_model(whole, opset_imports=list(parts["enc"].opset_import), producer_name=files.name)
+    model.ir_version = parts["enc"].ir_version
+    return bytes(model.SerializeToString())

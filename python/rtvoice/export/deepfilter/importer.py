@@ -66,8 +66,7 @@ def import_deepfilter(
     hop = settings.hop if hop is None else int(hop)
     if hop < 1 or hop % settings.hop:
         raise ValueError(f"hop is {hop}; frames of {files.name} ask for a multiple of {settings.hop}")
-    size = settings.bands + 2 * settings.low
-    network = import_onnx(joined(files), sample_rate=100 * size, frames=True, weights=weights)
+    network = import_onnx(joined(files), sample_rate=settings.rate, frames=True, weights=weights)
     verified(network, verify=verify)
     builder = GraphBuilder(
         name=(name or "DeepFilterNet3")[:64],
@@ -133,13 +132,13 @@ class _Definition:
     """
 
     def __init__(self, settings: Settings, network: Imported) -> None:
-        self._settings, self._network = settings, network
+        self.settings, self.network = settings, network
         self._networks: Networks | None = None
 
     def __call__(self, signal: F64, parameters: Mapping[str, F64]) -> F64:
         if self._networks is None:
-            self._networks = networks_of(self._settings, self._network)
-        return enhanced(self._settings, signal, self._networks)[:, None]
+            self._networks = networks_of(self.settings, self.network)
+        return enhanced(self.settings, signal, self._networks)[:, None]
 
 
 def networks_of(settings: Settings, network: Imported, runner: str = "onnx") -> Networks:
