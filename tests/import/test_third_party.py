@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from speech_like import voice_like
+
 FOLDER = Path(os.environ.get("RTVOICE_THIRD_PARTY", Path(__file__).parents[3] / "shared" / "models3p"))
-NEEDED = "no third-party models at hand; set RTVOICE_THIRD_PARTY to a folder of them"
+NEEDED = (
+    "no third-party models at hand; set RTVOICE_THIRD_PARTY to a folder of them, or pip install --no-deps silero-vad"
+)
 SILERO = {"sample_rate": 16_000, "frames": 576, "hop": 512}
 # File, how it is imported, outputs that are compared with the file of recorded ones, and how many values they have.
 MODELS = {
@@ -25,13 +30,21 @@ MODELS = {
 }
 
 
+def file_of(name):
+    """Return a model's path in the folder of third-party models, or in its own package."""
+    packed = importlib.util.find_spec("silero_vad") if name.startswith("silero") else None
+    if not (FOLDER / name).is_file() and packed is not None and packed.origin is not None:
+        return Path(packed.origin).parent / "data" / Path(name).name
+    return FOLDER / name
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_third_party_network(name):
     from rtvoice.export import import_with_report
 
-    if not (FOLDER / name).is_file():
+    if not file_of(name).is_file():
         pytest.skip(NEEDED)
-    model, report = import_with_report(FOLDER / name, **MODELS[name])
+    model, report = import_with_report(file_of(name), **MODELS[name])
     assert report.parity["passed"] and model.latency == 0
 
 
@@ -68,7 +81,7 @@ def test_recorded_outputs_of_deepfilternet(name):
 
 
 def speech(seconds):
-    """Return recorded speech at 16 kHz, the clips one after another."""
+    """Return recorded speech at 16 kHz, the clips one after another, or None."""
     import soundfile
 
     folder = FOLDER.parent / "speech"
@@ -83,10 +96,9 @@ def speech(seconds):
         count += len(parts[-1])
         if count >= 16_000 * seconds:
             return np.concatenate(parts)[: 16_000 * seconds]
-    pytest.skip("no minute of recorded speech beside the third-party models")
+    return None
 
 
-@pytest.mark.skipif(not (FOLDER / "silero_vad_6.2.3").is_dir(), reason=NEEDED)
 def test_a_minute_of_speech_through_silero_vad():
     """Frame by frame as its own wrapper calls it, 64 samples of context before each 512, the state handed on."""
     import onnxruntime
@@ -94,11 +106,14 @@ def test_a_minute_of_speech_through_silero_vad():
     import rtvoice
     from rtvoice.export import import_model
 
-    path = FOLDER / "silero_vad_6.2.3/silero_vad_16k_op15.onnx"
+    path = file_of("silero_vad_6.2.3/silero_vad_16k_op15.onnx")
+    if not path.is_file():
+        pytest.skip(NEEDED)
     model = import_model(path, verify=False, **SILERO)
     engine = rtvoice.Engine(model, 16_000, max_frame=512, block=512)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    signal = speech(60)
+    recorded = speech(60)
+    signal = voice_like(60.0, 140.0, rate=16_000) if recorded is None else recorded
     state, past = np.zeros((2, 1, 128), np.float32), np.zeros(64, np.float32)
     worst, spread = 0.0, []
     for start in range(0, len(signal) - 511, 512):
@@ -111,4 +126,5 @@ def test_a_minute_of_speech_through_silero_vad():
         worst = max(worst, abs(got - float(expected[0, 0])))
         spread.append(got)
     assert worst <= 1e-4
-    assert min(spread) < 0.2 and max(spread) > 0.9, "it hears speech and pauses"
+    assert min(spread) < 0.2
+    assert recorded is None or max(spread) > 0.9, "it hears speech and pauses"

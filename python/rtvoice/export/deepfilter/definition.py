@@ -1,4 +1,4 @@
-"""What DeepFilterNet 3 computes for a recording, in float64 but for its three networks: what the stream is held against."""
+"""What DeepFilterNet 3 computes for a recording, in float64: what the stream is held against."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Files:
 
 
 def read_files(src: str | os.PathLike[str]) -> Files:
-    """Read an archive (`.tar.gz`, `.tar`) or a folder that holds `enc.onnx`, `erb_dec.onnx`, `df_dec.onnx`, `config.ini`.
+    """Read an archive (`.tar.gz`, `.tar`) or a folder that holds the files in `NAMES`.
 
     Raises
     ------
@@ -64,7 +64,9 @@ def read_files(src: str | os.PathLike[str]) -> Files:
     elif path.is_file():
         contents = _unpacked(path)
     else:
-        raise ModelNotFoundError(f"{path}: no such file or folder; give DeepFilterNet3_onnx.tar.gz, or where it was unpacked")
+        raise ModelNotFoundError(
+            f"{path}: no such file or folder; give DeepFilterNet3_onnx.tar.gz, or where it was unpacked"
+        )
     missing = [name for name in NAMES if name not in contents]
     if missing:
         raise ModelError(

@@ -57,9 +57,8 @@ class Fourier:
     def _parts_of(self, group: int) -> list[tuple[int, bool]]:
         """Return the bins whose numbers a group makes, each with whether it is the imaginary part."""
         half = self.points // 2
-        heads = (0, self.inner // 2) if group == 0 else (group,)
         found: list[tuple[int, bool]] = []
-        for head in heads:
+        for head in self._heads(group):
             for k in range(head, self.points, self.inner):
                 bin_ = min(k, self.points - k)
                 if (bin_, False) in found:
@@ -69,9 +68,13 @@ class Fourier:
                     found.append((bin_, True))
         return found
 
+    def _heads(self, group: int) -> tuple[int, ...]:
+        """Return the short transforms' bins that a group reads: the two real ones share the first group."""
+        return (0, self.inner // 2) if group == 0 else (group,)
+
     @property
     def _order(self) -> Index:
-        """Where each sample lies when the frame is read as `outer` interleaved frames of `inner` samples."""
+        """Return where each sample lies when the frame is read as `outer` interleaved frames of `inner` samples."""
         return np.arange(self.points).reshape(self.inner, self.outer).T.ravel()
 
     def _short(self) -> F64:
@@ -88,7 +91,7 @@ class Fourier:
         """Return a group's matrix: bins from the short transforms, [part of the short bin][interleaved frame]."""
         n = np.arange(self.outer)
         blocks = []
-        for head, (_, imag) in zip((0, self.inner // 2) if group == 0 else (group,), self._short_channels(group)):
+        for head, (_, imag) in zip(self._heads(group), self._short_channels(group), strict=True):
             rows = []
             for bin_, is_imag in self._parts[group]:
                 near = bin_ % self.inner
@@ -134,9 +137,7 @@ class Fourier:
         """Turn a spectrum into a windowed frame."""
         inner, outer, width = self.inner, self.outer, self._width
         # Adjoint matrices: a bin and its mirror image count, so that all but the first and the last have weight 2.
-        index = [
-            int((bins.imag if is_imag else bins.real)[bin_]) for parts in self._parts for bin_, is_imag in parts
-        ]
+        index = [int((bins.imag if is_imag else bins.real)[bin_]) for parts in self._parts for bin_, is_imag in parts]
         x = b.node("pick", spectrum, name=f"{name}.group", index=index)
         weight = np.zeros((inner // 2, width, 2 * outer))
         for group, parts in enumerate(self._parts):

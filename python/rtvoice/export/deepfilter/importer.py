@@ -113,7 +113,7 @@ def _report(files: Files, network: Imported) -> ForeignReport:
     report = ForeignReport(files.name, files.sha256, FORMAT)
     report.layers = [
         f"analysis   {s.points} points every {s.hop} samples, {s.bins} bins",
-        f"features   {s.bands} ERB levels less a running mean, {s.low} bins over a running magnitude, decay {s.decay:g}",
+        f"features   {s.bands} ERB levels less a running mean, {s.low} bins over a running size, decay {s.decay:g}",
         f"networks   {network.report.onnx_nodes} ONNX nodes, {s.features_ahead} frames ahead",
         f"spectrum   {s.bands} gains; {s.low} bins by a filter of {s.order} taps, {s.ahead} of them ahead",
         "synthesis  overlapped and added",
@@ -159,9 +159,7 @@ def _write(b: GraphBuilder, s: Settings, network: Graph) -> None:
     block = b.node("time_to_depth", b.input(), name="block", factor=s.hop, order="time")
     frame = b.node("concat", b.node("delay", block, name="block.before", frames=1), block, name="frame")
     spectrum, bins = fourier.forward(b, frame, window(s) * analysis_scale(s), "analysis")
-    below = b.node(
-        "pick", spectrum, name="low", index=[*bins.real[: s.low].tolist(), *bins.imag[: s.low].tolist()]
-    )
+    below = b.node("pick", spectrum, name="low", index=[*bins.real[: s.low].tolist(), *bins.imag[: s.low].tolist()])
     features = b.node("concat", _levels(b, s, spectrum, bins), _low(b, s, below), name="features")
     made = _graft(b, network, features)
     gains, taps = (_ahead(b, s, made[name], what) for name, what in ((_GAINS, "gains"), (_TAPS, "taps")))
@@ -176,7 +174,7 @@ def _write(b: GraphBuilder, s: Settings, network: Graph) -> None:
 
 
 def _levels(b: GraphBuilder, s: Settings, spectrum: Tensor, bins: Bins) -> Tensor:
-    """Levels of the ERB bands in dB, less their running mean."""
+    """Return the levels of the ERB bands in dB, less their running mean."""
     widths = band_widths(s)
     means = np.zeros((s.bands, spectrum.channels))
     band_of = np.repeat(np.arange(s.bands), widths)
@@ -192,7 +190,7 @@ def _levels(b: GraphBuilder, s: Settings, spectrum: Tensor, bins: Bins) -> Tenso
 
 
 def _low(b: GraphBuilder, s: Settings, below: Tensor) -> Tensor:
-    """The low bins over the root of their running magnitude, real parts and then imaginary parts."""
+    """Return the low bins over the root of their running magnitude, real parts and then imaginary parts."""
     squares = b.node("square", below, name="low.squares")
     real = b.node("slice", squares, name="low.real2", start=0, stop=s.low)
     imag = b.node("slice", squares, name="low.imag2", start=s.low, stop=2 * s.low)
@@ -218,14 +216,14 @@ def _graft(b: GraphBuilder, network: Graph, features: Tensor) -> dict[str, Tenso
 
 
 def _ahead(b: GraphBuilder, s: Settings, made: Tensor, what: str) -> Tensor:
-    """What the networks say after hearing a frame is for an earlier one."""
+    """Take what the networks say after hearing a frame as said of an earlier one."""
     return b.node("advance", made, name=f"{what}.ahead", frames=s.features_ahead) if s.features_ahead else made
 
 
 def _filtered(
     b: GraphBuilder, s: Settings, spectrum: Tensor, bins: Bins, below: Tensor, gains: Tensor, taps: Tensor
 ) -> tuple[Tensor, Bins]:
-    """The gains on the upper bins, and the deep filter's lower ones."""
+    """Return the spectrum: the deep filter's lower bins, and the upper ones under their gains."""
     count = s.bins - s.low
     upper = [*bins.real[s.low :].tolist(), *bins.imag[s.low :].tolist()]
     band_of = np.repeat(np.arange(s.bands), band_widths(s))[s.low :]
@@ -240,7 +238,7 @@ def _filtered(
 
 
 def _deep_filter(b: GraphBuilder, s: Settings, below: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
-    """Each low bin from the frames around it: a complex product for each tap, and their sums."""
+    """Make each low bin from the frames around it: a complex product for each tap, and their sums."""
     frames = []
     for tap in range(s.order):
         late = s.order - 1 - s.ahead - tap
@@ -258,8 +256,6 @@ def _deep_filter(b: GraphBuilder, s: Settings, below: Tensor, taps: Tensor) -> t
         products = b.node("mul", around, chosen, name=f"deep.products.{part}")
         ones = np.broadcast_to(np.tile(signs, s.order), (s.low, 2 * s.order))[:, None, None, :]
         sums.append(
-            b.node(
-                "conv_bands", products, name=f"deep.{part}", weight=ones.copy(), bands=2 * s.order, groups=s.low
-            )
+            b.node("conv_bands", products, name=f"deep.{part}", weight=ones.copy(), bands=2 * s.order, groups=s.low)
         )
     return sums[0], sums[1]

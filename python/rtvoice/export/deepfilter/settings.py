@@ -126,7 +126,7 @@ def read_settings(text: str, place: str) -> Settings:
 
 
 def _decay(step: float, tau: float) -> float:
-    """Return the decay per frame, with as few digits, from 3 on, as tell it from 1: what the networks were trained with."""
+    """Return the decay per frame as the networks were trained with it: to 3 digits, or as many as tell it from 1."""
     exact, digits = math.exp(-step / tau), 3
     while round(exact, digits) >= 1.0:
         digits += 1
