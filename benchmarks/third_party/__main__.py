@@ -74,7 +74,7 @@ def _page(args: argparse.Namespace, work: Path) -> str:
     lines = [
         "# Third-party models",
         "",
-        f"`python benchmarks/third_party`, {native.isa}, onnxruntime {native.onnxruntime_version()} by its C interface,",
+        f"`python benchmarks/third_party`, {native.isa}, onnxruntime {native.onnxruntime_version()} by its C API,",
         f"one thread each, thread CPU time a frame, medians of {args.rounds} interleaved rounds. Ratios are medians",
         "over the rounds. Parity is the largest difference, relative to the peak, over",
         f"{len(noisy) // 48_000} s of {opinions.described(args.speech)}.",
