@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Hours of audio through every stream: scripts/soak.sh [HOURS] [LOGGED_HOURS] writes benchmarks/proof/soak.md: 4 hours each, and a day through two shipped
-# skins with a real-time log. An hour of one stream takes half a minute to two, all of it two hours.
+# skins with a real-time log. An hour of one stream takes half a minute to two, all of it two hours; Ctrl-C ends with what there is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hours=${1:-4}
@@ -9,7 +9,8 @@ mkdir -p build benchmarks/proof
 cmake -S . -B build/test -G Ninja -DRTVOICE_BUILD_TESTS=ON >build/soak.log 2>&1 && cmake --build build/test -j "${JOBS:-2}" --target soak >>build/soak.log 2>&1 ||
   { tail -20 build/soak.log; echo "building failed; the whole output is in build/soak.log"; exit 1; }
 status=0
-build/test/cpp/tests/soak/soak --seconds "$((hours * 3600))" --logged-seconds "$((logged * 3600))" | tee build/soak-table.md || status=1
+trap : INT
+build/test/cpp/tests/soak/soak --seconds "$((hours * 3600))" --logged-seconds "$((logged * 3600))" | tee -i build/soak-table.md || status=1
 {
   echo "# What a soak showed"
   echo

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -53,6 +54,9 @@ std::vector<Scenario> scenarios() {
   all.push_back({"control_48k", {control_model()}, 48000, 2});
   return all;
 }
+
+// Ctrl-C ends the stream; what it came to until then is told, and no other stream begins.
+volatile std::sig_atomic_t interrupted = 0;
 
 size_t resident_bytes() {
   size_t pages = 0, resident = 0;
@@ -118,9 +122,12 @@ class Soak {
     if (engine_ == nullptr) return false;
     latency_ = rtv_engine_latency(engine_.get());
     parameters_ = parameters_of(models_.front().get());
-    us_per_second_.assign(static_cast<size_t>(seconds_ * s_.sample_rate / 4000) + 4096,
-                          0.0);  // touched, so that it is no growth
+    // Touched, so that filling them is no growth.
+    timed_calls_ = std::max<uint64_t>(16, static_cast<uint64_t>(seconds_ * s_.sample_rate) / (200u << 16));
+    us_per_second_.assign(size_t{1} << 17, 0.0);
     us_per_second_.clear();
+    memory_.assign(1024, {});
+    memory_.clear();
     if (s_.logged) begin_log();
     stream();
     if (s_.logged) end_log();
@@ -184,7 +191,7 @@ class Soak {
     const uint64_t total = static_cast<uint64_t>(seconds_ * s_.sample_rate), tenth = total / 10;
     uint64_t next_set = 0, next_swap = s_.sample_rate, next_memory = tenth;
     bool dropped = false;
-    while (at_ < total) {
+    while (at_ < total && interrupted == 0) {
       if (at_ >= next_set) {
         next_set = at_ + random_() % s_.sample_rate;
         change();
@@ -195,21 +202,20 @@ class Soak {
       }
       if (at_ >= next_memory) {
         next_memory += std::max<uint64_t>(tenth / 50, s_.sample_rate / 4);
-        memory(at_ < total / 2);
+        memory();
         if (plant_ == "leak") leaked_.push_back(new char[size_t{1} << 16]());
       }
       if (plant_ == "drift" && !dropped && at_ > total / 2) {
         dropped = true;
         ++at_;  // a sample that the engine never hears
       }
-      const bool timed = calls_ % 16 == 0 && (at_ < tenth || at_ > total - tenth);
-      if (!timed && first_tenth_ == 0 && at_ >= tenth) first_tenth_ = us_per_second_.size();
       frame(random_() % 16 == 0 ? static_cast<uint32_t>(random_() % 1025) : static_cast<uint32_t>(1 + random_() % 480),
-            timed);
+            calls_ % timed_calls_ == 0);
       if (rtv_engine_latency(engine_.get()) != latency_ + (plant_ == "latency" && at_ > total / 2 ? 1 : 0))
         fail("latency");
     }
-    frames_ = stats_of(engine_).frames;
+    streamed_ = at_;
+    halve();
   }
 
   void change() {
@@ -222,15 +228,21 @@ class Soak {
     rtv_engine_tier(engine_.get(), static_cast<int32_t>(random_() % (models_.size() + 1)) - 1);
   }
 
-  // Bytes in use, least of each half: a swap has two models for a moment. 1 MiB of resident memory is the allocator's own room.
-  void memory(bool first_half) {
-    const size_t half = first_half ? 0 : 1;
-    heap_[half] = std::min(heap_[half], mallinfo2().uordblks);
-    resident_[half] = std::max(resident_[half], resident_bytes());
+  void memory() {
+    memory_.push_back({at_, mallinfo2().uordblks, resident_bytes()});
     rtv_stats stats;
     rtv_stats_init(&stats);
     rtv_engine_stats(engine_.get(), &stats);
     largest_ = std::max(largest_, stats.memory_weights + stats.memory_state + stats.memory_scratch);
+  }
+
+  // Bytes in use, least of each half: a swap has two models for a moment. 1 MiB of resident memory is the allocator's own room.
+  void halve() {
+    for (const Memory& now : memory_) {
+      const size_t half = now.at < streamed_ / 2 ? 0 : 1;
+      heap_[half] = std::min(heap_[half], now.heap);
+      resident_[half] = std::max(resident_[half], now.resident);
+    }
   }
 
   // The last settings, all fades over; a fresh engine with the same, if one can be made.
@@ -343,12 +355,14 @@ class Soak {
     if (peak(fresh_out, from) < 1e-4f) fail("silence");
   }
 
+  // Of the first or the last tenth.
   double median_us(bool last) {
-    const auto middle = us_per_second_.begin() + static_cast<std::ptrdiff_t>(first_tenth_);
-    std::vector<double> part(last ? middle : us_per_second_.begin(), last ? us_per_second_.end() : middle);
-    if (part.empty()) return 0.0;
-    std::nth_element(part.begin(), part.begin() + static_cast<std::ptrdiff_t>(part.size() / 2), part.end());
-    return part[part.size() / 2];
+    const auto tenth = static_cast<std::ptrdiff_t>(us_per_second_.size() / 10);
+    if (tenth == 0) return 0.0;
+    std::vector<double> part = last ? std::vector<double>(us_per_second_.end() - tenth, us_per_second_.end())
+                                    : std::vector<double>(us_per_second_.begin(), us_per_second_.begin() + tenth);
+    std::nth_element(part.begin(), part.begin() + tenth / 2, part.end());
+    return part[static_cast<size_t>(tenth) / 2];
   }
 
   void report() {
@@ -390,9 +404,14 @@ class Soak {
   std::mt19937 random_{11};
   Samples out_;
   uint32_t latency_ = 0;
-  uint64_t at_ = 0, calls_ = 0, sets_ = 0, swaps_ = 0, frames_ = 0;
+  uint64_t at_ = 0, calls_ = 0, sets_ = 0, swaps_ = 0;
   size_t heap_[2] = {std::numeric_limits<size_t>::max(), std::numeric_limits<size_t>::max()}, resident_[2] = {0, 0};
-  size_t first_tenth_ = 0;
+  struct Memory {
+    uint64_t at;
+    size_t heap, resident;
+  };
+  std::vector<Memory> memory_;
+  uint64_t timed_calls_ = 16, streamed_ = 0;
   uint64_t largest_ = 0, logged_ = 0, lost_ = 0;
   std::string log_path_;
   std::vector<double> us_per_second_;
@@ -425,11 +444,12 @@ int run(int argc, char** argv) {
       return 2;
     }
   }
+  std::signal(SIGINT, [](int) { interrupted = 1; });
   std::printf("%s", kHeading);
   bool good = true;
   size_t count = 0;
   for (const Scenario& s : scenarios()) {
-    if (!only.empty() && s.name != only) continue;
+    if ((!only.empty() && s.name != only) || interrupted != 0) continue;
     ++count;
     good = Soak(s, s.logged && logged_seconds > 0.0 ? logged_seconds : seconds, plant).run() && good;
   }
