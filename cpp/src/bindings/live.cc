@@ -83,6 +83,19 @@ class LiveStream {
     d["overruns"] = times.overruns;
     return d;
   }
+  py::list late_calls() const {
+    py::list out;
+    for (const live::LateCall& call : stream_->late_calls()) {
+      py::dict d;
+      d["at"] = call.start;
+      d["wall_us"] = 1e6 * call.wall;
+      d["cpu_us"] = 1e6 * call.cpu;
+      d["core"] = call.core;
+      d["xrun"] = call.xrun;
+      out.append(d);
+    }
+    return out;
+  }
   py::object bridge() const {
     if (!stream_->has_bridge()) return py::none();
     const live::BridgeState s = stream_->bridge();
@@ -216,6 +229,7 @@ void add_live(py::module_& m) {
       .def("probe", &LiveStream::probe, py::arg("chirp"))
       .def("probed", &LiveStream::probed)
       .def("priority", &LiveStream::priority)
+      .def("late_calls", &LiveStream::late_calls)
       .def("cpu_seconds", &LiveStream::cpu_seconds);
 }
 

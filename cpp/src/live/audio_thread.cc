@@ -15,6 +15,7 @@ namespace rtvoice::live {
 std::string AudioThread::raise(std::string*) { return "unknown"; }
 double AudioThread::cpu_seconds() const { return -1.0; }
 double AudioThread::own_cpu_seconds() noexcept { return -1.0; }
+int32_t AudioThread::own_core() noexcept { return -1; }
 
 #else
 
@@ -61,6 +62,14 @@ double AudioThread::cpu_seconds() const {
 }
 
 double AudioThread::own_cpu_seconds() noexcept { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
+
+int32_t AudioThread::own_core() noexcept {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
 
 #endif
 

@@ -32,6 +32,8 @@ class AudioThread {
   double cpu_seconds() const;
   // The calling thread's CPU time in seconds, by a system call: for measurements only, never in a session. -1 where there is none.
   static double own_cpu_seconds() noexcept;
+  // The core that the calling thread runs on; -1 where that cannot be told.
+  static int32_t own_core() noexcept;
 
  private:
   std::atomic<bool> known_{false};

@@ -15,6 +15,11 @@ constexpr uint32_t kPiece = 8192;  // the most frames that are taken at once; a 
 constexpr int kContinue = 0;
 constexpr std::chrono::seconds kClosing{3};
 
+// Others read the same clock (Python's time.monotonic), which the cycle counter's is not.
+double steady_seconds() noexcept {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 void add_one(std::atomic<uint64_t>& counter) noexcept RTV_NONBLOCKING {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
@@ -139,9 +144,14 @@ LiveStream* LiveStream::reach(void* given, void* out, unsigned long frames) noex
 template <typename Call>
 void LiveStream::called(Call call) noexcept {
   thread_.mark();
-  const double before = config_.measure_cpu ? AudioThread::own_cpu_seconds() : 0.0;
+  if (!config_.measure_cpu) {
+    call();
+    return;
+  }
+  const double start = steady_seconds(), before = AudioThread::own_cpu_seconds();
   call();
-  if (config_.measure_cpu) used(AudioThread::own_cpu_seconds() - before);
+  const double cpu = AudioThread::own_cpu_seconds() - before;
+  used({start, steady_seconds() - start, cpu, AudioThread::own_core(), false});
 }
 
 int LiveStream::on_duplex(const void* in, void* out, unsigned long frames, const void*, unsigned long flags,
@@ -176,7 +186,9 @@ void LiveStream::count(unsigned long flags, bool late_by_us) noexcept {
   if ((flags & kOutputOverflow) != 0) add_one(output_overflows_);
   if ((flags & 15) == 0) return;
   add_one(xruns_);
-  if (late_by_us) add_one(xruns_ours_);
+  if (!late_by_us) return;
+  add_one(xruns_ours_);
+  if (config_.measure_cpu) late_calls_.mark();
 }
 
 void LiveStream::begin(unsigned long flags, double now) noexcept {
@@ -198,9 +210,13 @@ void LiveStream::end(uint32_t frames, uint64_t start) noexcept {
   late_ = static_cast<double>(spent) > budget;
 }
 
-void LiveStream::used(double cpu_seconds) noexcept {
+void LiveStream::used(const LateCall& call) noexcept {
+  const double cpu_seconds = call.cpu;
   late_ = cpu_seconds > block_seconds_;
-  if (late_) add_one(cpu_overruns_);
+  if (late_) {
+    add_one(cpu_overruns_);
+    late_calls_.add(call);
+  }
   if (cpu_seconds > cpu_max_.load(std::memory_order_relaxed)) cpu_max_.store(cpu_seconds, std::memory_order_relaxed);
 }
 

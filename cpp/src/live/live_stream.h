@@ -12,6 +12,7 @@
 #include "live/bridge.h"
 #include "live/chain.h"
 #include "live/clock.h"
+#include "live/late_calls.h"
 #include "live/portaudio.h"
 #include "rtvoice/rtvoice.h"
 
@@ -61,6 +62,7 @@ class LiveStream {
   bool active() const noexcept;  // as PortAudio says
 
   StreamCounters counters() const;
+  std::vector<LateCall> late_calls() const { return late_calls_.all(); }  // where CPU time is measured
   rtv_stats times() const;  // of the callbacks: us_p50 ..., load, overruns
   bool has_bridge() const noexcept { return bridge_ != nullptr; }
   BridgeState bridge() const { return bridge_->state(); }
@@ -71,10 +73,11 @@ class LiveStream {
   AudioThread& thread() { return thread_; }
   double sample_rate() const noexcept { return sample_rate_; }
 
-  // What the callbacks do, at the time `now`; tests call them with a clock of their own. [audio-thread]
+  // What the callbacks do, at the time `now`; tests call them with a clock of their own, and say what a callback took. [audio-thread]
   void duplex(const float* in, float* out, uint32_t frames, unsigned long flags, double now) noexcept RTV_NONBLOCKING;
   void input(const float* in, uint32_t frames, unsigned long flags, double now) noexcept RTV_NONBLOCKING;
   void output(float* out, uint32_t frames, unsigned long flags, double now) noexcept RTV_NONBLOCKING;
+  void used(const LateCall& call) noexcept RTV_NONBLOCKING;  // what the callback that has just ended took
   // Lays out what the callbacks need without opening a device. [main-thread]
   void prepare(const StreamConfig& config);
 
@@ -94,7 +97,6 @@ class LiveStream {
   void begin(unsigned long flags, double now) noexcept RTV_NONBLOCKING;
   void count(unsigned long flags, bool late_by_us) noexcept RTV_NONBLOCKING;
   void end(uint32_t frames, uint64_t start) noexcept RTV_NONBLOCKING;
-  void used(double cpu_seconds) noexcept RTV_NONBLOCKING;  // the CPU time of the callback that has just ended
   void spread(float* out, uint32_t frames) const noexcept RTV_NONBLOCKING;  // mono_ to every channel
 
   const double sample_rate_;
@@ -112,6 +114,7 @@ class LiveStream {
 
   // The output's callback, or the only one, writes these.
   Statistics statistics_;
+  LateCalls late_calls_;
   using Counter = std::atomic<uint64_t>;
   Counter input_overflows_{0}, output_underflows_{0}, input_underflows_{0}, output_overflows_{0};
   Counter xruns_{0}, xruns_ours_{0}, stalls_{0}, cpu_overruns_{0};

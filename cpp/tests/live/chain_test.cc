@@ -139,6 +139,39 @@ TEST(LiveStream, TellsStallsFromXrunsAndWhoseTheyAre) {
   stream.duplex(nullptr, out.data(), 128, 0, now += 128.0 / 48000.0);  // PortAudio may bring no input
 }
 
+// Whose an xrun is, where CPU time is measured: of the callbacks that missed their deadline, one is told of with what it took.
+TEST(LiveStream, TellsWhatEachLateCallbackTook) {
+  const ModelHandle model = open_model(scale_model(1.0f));
+  const EngineHandle engine = make_engine(model);
+  live::LiveStream stream(chain_of(default_config()), engine.get());
+  live::StreamConfig config;
+  config.block = 128;
+  config.measure_cpu = true;
+  stream.prepare(config);
+  Samples in(128, 0.25f), out(128);
+  const auto call = [&](double wall, double cpu, unsigned long flags) {
+    stream.duplex(in.data(), out.data(), 128, flags, 1.0);
+    stream.used({1.0, wall, cpu, 1, false});
+  };
+  call(0.0001, 0.0001, 0);
+  call(0.0190, 0.0001, 0);                       // taken off its core: the system's
+  call(0.0190, 0.0190, live::kOutputUnderflow);  // that one's xrun, and then a late one of our own
+  call(0.0001, 0.0001, live::kOutputUnderflow);  // whose xrun is told here
+  call(0.0050, 0.0040, 0);                       // late, but nothing was heard of it
+  call(0.0001, 0.0001, 0);
+  EXPECT_EQ(stream.counters().xruns, 2u);
+  EXPECT_EQ(stream.counters().xruns_ours, 1u);
+  const std::vector<live::LateCall> late = stream.late_calls();
+  ASSERT_EQ(late.size(), 2u);
+  EXPECT_DOUBLE_EQ(late[0].cpu, 0.0190);
+  EXPECT_EQ(late[0].core, 1);
+  EXPECT_TRUE(late[0].xrun);
+  EXPECT_FALSE(late[1].xrun);
+  for (int i = 0; i < 300; ++i) call(0.0050, 0.0040, 0);
+  EXPECT_EQ(stream.late_calls().size(), 256u) << "the first are kept";
+  EXPECT_EQ(stream.counters().cpu_overruns, 302u);
+}
+
 // For ThreadSanitizer: two devices' threads and one that turns knobs and looks.
 TEST(LiveStream, ThreadsOfTwoDevicesAndAThirdOneShareNothingUnguarded) {
   const ModelHandle model = open_model(scale_model(0.5f));

@@ -467,7 +467,11 @@ class Session:
             "stalls": counters["stalls"],
             "longest_gap_ms": round(counters["longest_gap_ms"], 2),
             "outages": self._watchdog.outages,
-            "cpu": {"max_us": round(counters["cpu_max_us"], 1), "overruns": counters["cpu_overruns"]}
+            "cpu": {
+                "max_us": round(counters["cpu_max_us"], 1),
+                "overruns": counters["cpu_overruns"],
+                "late": self._native.late_calls(),
+            }
             if self._measure_cpu
             else None,
             "drift_ppm": None if bridge is None else round(bridge["drift_ppm"], 1),
