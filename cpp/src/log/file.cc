@@ -9,6 +9,8 @@
 
 #if defined(_WIN32)
 #include <io.h>
+#include <share.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #else
 #include <sys/file.h>
@@ -20,10 +22,14 @@ namespace rtvoice::log {
 namespace {
 
 #if defined(_WIN32)
-int open_new(const char* path) {
-  return ::_open(path, _O_RDWR | _O_CREAT | _O_TRUNC | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
+constexpr unsigned long kSharingViolation = 32;  // ERROR_SHARING_VIOLATION
+// Windows locks as it opens: while this is open others may read it, and none write.
+int open_new(const char* path, bool* taken) {
+  int file = -1;
+  if (::_sopen_s(&file, path, _O_RDWR | _O_CREAT | _O_BINARY | _O_NOINHERIT, _SH_DENYWR, _S_IREAD | _S_IWRITE) != 0)
+    *taken = _doserrno == kSharingViolation;
+  return file;
 }
-bool lock(int) { return true; }
 int64_t write_some(int file, const char* data, uint64_t bytes) {
   return ::_write(file, data, static_cast<unsigned>(bytes < (1u << 30) ? bytes : (1u << 30)));
 }
@@ -34,8 +40,11 @@ void cut(int file, uint64_t size) {
 bool is_plain(int) { return true; }
 void close_file(int file) { ::_close(file); }
 #else
-int open_new(const char* path) { return ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); }
-bool lock(int file) { return ::flock(file, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; }
+int open_new(const char* path, bool* taken) {
+  const int file = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  *taken = file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  return file;
+}
 int64_t write_some(int file, const char* data, uint64_t bytes) { return ::write(file, data, bytes); }
 void cut(int file, uint64_t size) {
   if (::ftruncate(file, static_cast<off_t>(size)) == 0) ::lseek(file, static_cast<off_t>(size), SEEK_SET);
@@ -62,14 +71,15 @@ bool File::create(const std::string& path, std::string* error) {
   close();
   path_ = path;
   size_ = 0;
-  file_ = open_new(path.c_str());
-  if (file_ < 0) {
-    *error = path + " cannot be written: " + reason(errno);
-    return false;
-  }
-  if (!lock(file_)) {
+  bool taken = false;
+  file_ = open_new(path.c_str(), &taken);
+  if (taken) {
     close();
     *error = path + " is being written by another log; name another file";
+    return false;
+  }
+  if (file_ < 0) {
+    *error = path + " cannot be written: " + reason(errno);
     return false;
   }
   cut(file_, 0);

@@ -1,11 +1,13 @@
-// Every model x rate x resampler x block x schedule x overload policy, with parameter changes, bypass, resets, swaps, tiers, wrong frames and input that is
+// Every model x rate x resampler x block x schedule x overload policy, with parameter changes, bypass, resets, swaps, tiers, a log, wrong frames and input that is
 // no number, inside a region of RealtimeSanitizer. RTVOICE_RT_LONG=1 takes every combination; without it, one that has each pair of values.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <random>
@@ -52,7 +54,42 @@ std::vector<rtv_config> configs() {
 }
 
 struct Counts {
-  uint64_t engines = 0, refused = 0, calls = 0, swaps = 0, resets = 0, sets = 0;
+  uint64_t engines = 0, refused = 0, calls = 0, swaps = 0, resets = 0, sets = 0, logged = 0;
+};
+
+// A log of every third engine, its next file every 50 calls; its ring is the least that it may be, so that it overflows too.
+class Logs {
+ public:
+  Logs(rtv_engine* engine, uint64_t number) : engine_(number % 3 == 0 ? engine : nullptr) {
+    if (engine_ != nullptr) std::filesystem::create_directory(folder_);
+  }
+  ~Logs() {
+    if (engine_ == nullptr) return;
+    rtv_engine_log(engine_, nullptr);
+    std::filesystem::remove_all(folder_);
+  }
+  void next(uint64_t call) {
+    if (engine_ == nullptr || call % 50 != 0) return;
+    rtv_engine_log(engine_, nullptr);
+    rtv_log_config config;
+    rtv_log_config_init(&config);
+    config.ring_ms = 0;
+    config.redact = call % 100 == 50;
+    ASSERT_EQ(rtv_engine_log_with(engine_, (folder_ + "/session.rtlog").c_str(), &config), RTV_OK) << rtv_last_error();
+  }
+  // The calls of its last file and what it lost: all that came since.
+  uint64_t frames() const {
+    if (engine_ == nullptr) return 0;
+    rtv_engine_log(engine_, nullptr);
+    rtv_log_status status;
+    rtv_log_status_init(&status);
+    rtv_engine_log_status(engine_, &status);
+    return status.frames + status.frames_lost;
+  }
+
+ private:
+  const std::string folder_ = testing::TempDir() + "rtvoice-rtsan-" + std::to_string(getpid());
+  rtv_engine* engine_;
 };
 
 // What a host does around and between its calls; process, reset and all that any thread may call, inside a region.
@@ -62,7 +99,9 @@ void play(rtv_engine* engine, rtv_model* other, const rtv_config& config, int ca
   Samples bad = in, out(in.size());
   for (size_t i = 0; i < bad.size(); i += 7)
     bad[i] = i % 2 == 0 ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
+  Logs logs(engine, counts->engines);
   for (int call = 0; call < calls; ++call) {
+    logs.next(static_cast<uint64_t>(call));
     if (call % 40 == 20) counts->swaps += rtv_engine_swap(engine, other) == RTV_OK;
     const uint32_t frames = config.block != 0    ? config.block
                             : random() % 8 == 0  ? config.max_frame
@@ -95,6 +134,7 @@ void play(rtv_engine* engine, rtv_model* other, const rtv_config& config, int ca
     counts->sets += 5;
   }
   ASSERT_TRUE(all_finite(out));
+  counts->logged += logs.frames();
   ++counts->engines;
 }
 
@@ -117,11 +157,14 @@ void play_all(const std::vector<ModelHandle>& tiers, const ModelHandle& other, c
   }
   EXPECT_GT(counts.engines, 0u);
   EXPECT_GT(counts.swaps, 0u);
-  std::printf("rt-rtsan %s: %llu engines (%llu refused), %llu calls, %llu sets, %llu swaps, %llu resets: no report\n",
-              name.c_str(), static_cast<unsigned long long>(counts.engines),
-              static_cast<unsigned long long>(counts.refused), static_cast<unsigned long long>(counts.calls),
-              static_cast<unsigned long long>(counts.sets), static_cast<unsigned long long>(counts.swaps),
-              static_cast<unsigned long long>(counts.resets));
+  EXPECT_GT(counts.logged, 0u);
+  std::printf(
+      "rt-rtsan %s: %llu engines (%llu refused), %llu calls, %llu sets, %llu swaps, %llu resets, %llu samples logged: "
+      "no report\n",
+      name.c_str(), static_cast<unsigned long long>(counts.engines), static_cast<unsigned long long>(counts.refused),
+      static_cast<unsigned long long>(counts.calls), static_cast<unsigned long long>(counts.sets),
+      static_cast<unsigned long long>(counts.swaps), static_cast<unsigned long long>(counts.resets),
+      static_cast<unsigned long long>(counts.logged));
 }
 
 struct Made {
