@@ -88,7 +88,11 @@ def test_plot_writes_a_picture(model_path: Path, tmp_path: Path, extension: str)
 def test_a_plot_that_cannot_be_drawn_is_told_before_measuring(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (tmp_path / "dir.html").mkdir()
-    told = [("--plot", "x.xyz", ".png"), ("--plot", "no/x.png", "folder"), ("--profile", "/proc/x.json", "cannot be written")]
+    told = [
+        ("--plot", "x.xyz", ".png"),
+        ("--plot", "no/x.png", "folder"),
+        ("--profile", "/proc/x.json", "cannot be written"),
+    ]
     for option, name, word in (*told, ("--plot", "dir.html", "is a folder"), ("--profile", "", "is a folder")):
         done = run(model_path, "--seconds", 1000, option, tmp_path / name, program="rtvoice-bench")
         assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)

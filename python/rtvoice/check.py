@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtvoice import parity
+from rtvoice.drift import drift, hop_by_hop, settled
 from rtvoice.errors import ModelError
 from rtvoice.graph import Graph
 from rtvoice.graph_reader import parse_graph
@@ -158,6 +159,8 @@ def check(
     seed: int = 0,
     layers: bool = False,
     locate: bool = True,
+    minutes: float = 0.0,
+    patience: float = 60.0,
     oracle: str = "onnxruntime",
 ) -> CheckReport:
     """Compare the streaming engine with an offline output.
@@ -180,6 +183,11 @@ def check(
         Compare every node as well.
     locate
         Compare every node when a run fails.
+    minutes
+        How long one recording is repeated after that, to see whether what the stream remembers drifts; with it denormal
+        numbers are streamed for as long as the network remembers.
+    patience
+        Seconds that the repetitions may take.
     oracle
         What runs an ONNX source: ``"onnxruntime"``, or ``"onnx"`` for the slow reference implementation in float64.
 
@@ -215,12 +223,18 @@ def check(
     if not report.fault:  # else there is nothing to hold the stream against
         _check_audio(report, graph, copy, offline, rng)
         _check_values(report, graph, copy, offline)
+    parted = None
+    if minutes > 0 and not report.fault:
+        _check_denormals(report, graph, copy, rng)
+        parted = _check_drift(report, graph, copy, minutes, model.sample_rate, patience, rng)
     if not report.runs:
         report.notes.append(_why_nothing(graph, offline))
     report.passed = bool(report.runs) and all(run.passed for run in report.runs)
     if layers or (locate and not report.passed):
         report.layers = _not_finite(graph, offline.signal) if report.fault else []
-        if all(layer.passed for layer in report.layers):  # float64 may hold what float32 does not
+        if parted is not None and all(run.passed for run in report.runs if not run.name.startswith(_REPEATED)):
+            report.layers = _layers(graph, parted[0], tolerance, finite=False, before=parted[1])
+        elif all(layer.passed for layer in report.layers):  # float64 may hold what float32 does not
             report.layers = _layers(graph, offline.signal, tolerance, finite=bool(report.fault))
     return report
 
@@ -413,6 +427,70 @@ def _check_values(report: CheckReport, graph: Graph, model: Model, offline: _Off
             report.runs.append(parity.compare(name, streamed, expected[known], peak, report.tolerance))
 
 
+_REPEATED = ("repeated to ", "'")
+
+
+def _check_denormals(report: CheckReport, graph: Graph, model: Model, rng: np.random.Generator) -> None:
+    """Let sound end in denormal numbers and begin again: what comes out must be what silence in their place gives."""
+    if not any(output.kind == "audio" for output in graph.outputs):
+        return
+    size = max(2_000 // graph.hop, 4) * graph.hop + model.latency
+    signal = (rng.normal(size=4 * size) * 0.3).astype(np.float32)
+    silent = signal.copy()
+    signal[size : 3 * size] *= np.float32(1e-39)
+    silent[size : 3 * size] = 0.0
+    got, _ = parity.stream_audio(model, signal, [size] * 4)
+    expected, _ = parity.stream_audio(model, silent, [size] * 4)
+    name = "denormal numbers, as silence, and sound again"
+    report.runs.append(parity.compare(name, got, expected, parity.peak_of(expected), report.tolerance))
+
+
+def _check_drift(
+    report: CheckReport,
+    graph: Graph,
+    model: Model,
+    minutes: float,
+    rate: int,
+    patience: float,
+    rng: np.random.Generator,
+) -> tuple[F32, int] | None:
+    """Repeat a recording for some minutes; return it and the repetition that parts, if one does."""
+    size = graph.hop * -(-max(rate // 2, 2 * (model.latency + graph.hop)) // graph.hop)
+    period = parity.probe_signal(size, rng)
+    names = {"" if o.kind == "audio" else o.name: o.tensor for o in graph.outputs}
+    delays = _delays(model)
+
+    def offline(signal: F32) -> dict[str, F64]:
+        tensors = _tensors(graph, signal)
+        skip, found = graph.warm_hops, {}
+        for name, tensor in names.items():
+            frames = graph.values[tensor].frames
+            rows = tensors[tensor][skip * frames :]
+            if name:  # what a host reads after each repetition
+                each = size // graph.hop * frames
+                ends = np.arange(each, len(signal) // graph.hop * frames + 1, each)
+                rows = rows[np.maximum(ends - 1 - delays.get(tensor, 0), 0)]
+            found[name] = rows
+        return found
+
+    found = settled(offline, period, report.tolerance)
+    if found is None:
+        report.notes.append(
+            "drift was not followed: the output does not repeat itself with its input (noise, or a memory too long)"
+        )
+        return None
+    allowed = max(report.tolerance, 10 * found.apart)
+    if allowed > report.tolerance:
+        report.notes.append(f"drift was followed to {allowed:.1e} of the peak: the network remembers for longer")
+    samples = int(minutes * 60 * rate)
+    seen = drift(model, period, found, samples, allowed, patience, rate)
+    report.runs += seen.runs
+    if seen.bad is None and seen.heard < samples - size:
+        reached = f"{seen.heard / rate / 60:.1f} of {minutes:g} minutes"
+        report.notes.append(f"drift was followed for {reached}, which took {patience:g} s")
+    return None if seen.bad is None else (period, seen.bad)
+
+
 def _delays(model: Model) -> dict[str, int]:
     return {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
 
@@ -426,24 +504,29 @@ def _not_finite(graph: Graph, signal: F32) -> list[Layer]:
     ]
 
 
-def _layers(graph: Graph, signal: F32, tolerance: float, *, finite: bool) -> list[Layer]:
+def _layers(graph: Graph, signal: F32, tolerance: float, *, finite: bool, before: int = 0) -> list[Layer]:
     """Compare every node of a graph with float64: the nodes become value outputs, a few hundred at a time.
+
+    With `before`, the stream has heard the signal so many times already, and float64 as often as settles it.
 
     Inside a graph an infinity may be right (the log of silence, clipped by the next), unless `finite` is asked for.
     """
-    signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
+    signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS if not before else len(signal)) * graph.hop]
     skip = graph.warm_hops
+    often = min(before, 2)
+    skip += often * (len(signal) // graph.hop)
+    heard = np.tile(signal, often + 1)
     phases = any(node.op == "phase" for node in graph.nodes)
-    tensors = {} if phases else _tensors(graph, signal)
+    tensors = {} if phases else _tensors(graph, heard)
     layers = []
     for start in range(0, len(graph.nodes), _MOST_OUTPUTS):
         nodes = graph.nodes[start : start + _MOST_OUTPUTS]
         names = [node.name for node in nodes]
         model = parity.rebuilt(graph, outputs=names).model()
         if phases:
-            tensors = _tensors(graph, signal, names)
+            tensors = _tensors(graph, heard, names)
         delays = _delays(model)
-        got = parity.stream_values(model, signal, names, graph.hop)
+        got = hop_by_hop(model, signal, names, graph.hop, before)
         for node in nodes:
             made = graph.values[node.name]
             expected = tensors[node.name][skip * made.frames :]
