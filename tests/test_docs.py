@@ -61,3 +61,20 @@ def test_the_cli_page_names_every_render_option() -> None:
 def test_the_python_examples_run(example: Path, model_path: Path) -> None:
     done = subprocess.run([sys.executable, str(example), str(model_path)], capture_output=True, text=True, check=True)
     assert "latency" in done.stdout
+
+
+def test_the_table_of_ops_is_complete() -> None:
+    """Every op of the registry stands in it once, with names that ONNX has, its state and its latency."""
+    from rtvoice.ops import OPS
+
+    page = (ROOT / "docs" / "import.md").read_text().split("## The ops, one by one")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")
+    ]
+    named = [op for row in rows for op in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted(OPS)
+    assert all(len(row) == 5 and all(row) for row in rows)
+    onnx = pytest.importorskip("onnx")
+    for row in rows:
+        for operator in re.findall(r"`([A-Z]\w+)`", row[1]):
+            assert onnx.defs.has(operator), operator
