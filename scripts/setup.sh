@@ -221,6 +221,13 @@ miniaudio_header() {
   return 1
 }
 
+# One compiler for another system: its wheel holds macOS's interfaces. 90 MB to fetch, 411 MB on disk.
+zig_compiler() {
+  pip_install "ziglang>=0.13" && return 0
+  say "zig cannot be installed; the macOS library is skipped (remedy: .venv/bin/pip install ziglang)"
+  return 1
+}
+
 have python3 || { have apt-get && debian_install "everything" "install Python 3.10 or later" python3 python3-venv; } || die "python3 is not here; install Python 3.10 or later"
 install_debian
 make_venv
@@ -235,3 +242,4 @@ esac
 case $target in test | bench) once third-party 1 third_party_models || true ;; esac
 case $target in bench) install_torch && once peers "$(python3 --version)" peer_engines || true ;; esac
 case $target in hosts) once miniaudio 1.71 miniaudio_header || true ;; esac
+case $target in hosts) once zig 0.17 zig_compiler || true ;; esac

@@ -81,6 +81,19 @@ def test_same_bits_whatever_the_frames(game: Path, tmp_path: Path, name: str) ->
     np.testing.assert_array_equal(out, expected)
 
 
+def test_one_log_at_a_time_writes_a_file(tmp_path: Path) -> None:
+    """The lock is another one on Windows: a second log is refused in words, a reader is not."""
+    program, rooms = tmp_path / "log_lock.exe", sdk.ROOT / "cpp"
+    sources = (rooms / "src" / "log" / "file.cc", sdk.ROOT / "tests" / "hosts" / "log_lock.cc")
+    flags = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-static", f"-I{rooms / 'src'}", f"-I{rooms / 'include'}")
+    sdk.run(TOOLS[0], *flags, *sources, "-o", program)
+    environment = {"WINEPREFIX": str(tmp_path / "wine"), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml="}
+    command = ("timeout", "120", "wine", program, tmp_path / "session.rtlog")
+    done = sdk.run(*command, env=environment, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is being written by another log" in done.stdout
+
+
 def test_a_missing_model_is_an_error(game: Path, tmp_path: Path) -> None:
     source, target, sizes, _ = hosts.files(tmp_path, "fixed-480", 48000, 1)
     done = wine(game, "nowhere.rtv", source, target, sizes, 48000, 1, check=False)

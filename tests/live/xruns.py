@@ -124,7 +124,7 @@ def verdict(summary: dict[str, Any], server_xruns: int, stolen: Stolen) -> str:
         f"{summary['priority']}, every core busy: {own} xruns of our own, {taken} while the hypervisor had the core, "
         f"{stalls} by stalls of the machine, the callback before having met its deadline "
         f"({server_xruns} counted by the server, longest gap {summary['longest_gap_ms']:.1f} ms; "
-        f"{1000 * stolen.total():.0f} ms taken by the hypervisor in all); {cpu['overruns']} callbacks missed their deadline"
+        f"{1000 * stolen.total():.0f} ms taken by the hypervisor in all); {cpu['overruns']} callbacks missed it"
         f"{f' ({late})' if late else ''}; CPU time of a callback at most {cpu['max_us']:.0f} us of "
         f"{summary['budget_us']:.0f}, p99 on the wall {us['p99']:.0f} us"
     )
