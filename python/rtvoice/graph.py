@@ -340,6 +340,9 @@ class GraphBuilder:
             raise ValueError("the graph has no audio input; call input()")
         if not self._outputs:
             raise ValueError("the graph has no output; call output(tensor)")
+        for index, node in enumerate(self._nodes):
+            if node.op == "recall":
+                self._check_recall(node, {later.name for later in self._nodes[index + 1 :]})
         return Graph(
             dict(self.metadata),
             self._input.name,
@@ -375,6 +378,17 @@ class GraphBuilder:
         from .model import Model
 
         return Model.from_bytes(self.to_bytes())
+
+    def _check_recall(self, node: Node, later: set[str]) -> None:
+        of, a = node.attrs["of"], node.attrs
+        if of not in later:
+            raise ValueError(f"node {node.name!r} (recall): 'of' is {of!r}, which is no later node; name one")
+        made = self._values[of]
+        if made.control or (made.channels, made.frames) != (a["channels"], a["frames"]):
+            raise ValueError(
+                f"node {node.name!r} (recall): node {of!r} has {made.channels} channels and {made.frames} frames per "
+                f"hop{', and is a control' if made.control else ''}; 'channels' and 'frames' must be those of a stream"
+            )
 
     def _own(self, tensor: Tensor) -> Tensor:
         if not isinstance(tensor, Tensor):

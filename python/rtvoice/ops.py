@@ -24,7 +24,7 @@ Shape = tuple[int, ...]
 class Attribute:
     """An attribute: its kind, default (None: required) and range, or its choices."""
 
-    kind: str  # "int", "number", "bool", "choice", "pair" (of ints) or "list" (of ints)
+    kind: str  # "int", "number", "bool", "choice", "pair" (of ints), "list" (of ints) or "name" (of a node)
     default: Any = None
     low: float = -MAX_FLOAT
     high: float = MAX_FLOAT
@@ -207,6 +207,21 @@ def _fir(ctx: Context) -> None:
     ctx.channels, ctx.frames = 1, x.frames
 
 
+def _recall(ctx: Context) -> None:
+    ctx.channels, ctx.frames = ctx.attrs["channels"], ctx.attrs["frames"]
+
+
+def _sample(ctx: Context) -> None:
+    kind, count = ctx.attrs["distribution"], ctx.channels
+    if kind == "gaussian" and count != 2:
+        _fail(f"has {count} channels; it must have 2 for gaussian: mean, logarithm of the deviation")
+    if kind == "logistic" and count % 3:
+        _fail(f"has {count} channels; it must have 3 a component: logits, means, logarithms of the scales")
+    if kind == "categorical" and count < 2:
+        _fail(f"has {count} channels; it must have 2 or more classes for categorical")
+    ctx.channels = 1
+
+
 def _conv_bands(ctx: Context) -> None:
     a, cout, taps = ctx.attrs, ctx.sizes["Cout"], ctx.sizes["B"]
     _grouped(ctx)
@@ -366,11 +381,32 @@ OPS: dict[str, OpSpec] = {
     ),
     "pick": OpSpec((1, 1), (), {"index": Attribute("list", None, -1, MAX_CHANNELS - 1)}, _pick),
     "leaky_sum": OpSpec((1, 1), (Weight("decay", ("C|1",)), Weight("start", ("C|1",), False))),
+    "recall": OpSpec(
+        (0, 0),
+        (),
+        {
+            "of": Attribute("name"),
+            "channels": Attribute("int", None, 1, MAX_CHANNELS),
+            "frames": Attribute("int", None, 1, MAX_FRAMES),
+        },
+        _recall,
+    ),
+    "sample": OpSpec(
+        (1, 1),
+        (),
+        {
+            "distribution": Attribute("choice", "gaussian", choices=("gaussian", "logistic", "categorical")),
+            "floor": Attribute("number", -9.0, -40.0, 10.0),
+            "limit": Attribute("number", 1.0, 1e-6, 1e6),
+            "stream": Attribute("int", 0, 0, 2**32 - 1),
+        },
+        _sample,
+    ),
 }
 
 STREAM_ONLY = frozenset(
     ("conv1d", "conv_transpose1d", "gru", "lstm", "delay", "advance", "upsample", "avg_pool")
-    + ("depth_to_time", "time_to_depth", "phase", "harmonics", "fir", "conv_bands", "leaky_sum")
+    + ("depth_to_time", "time_to_depth", "phase", "harmonics", "fir", "conv_bands", "leaky_sum", "sample")
 )
 """Ops over time, which a control tensor cannot go through."""
 
@@ -444,6 +480,10 @@ def _checked(name: str, value: Any, attribute: Attribute) -> Any:
         if not isinstance(items, (list, tuple)) or not 1 <= len(items) <= MAX_CHANNELS:
             raise ValueError(f"attribute {name!r} must be a list of 1 to {MAX_CHANNELS} integers")
         return [_integer(f"{name}[{i}]", item, attribute) for i, item in enumerate(items)]
+    if kind == "name":
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"attribute {name!r} is {value!r}; it must be the name of a node")
+        return value
     if kind == "choice":
         if value not in attribute.choices:
             raise ValueError(f"attribute {name!r} is {value!r}; it must be one of {', '.join(attribute.choices)}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .generation import draw, looped, settle
 from .graph import Graph, Node
 from .safetensors_io import Array, BFloat16
 
@@ -429,6 +430,8 @@ def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: 
     if node.op == "noise":
         return noise(node, hops * made.frames, seed)
     inputs = [values[name] for name in node.inputs]
+    if node.op == "sample":
+        return draw(node, inputs[0], lambda index: _words(index, seed, node.attrs["stream"]))
     if node.op == "fir":
         return _fir(node, inputs[0], inputs[1], made.frames // graph.values[node.inputs[1]].frames)
     if not made.control and len(inputs) > 1:
@@ -454,17 +457,48 @@ def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: 
 
 
 def _run(
-    graph: Graph, signal: F64, controls: Mapping[str, F64], hops: int, seed: int, turns: Mapping[str, ArrayLike]
+    graph: Graph,
+    signal: F64,
+    controls: Mapping[str, F64],
+    hops: int,
+    seed: int,
+    turns: Mapping[str, ArrayLike],
+    recalled: Mapping[str, ArrayLike],
 ) -> dict[str, F64]:
     padded = np.zeros((hops * graph.hop, 1))
     padded[: len(signal), 0] = signal
     values: dict[str, F64] = {graph.input_name: padded, **controls}
-    for node in graph.nodes:
+
+    def compute(node: Node, known: Mapping[str, F64]) -> F64:
         with np.errstate(all="ignore"):
             if node.name in turns:
-                values[node.name] = _phase(node, _extended(_f64(turns[node.name]), values[node.inputs[0]]))
-                continue
-            values[node.name] = _node(graph, node, values, hops, seed)
+                return _phase(node, _extended(_f64(turns[node.name]), known[node.inputs[0]]))
+            return _node(graph, node, known, hops, seed)
+
+    recalls, inside = looped(graph)
+    left = list(graph.nodes)
+    if recalls:
+        names = {node.name for node in inside}
+        behind: set[str] = set(names)
+        for node in left:
+            if behind.intersection(node.inputs):
+                behind.add(node.name)
+        for node in left:
+            if node.name not in behind:
+                values[node.name] = compute(node, values)
+        frames = hops * graph.values[recalls[0].name].frames
+        if set(recalled) >= {node.name for node in recalls}:
+            for node in recalls:
+                given = _f64(recalled[node.name]).reshape(-1, node.attrs["channels"])
+                values[node.name] = _rows(given, 0, frames)
+            for node in inside:
+                if node.op != "recall":
+                    values[node.name] = compute(node, values)
+        else:
+            settle(graph, values, frames, compute)
+        left = [node for node in left if node.name in behind - names]
+    for node in left:
+        values[node.name] = compute(node, values)
     return values
 
 
@@ -497,6 +531,7 @@ def evaluate(
     *,
     seed: int = 0,
     turns: Mapping[str, ArrayLike] | None = None,
+    recalled: Mapping[str, ArrayLike] | None = None,
 ) -> dict[str, F64]:
     """Evaluate a graph offline in float64.
 
@@ -513,6 +548,10 @@ def evaluate(
     turns
         What `phase` nodes add up instead of their computed inputs, by node, ``(n, channels)``. A sum without end keeps
         the rounding of its terms for ever: fed with the engine's own terms it can be held against the engine's sum.
+    recalled
+        What `recall` nodes give instead of what the loop made, by node, ``(n, channels)``: for all of them, or none. Fed
+        with what the engine drew, every draw can be held against the engine's by itself; and the loop takes one run in
+        place of one for each frame.
 
     Returns
     -------
@@ -527,7 +566,7 @@ def evaluate(
     wanted = {name: hops * tensor.frames for name, tensor in graph.values.items()}
     extra = 0
     while extra <= _MAX_EXTRA_HOPS:
-        values = _run(graph, samples, controls, hops + extra, seed, turns or {})
+        values = _run(graph, samples, controls, hops + extra, seed, turns or {}, recalled or {})
         short = max(-(-(wanted[name] - len(values[name])) // graph.values[name].frames) for name in wanted)
         if short <= 0:
             return {name: values[name][:count] for name, count in wanted.items()}

@@ -60,8 +60,13 @@ enum class Op : uint8_t {
   kConvBands,
   kPick,
   kLeakySum,
+  kRecall,
+  kSample,
 };
 const char* op_name(Op op);
+
+// What a sample is drawn from.
+enum class Distribution : uint8_t { kGaussian, kLogistic, kCategorical };
 
 // The attributes of all ops; an op reads its own (docs/model-format.md).
 struct Attributes {
@@ -76,8 +81,11 @@ struct Attributes {
   double alpha = 0.01, beta = 1.0, eps = 1e-5, min = 0.0, max = 0.0, offset = 0.0, limit = 0.5, p0 = 0.0,
          p1 = 1.0;                               // noise: mean, std | low, high
   Op glu_a = Op::kAffine, glu_b = Op::kSigmoid;  // kAffine stands for "none"
+  Distribution distribution = Distribution::kGaussian;  // sample
   uint32_t stream = 0;
   std::vector<int32_t> index;  // pick: channels, -1 for zero
+  std::string of;              // recall: a later node
+  int of_value = -1;           // its index, as in Node::inputs
 };
 
 struct Tensor {  // a weight, widened to float32

@@ -36,6 +36,10 @@ bool parse_attribute(const AttributeRule& rule, const Json& value, const std::st
         out->list.push_back(static_cast<int32_t>(out->integer));
       }
       return true;
+    case AttributeKind::kName:
+      if (!value.is_string()) return fail(error, what + " is " + brief(value) + "; it must be the name of a node");
+      out->name = value.get<std::string>();
+      return true;
     case AttributeKind::kChoice:
       break;
   }
@@ -142,6 +146,24 @@ bool read_weights(const OpRow& row, const Json& node, const std::string& place, 
   return true;
 }
 
+// A recall names a later node, which could not be looked up before.
+bool resolve_recall(const NodeContext& context, size_t index, std::vector<Node>* nodes, std::string* error) {
+  Node& node = (*nodes)[index];
+  const std::string place = "node " + in_quotes(node.name) + " (recall)";
+  const auto found = context.values.find(node.attrs.of);
+  const size_t first_node = context.shapes.size() - nodes->size();
+  if (found == context.values.end() || static_cast<size_t>(found->second) <= first_node + index)
+    return fail(error, place + ": 'of' is " + in_quotes(node.attrs.of) + ", which is no later node; name one");
+  const ValueShape& of = context.shapes[static_cast<size_t>(found->second)];
+  if (of.control || of.channels != node.attrs.channels || of.frames != node.attrs.frames) {
+    return fail(error, place + ": node " + in_quotes(node.attrs.of) + " has " + std::to_string(of.channels) +
+                           " channels and " + std::to_string(of.frames) + " frames per hop" +
+                           (of.control ? ", and is a control" : "") + "; 'channels' and 'frames' must be those of a stream");
+  }
+  node.attrs.of_value = found->second;
+  return true;
+}
+
 }  // namespace
 
 bool read_nodes(const Json& nodes, NodeContext* context, std::vector<Node>* out, std::string* error) {
@@ -170,6 +192,9 @@ bool read_nodes(const Json& nodes, NodeContext* context, std::vector<Node>* out,
     context->shapes.push_back(shape.out);
     context->macs += shape.macs;
     context->state_floats += shape.state_floats;
+  }
+  for (size_t i = 0; i < out->size(); ++i) {
+    if ((*out)[i].op == Op::kRecall && !resolve_recall(*context, i, out, error)) return false;
   }
   for (size_t t = 0; t < context->tensor_used.size(); ++t) {
     if (!context->tensor_used[t])

@@ -524,6 +524,7 @@ std::vector<OpRow> make_table() {
   for (size_t i = 0; i < plain_names.size(); ++i) {
     table.push_back({plain_op(static_cast<int>(i)), plain_names[i].c_str(), 1, 1, false, {}, {}, rule_same});
   }
+  add_synthesis_rows(&table);
   std::sort(table.begin(), table.end(), [](const OpRow& a, const OpRow& b) { return a.op < b.op; });
   return table;
 }

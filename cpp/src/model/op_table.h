@@ -43,9 +43,10 @@ struct AttributeValue {
   bool flag = false;
   int choice = 0;  // position among the choices
   std::vector<int32_t> list;
+  std::string name;
 };
 
-enum class AttributeKind : uint8_t { kInteger, kNumber, kFlag, kChoice, kPair, kList };
+enum class AttributeKind : uint8_t { kInteger, kNumber, kFlag, kChoice, kPair, kList, kName };
 
 struct AttributeRule {
   const char* name = nullptr;
@@ -74,6 +75,9 @@ struct OpRow {
   bool (*rule)(NodeShape*) = nullptr;
   bool own_rates = false;  // its inputs may have different rates: the rule says which
 };
+
+// The rows of generation: recall and sample (op_table_synthesis.cc).
+void add_synthesis_rows(std::vector<OpRow>* table);
 
 const OpRow* find_op(const std::string& name);
 const OpRow& op_row(Op op);

@@ -148,7 +148,11 @@ std::shared_ptr<const Plan> Compiler::compile() {
     for (int value : graph_->nodes[i].inputs) consumers_[value].push_back(static_cast<int>(i));
   }
   for (const Output& output : graph_->outputs) is_output_[output.value] = true;
+  for (const Node& node : graph_->nodes) {
+    if (node.op == Op::kRecall) is_output_[node.attrs.of_value] = true;
+  }
   find_fusions();
+  find_held();
   size_t numbers = 0;
   for (const Node& node : graph_->nodes) numbers += node.w0.data.size() + node.w1.data.size();
   weights_.reserve(numbers + numbers / 4 + 4096);  // growing would copy them all, several times
@@ -156,9 +160,16 @@ std::shared_ptr<const Plan> Compiler::compile() {
     const ValueTiming& value = timing_->values[v];
     slot_of_value_[v] = static_cast<int>(add_slot(value.channels, value.frames, 0));
   }
-  for (size_t i = 0; i < graph_->nodes.size(); ++i) {
-    const bool made = absorbed_by_[i] >= 0 || slot_of_value_[first_node_ + static_cast<int>(i)] >= 0;
-    if (!made && !emit(static_cast<int>(i))) return nullptr;
+  const Loop& loop = timing_->loop;
+  for (size_t at = 0; at < loop.order.size();) {
+    if (at == loop.first && loop.any()) {
+      if (!emit_loop()) return nullptr;
+      at = loop.last;
+      continue;
+    }
+    const int i = loop.order[at++];
+    const bool made = absorbed_by_[i] >= 0 || slot_of_value_[first_node_ + i] >= 0;
+    if (!made && !emit(i)) return nullptr;
   }
   for (const Output& output : graph_->outputs) {
     if (output.audio) plan_->audio_output_ = static_cast<int>(plan_->outputs_.size());
@@ -181,8 +192,9 @@ uint32_t Compiler::add_slot(int64_t channels, int64_t frames, int64_t delay) {
   SlotSpec slot;
   slot.channels = static_cast<uint32_t>(channels);
   slot.ld = static_cast<uint32_t>(row_floats(channels));
-  slot.frames = static_cast<uint32_t>(frames);
-  slot.delay = static_cast<uint64_t>(delay);
+  slot.frames = static_cast<uint32_t>(in_loop_ ? 1 : frames);
+  slot.delay = static_cast<uint64_t>(in_loop_ ? 0 : delay);
+  slot.in_loop = in_loop_;
   plan_->slots_.push_back(slot);
   return static_cast<uint32_t>(plan_->slots_.size() - 1);
 }
@@ -192,8 +204,9 @@ StepSpec& Compiler::add_step(int node, StepFn run, uint32_t out) {
   step.run = run;
   step.node = node;
   step.out = out;
-  plan_->steps_.push_back(std::move(step));
-  return plan_->steps_.back();
+  std::vector<StepSpec>& steps = in_loop_ ? plan_->loop_.steps : plan_->steps_;
+  steps.push_back(std::move(step));
+  return steps.back();
 }
 
 Compiler::Input Compiler::input(int node, size_t index) {
@@ -201,7 +214,7 @@ Compiler::Input Compiler::input(int node, size_t index) {
   const ValueTiming& in = timing_->values[value];
   const ValueTiming& out = timing_->values[first_node_ + node];
   const uint32_t slot = static_cast<uint32_t>(slot_of_value_[value]);
-  if (!in.control || out.control) return {slot, timing_->nodes[node].lags[index]};
+  if (!in.control || out.control || in_loop_) return {slot, timing_->nodes[node].lags[index]};
   // A control meets a stream: interpolated from its previous value, so that a change is a ramp.
   const uint32_t wide = add_slot(in.channels, out.frames, 0);
   StepSpec& step = add_step(node, run_expand, wide);
@@ -242,7 +255,7 @@ size_t Compiler::add_state(size_t floats) {
 }
 
 void Compiler::emit_pointwise(int node, StepFn run, StepSpec** step) {
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   std::vector<Input> inputs;
   inputs.reserve(graph_->nodes[node].inputs.size());
   for (size_t i = 0; i < graph_->nodes[node].inputs.size(); ++i) inputs.push_back(input(node, i));
@@ -265,7 +278,7 @@ void Compiler::emit_channelwise(int node) {
 bool Compiler::emit(int node) {
   const Node& n = graph_->nodes[root_of_[node] >= 0 ? root_of_[node] : node];
   const Attributes& at = n.attrs;
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   const int64_t channels = value.channels;
   StepSpec* step = nullptr;
   switch (n.op) {
@@ -391,6 +404,11 @@ bool Compiler::emit(int node) {
       step->bias = add_weights(widen(n.w1, channels, 0.0f));
       step->state = add_state(static_cast<size_t>(channels));
       return true;
+    case Op::kRecall:
+      return true;  // the loop itself writes it
+    case Op::kSample:
+      emit_sample(node);
+      return true;
     case Op::kNoise: {
       const uint32_t out = add_slot(channels, value.frames, 0);
       slot_of_value_[first_node_ + node] = static_cast<int>(out);
@@ -413,7 +431,7 @@ bool Compiler::emit(int node) {
 // x[n - k] for all taps k is one window of rows; the frames of taps begin `start` rows into a hop's.
 void Compiler::emit_fir(int node) {
   const Node& n = graph_->nodes[node];
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   const ValueTiming& taps = timing_->values[n.inputs[1]];
   const NodeTiming& timing = timing_->nodes[node];
   const uint32_t out = add_slot(1, value.frames, value.delay);
@@ -434,7 +452,7 @@ void Compiler::apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols)
   const Fusion& fusion = fusions_[root];
   if (fusion.film >= 0) {
     const Node& film = graph_->nodes[fusion.film];
-    const ValueTiming& value = timing_->values[first_node_ + node];
+    const ValueTiming value = made_by(node);
     step->run = run_gemm_film;
     step->state = add_state(3 * cols);  // both controls of the hop before, and a change
     step->scratch_per_hop = 2 * static_cast<size_t>(value.frames) * cols;
@@ -464,6 +482,7 @@ void Compiler::apply_fusion(int node, StepSpec* step, StepEnd* end, size_t cols)
     end->epilogue.act = unary_of(half);
     half.op = fusion.gate_b;
     end->epilogue.gate_act = unary_of(half);
+    end->epilogue.gate_half = static_cast<size_t>(timing_->values[first_node_ + root].channels / 2);
   }
   if (fusion.residual_node >= 0) {
     end->epilogue.residual_before_act = fusion.residual_before_act;

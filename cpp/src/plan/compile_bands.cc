@@ -27,7 +27,7 @@ void Compiler::emit_bands(int node) {
     }
   }
   if (!n.b0.empty()) std::copy(n.b0.data.begin(), n.b0.data.end(), bias.begin());
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
   StepSpec& step = add_step(node, depthwise ? run_bands_depthwise : run_bands, out);

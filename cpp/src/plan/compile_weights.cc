@@ -173,14 +173,14 @@ void Compiler::emit_convolution(int node) {
   const size_t ld_in = row_floats(static_cast<int64_t>(cin));
   Dense dense = dense_product(node);
   if (fusion.gate >= 0) dense = in_turns(dense, cout / 2, plan_->kernels_->gate_cols());
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
   uint32_t out_b = 0;
   const size_t cols_a = dense.cols;
   if (fusion.sibling >= 0) {
     dense = side_by_side(dense, dense_product(fusion.sibling));
-    const ValueTiming& other = timing_->values[first_node_ + fusion.sibling];
+    const ValueTiming other = made_by(fusion.sibling);
     out_b = add_slot(other.channels, other.frames, other.delay);
     slot_of_value_[first_node_ + fusion.sibling] = static_cast<int>(out_b);
   }
@@ -224,7 +224,7 @@ void Compiler::emit_depthwise(int node, const Tensor& weight, const Tensor& bias
     if (!bias_in.empty()) bias[c] = bias_in.data[c];
   }
   fold_affine(node, &dense, &bias, taps, ld, channels, ld);
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
   StepSpec& step = add_step(node, run_depthwise, out);
@@ -265,7 +265,7 @@ void Compiler::emit_transposed(int node) {
   for (size_t j = 0; j < s && !n.b0.empty(); ++j)
     std::copy(n.b0.data.begin(), n.b0.data.end(), bias.begin() + static_cast<ptrdiff_t>(j * ld_out));
   fold_affine(node, &dense, &bias, depth, cols, cout, ld_out);
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
   StepSpec& step = add_step(node, exact == cols ? run_gemm : run_gemm_narrow, out);
@@ -297,7 +297,7 @@ void Compiler::emit_recurrent(int node) {
       if (!n.b1.empty()) bh[g * hidden + o] = n.b1.data[g * h + o];
     }
   }
-  const ValueTiming& value = timing_->values[first_node_ + node];
+  const ValueTiming value = made_by(node);
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
   StepSpec& step = add_step(node, gru ? run_gru : run_lstm, out);

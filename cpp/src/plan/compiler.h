@@ -59,7 +59,9 @@ class Compiler {
   void find_siblings();
   bool may_share(int node) const;
   bool may_gate(int root) const;
+  bool may_gate_sum(int root) const;
   bool may_film(int root, int value, int film) const;
+  bool inside(int node) const { return timing_->loop.inside[static_cast<size_t>(node)]; }
   int sole_consumer(int value) const;  // node, or -1 when there are several, none, or the value is an output
   const Node* node_of(int value) const;
 
@@ -73,6 +75,14 @@ class Compiler {
   void emit_pointwise(int node, StepFn run, StepSpec** step);
   void emit_channelwise(int node);
   void emit_fir(int node);
+
+  // compile_loop.cc
+  ValueTiming made_by(int node) const;  // as its step sees it: in a loop, a frame at a time
+  bool emit_loop();
+  void emit_sample(int node);
+  void find_held();
+  void bring_in(int value, int reader);
+  void take_out();
 
   // compile_weights.cc: convolutions, products and recurrent cells
   void emit_convolution(int node);
@@ -94,6 +104,7 @@ class Compiler {
 
   // layout.cc
   bool lay_out();
+  std::vector<StepSpec*> all_steps();
   void describe();
   void describe_memory();
 
@@ -110,6 +121,7 @@ class Compiler {
   std::vector<int> absorbed_by_;  // per node: the node that its work runs in, or -1
   std::vector<int> root_of_;      // per node: whose weights run when it is emitted
   std::vector<int> slot_of_value_;
+  bool in_loop_ = false;  // what is emitted belongs to the loop
   WeightArena weights_;
 };
 

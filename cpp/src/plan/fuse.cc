@@ -50,7 +50,8 @@ const Node* Compiler::node_of(int value) const {
 
 int Compiler::sole_consumer(int value) const {
   if (is_output_[value] || consumers_[value].size() != 1) return -1;
-  return consumers_[value][0];
+  const int consumer = consumers_[value][0];
+  return value >= first_node_ && inside(value - first_node_) != inside(consumer) ? -1 : consumer;
 }
 
 void Compiler::find_fusions() {
@@ -75,8 +76,16 @@ bool Compiler::may_gate(int root) const {
          value.channels % 2 == 0 && row_floats(value.channels / 2) % 16 == 0;
 }
 
+// A sum may go through a gate where a vector never holds columns of both its halves.
+bool Compiler::may_gate_sum(int root) const {
+  const Fusion& fusion = fusions_[root];
+  return fusion.residual_node >= 0 && fusion.activation < 0 && fusion.film < 0 &&
+         timing_->values[first_node_ + root].channels % 32 == 0;
+}
+
 // By controls of as many channels, which hold still mostly: one row of each serves a whole hop.
 bool Compiler::may_film(int root, int value, int film) const {
+  if (inside(root)) return false;
   const Node& n = graph_->nodes[root];
   const Node& f = graph_->nodes[film];
   const ValueTiming& x = timing_->values[value];
@@ -102,7 +111,7 @@ bool Compiler::may_share(int node) const {
   const Node& n = graph_->nodes[root];
   const ValueTiming& value = timing_->values[first_node_ + node];
   return (n.op == Op::kConv1d || n.op == Op::kLinear) && n.attrs.groups <= 1 && !value.control &&
-         value.frames <= kMaxSharedRows && row_floats(value.channels) % 16 == 0;
+         (inside(node) || value.frames <= kMaxSharedRows) && row_floats(value.channels) % 16 == 0;
 }
 
 // Two layers that read the same rows, as a residual and a skip path do, become one product with two outputs: at one row per hop a step costs as
@@ -118,7 +127,7 @@ void Compiler::find_siblings() {
       if (j <= i || taken[j] || !may_share(j)) continue;
       const Node& b = graph_->nodes[consumer];
       const Fusion& other = fusions_[consumer];
-      const bool same = taps(a) == taps(b) && a.attrs.dilation == b.attrs.dilation &&
+      const bool same = inside(i) == inside(j) && taps(a) == taps(b) && a.attrs.dilation == b.attrs.dilation &&
                         a.attrs.stride == b.attrs.stride && a.w0.half == b.w0.half &&
                         timing_->nodes[root_of_[i]].lags[0] == timing_->nodes[consumer].lags[0];
       // The step runs where the first one's would: what the second one adds must be there by then.
@@ -148,10 +157,11 @@ void Compiler::fuse_chain(int node) {
       fusion.affine.push_back(next);
     } else if (consumer.op == Op::kFilm && plain && may_film(node, value, next)) {
       fusion.film = next;
-    } else if (consumer.op == Op::kGlu && plain && may_gate(node)) {
+    } else if (consumer.op == Op::kGlu && (plain || may_gate_sum(node)) && may_gate(node)) {
       fusion.gate = next;
       fusion.gate_a = consumer.attrs.glu_a;
       fusion.gate_b = consumer.attrs.glu_b;
+      fusion.residual_before_act = fusion.residual_node >= 0;
       chain.push_back(next);
       fusion.last = next;
       break;
@@ -226,7 +236,7 @@ void Compiler::fuse_glu(int node) {
   // The product in front makes the halves, and nobody else reads them.
   const int producer = glu.input - first_node_;
   const int root = producer < 0 ? -1 : root_of_[producer];
-  if (root < 0 || is_output_[glu.input] || consumers_[glu.input].size() != 2 || !may_gate(root)) return;
+  if (root < 0 || inside(producer) != inside(node) || is_output_[glu.input] || consumers_[glu.input].size() != 2 || !may_gate(root)) return;
   Fusion& fusion = fusions_[root];
   if (fusion.last != producer || fusion.activation >= 0 || fusion.residual_node >= 0 || fusion.gate >= 0 ||
       fusion.film >= 0)

@@ -25,8 +25,14 @@ class Inference {
       timing_.values[p].frames = 1;
       timing_.values[p].control = true;
     }
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      if (!infer_node(graph_.nodes[i], &timing_.nodes[i], &timing_.values[first_node + i])) return false;
+    if (!find_loop(graph_, &timing_.loop, &error_)) return false;
+    const Loop& loop = timing_.loop;
+    for (size_t at = 0; at < loop.order.size(); ++at) {
+      const size_t i = static_cast<size_t>(loop.order[at]);
+      if (at == loop.first && loop.any()) meet_loop(first_node);
+      if (loop.inside[i] ? !infer_inside(i, first_node)
+                         : !infer_node(graph_.nodes[i], &timing_.nodes[i], &timing_.values[first_node + i]))
+        return false;
     }
     for (const Output& output : graph_.outputs) {
       if (!output.audio) continue;
@@ -47,8 +53,57 @@ class Inference {
     return false;
   }
 
+  // A loop begins when the last of what it reads from outside has come.
+  void meet_loop(size_t first_node) {
+    Loop& loop = timing_.loop;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (!loop.inside[i]) continue;
+      for (int input : graph_.nodes[i].inputs) {
+        const size_t v = static_cast<size_t>(input);
+        if (v >= first_node && loop.inside[v - first_node]) continue;
+        if (!timing_.values[v].control) loop.delay = std::max(loop.delay, timing_.values[v].delay);
+      }
+    }
+  }
+
+  // Within the loop time is that of its own first frame: nothing is late there, and nothing may look ahead.
+  bool infer_inside(size_t i, size_t first_node) {
+    const Node& node = graph_.nodes[i];
+    const Loop& loop = timing_.loop;
+    ValueTiming& value = timing_.values[first_node + i];
+    switch (node.op) {
+      case Op::kUpsample:
+      case Op::kDepthToTime:
+      case Op::kTimeToDepth:
+      case Op::kFir:
+        return fail(node, "cannot run in the loop that a recall closes; bring it before or behind the loop");
+      default:
+        break;
+    }
+    std::vector<int64_t> delays;
+    for (int input : node.inputs) {
+      delays.push_back(timing_.values[input].delay);
+      timing_.values[input].delay = 0;
+    }
+    const bool good = infer_node(node, &timing_.nodes[i], &value);
+    for (size_t k = delays.size(); k-- > 0;) timing_.values[node.inputs[k]].delay = delays[k];  // one may come twice
+    if (!good) return false;
+    if (value.frames != loop.frames)
+      return fail(node, "has " + std::to_string(value.frames) + " frames per hop in a loop of " +
+                            std::to_string(loop.frames) + "; all of a loop runs at one rate");
+    if (value.delay != 0) return fail(node, "looks ahead in the loop that a recall closes, where nothing has come yet");
+    value.delay = loop.delay;
+    return true;
+  }
+
   bool infer_node(const Node& node, NodeTiming* out, ValueTiming* value) {
     const Attributes& at = node.attrs;
+    if (node.op == Op::kRecall) {
+      value->frames = at.frames;
+      value->step = static_cast<double>(graph_.hop) / static_cast<double>(at.frames);
+      value->receptive_field = std::numeric_limits<double>::infinity();
+      return true;
+    }
     if (node.op == Op::kNoise) {
       value->frames = at.frames;
       value->step = static_cast<double>(graph_.hop) / static_cast<double>(at.frames);

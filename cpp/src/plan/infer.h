@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/graph.h"
+#include "plan/loop.h"
 
 namespace rtvoice {
 
@@ -28,6 +29,7 @@ struct NodeTiming {
 struct Timing {
   std::vector<ValueTiming> values;
   std::vector<NodeTiming> nodes;
+  Loop loop;
   int64_t latency = 0;  // of the audio output, in samples
 };
 

@@ -61,6 +61,7 @@ Instance::Instance(std::shared_ptr<const Plan> plan, uint64_t seed, std::shared_
   if (state_.size() != 0) std::memcpy(snapshot_.data(), state_.data(), state_.bytes());
   snapshot_slots_ = slots_;
   snapshot_turn_ = turn_;
+  snapshot_loop_frame_ = loop_frame_;
 }
 
 void Instance::zero() noexcept {
@@ -71,12 +72,15 @@ void Instance::zero() noexcept {
   if (scratch_.size() != 0) std::memset(scratch_.data(), 0, scratch_.bytes());
   turn_ = memory_->turn_;
   for (Slot& slot : slots_) {
-    if (slot.spec->ring != 0) slot.pos = static_cast<uint32_t>((turn_ * slot.spec->frames) & (slot.spec->ring - 1));
+    if (slot.spec->ring != 0 && !slot.spec->in_loop) slot.pos = static_cast<uint32_t>((turn_ * slot.spec->frames) & (slot.spec->ring - 1));
+    if (slot.spec->in_loop) slot.pos = 0;
     slot.frame = 0;
   }
   last_hops_ = 0;
   good_hops_ = 0;
   batch_hops_ = 0;
+  loop_frame_ = 0;
+  loop_hop_ = 0;
   next_step_ = 0;
   for (Ramp& ramp : ramps_) {
     float* current = ramp_data_.data() + ramp.offset;
@@ -91,6 +95,7 @@ void Instance::reset() noexcept {
   if (state_.size() != 0) std::memcpy(state_.data(), snapshot_.data(), state_.bytes());
   std::copy(snapshot_slots_.begin(), snapshot_slots_.end(), slots_.begin());
   turn_ = snapshot_turn_;
+  loop_frame_ = snapshot_loop_frame_;
 }
 
 void Instance::set_parameter(size_t index, const float* values, bool jump) noexcept {
@@ -164,7 +169,7 @@ bool Instance::is_finite(const float* values, size_t count) noexcept {
 size_t Instance::run(const float* in, float* out, size_t hops) noexcept {
   if (hops == 0) return 0;
   start(in, hops);
-  run_steps(plan_->steps_.size());
+  run_steps(plan_->pieces());
   return finish(in, out, hops);
 }
 
@@ -178,12 +183,22 @@ void Instance::start(const float* in, size_t hops) noexcept {
   next_step_ = 0;
 }
 
+void Instance::run_step(const StepSpec& step, size_t hops) noexcept {
+  step.run(step, *this, hops);
+  if (step.commits) commit(slots_[step.out], slots_[step.out].spec->frames * hops);
+  if (step.out_b >= 0) commit(slots_[step.out_b], slots_[step.out_b].spec->frames * hops);
+}
+
 void Instance::run_steps(size_t until) noexcept {
+  const LoopSpec& loop = plan_->loop_;
   for (; next_step_ < until; ++next_step_) {
-    const StepSpec& step = plan_->steps_[next_step_];
-    step.run(step, *this, batch_hops_);
-    if (step.commits) commit(slots_[step.out], slots_[step.out].spec->frames * batch_hops_);
-    if (step.out_b >= 0) commit(slots_[step.out_b], slots_[step.out_b].spec->frames * batch_hops_);
+    if (next_step_ < loop.first || loop.turns == 0) {
+      run_step(plan_->steps_[next_step_], batch_hops_);
+    } else if (next_step_ < loop.first + loop.turns) {
+      run_loop(next_step_ - loop.first);
+    } else {
+      run_step(plan_->steps_[next_step_ - loop.turns], batch_hops_);
+    }
   }
 }
 
@@ -200,7 +215,7 @@ size_t Instance::resume(const float* in, float* out, size_t hops, size_t done) n
     float* to = out == nullptr ? nullptr : out + done * hop;
     if (!bad) {
       start(in + done * hop, 1);
-      run_steps(plan_->steps_.size());
+      run_steps(plan_->pieces());
       bad = end(to, 1) == 0;
     }
     if (!bad) continue;
@@ -228,6 +243,7 @@ size_t Instance::end(float* out, size_t hops) noexcept {
     }
   }
   for (Slot& slot : slots_) {
+    if (slot.spec->in_loop) continue;  // they keep their own time
     const size_t rows = slot.spec->frames * hops;
     slot.frame += rows;
     if (slot.spec->ring != 0) slot.pos = static_cast<uint32_t>((slot.pos + rows) & (slot.spec->ring - 1));

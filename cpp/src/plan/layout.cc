@@ -44,14 +44,27 @@ size_t place(std::vector<Interval>* intervals) {
 
 }  // namespace
 
+// All steps in the order in which they first run.
+std::vector<StepSpec*> Compiler::all_steps() {
+  std::vector<StepSpec*> steps;
+  LoopSpec& loop = plan_->loop_;
+  for (size_t i = 0; i <= plan_->steps_.size(); ++i) {
+    for (size_t k = 0; i == loop.first && k < loop.steps.size(); ++k) steps.push_back(&loop.steps[k]);
+    if (i < plan_->steps_.size()) steps.push_back(&plan_->steps_[i]);
+  }
+  return steps;
+}
+
 bool Compiler::lay_out() {
-  const int end = static_cast<int>(plan_->steps_.size());
+  const std::vector<StepSpec*> steps = all_steps();
+  LoopSpec& loop = plan_->loop_;
+  const int end = static_cast<int>(steps.size());
   const size_t weights = plan_->weights_->size();
   plan_->state_floats_ = plan_->step_state_floats_;
   plan_->num_products_ = 0;
   std::vector<int> first(plan_->slots_.size(), -1), last(plan_->slots_.size(), -1);
   for (int i = 0; i < end; ++i) {
-    const StepSpec& step = plan_->steps_[i];
+    const StepSpec& step = *steps[i];
     first[step.out] = i;
     last[step.out] = std::max(last[step.out], i);
     if (step.out_b >= 0) first[step.out_b] = last[step.out_b] = i;
@@ -59,12 +72,30 @@ bool Compiler::lay_out() {
     plan_->max_segments_ = std::max(plan_->max_segments_, step.taps);
   }
   for (const PlanOutput& output : plan_->outputs_) last[output.slot] = end;
+  // What goes into a loop and out of it lives as long as all of its frames take.
+  const int begin_loop = static_cast<int>(loop.first), end_loop = begin_loop + static_cast<int>(loop.steps.size()) - 1;
+  const auto live = [&](uint32_t slot) {
+    first[slot] = first[slot] < 0 ? begin_loop : std::min(first[slot], begin_loop);
+    last[slot] = std::max(last[slot], end_loop);
+  };
+  for (const LoopSpec::Input& in : loop.inputs) {
+    last[in.from] = std::max(last[in.from], end_loop);
+    live(in.to);
+  }
+  for (const LoopSpec::Output& out : loop.outputs) {
+    last[out.from] = std::max(last[out.from], end_loop);
+    live(out.to);
+  }
+  for (const LoopSpec::Recall& recall : loop.recalls) {
+    last[recall.from] = std::max(last[recall.from], end_loop);
+    live(recall.to);
+  }
 
   std::vector<Interval> intervals;
   double state = static_cast<double>(plan_->state_floats_), scratch = 0.0;
   for (size_t i = 0; i < plan_->slots_.size(); ++i) {
     SlotSpec& slot = plan_->slots_[i];
-    const double run_rows = static_cast<double>(slot.frames) * static_cast<double>(max_hops_);
+    const double run_rows = static_cast<double>(slot.frames) * static_cast<double>(slot.in_loop ? 1 : max_hops_);
     // Moving a history longer than a hop costs more than the hop (28-75 % of a small layer): those become rings.
     const bool ring = slot.history > slot.frames;
     const double rows = ring ? 2.0 * (slot.history + run_rows) + run_rows + slot.rows_after : slot.history + run_rows;
@@ -82,13 +113,25 @@ bool Compiler::lay_out() {
     }
   }
   for (int i = 0; i < end; ++i) {
-    StepSpec& step = plan_->steps_[i];
+    StepSpec& step = *steps[i];
     if (is_product(step)) step.product = static_cast<uint32_t>(plan_->num_products_++);
     const SlotSpec& slot = plan_->slots_[step.out];
     step.commits = slot.history != 0 || slot.delay != 0;
-    const size_t own = step.scratch_per_hop * max_hops_ + step.scratch_floats;
+    const size_t own = step.scratch_per_hop * (slot.in_loop ? 1 : max_hops_) + step.scratch_floats;
     if (own != 0) intervals.push_back({i, i, own, &step.scratch});
     scratch += static_cast<double>(own);
+  }
+  loop.counted.clear();
+  for (const StepSpec& step : loop.steps) {
+    if (step.run == run_sample || plan_->slots_[step.out].ring != 0) loop.counted.push_back(step.out);
+    if (step.out_b >= 0 && plan_->slots_[static_cast<uint32_t>(step.out_b)].ring != 0)
+      loop.counted.push_back(static_cast<uint32_t>(step.out_b));
+  }
+  for (const LoopSpec::Input& in : loop.inputs) {
+    if (plan_->slots_[in.to].ring != 0) loop.counted.push_back(in.to);
+  }
+  for (const LoopSpec::Recall& recall : loop.recalls) {
+    if (plan_->slots_[recall.to].ring != 0) loop.counted.push_back(recall.to);
   }
   const double bytes = (state + scratch + static_cast<double>(weights)) * sizeof(float);
   if (bytes <= 8.0 * kMemoryLimit) plan_->scratch_floats_ = place(&intervals);
@@ -141,13 +184,21 @@ void Compiler::describe() {
   for (size_t i = 0; i < cost.size(); ++i)
     cost[absorbed_by_[i] >= 0 ? static_cast<size_t>(absorbed_by_[i]) : i] += static_cast<double>(info.layers[i].macs);
   double total = 0.0;
-  for (const StepSpec& step : plan_->steps_) {
+  const LoopSpec& loop = plan_->loop_;
+  const auto cost_of = [&](const StepSpec& step, double rows) {
     const SlotSpec& slot = plan_->slots_[step.out];
-    total += 4.0 * slot.frames * slot.ld;
+    double sum = 4.0 * rows * slot.frames * slot.ld;
     for (int node : {step.node, step.node_b}) {
-      if (node >= 0) total += std::exchange(cost[static_cast<size_t>(node)], 0.0);
+      if (node >= 0) sum += std::exchange(cost[static_cast<size_t>(node)], 0.0);
     }
-    plan_->progress_.push_back(total);
+    return sum;
+  };
+  double turn = 0.0;
+  for (const StepSpec& step : loop.steps) turn += cost_of(step, static_cast<double>(loop.frames));
+  for (size_t i = 0; i <= plan_->steps_.size(); ++i) {
+    for (size_t k = 0; i == loop.first && k < loop.turns; ++k)
+      plan_->progress_.push_back(total += turn / static_cast<double>(loop.turns));
+    if (i < plan_->steps_.size()) plan_->progress_.push_back(total += cost_of(plan_->steps_[i], 1.0));
   }
   for (double& share : plan_->progress_) share /= total;
 }

@@ -30,6 +30,7 @@ struct SlotSpec {
   size_t saved = 0;                           // floats from the start of state (compact history)
   uint32_t rows_after = 0;                    // rows beyond a run's that one window may span
   uint64_t delay = 0;                         // rows that are zero at the start
+  bool in_loop = false;                       // a row at a time, in its own time
 };
 
 struct StepSpec;
@@ -78,6 +79,31 @@ struct StepSpec {
   uint64_t delay = 0;  // recurrent: frames before their own time 0; upsample: the input's
 };
 
+// A loop's steps run frame by frame, each time over one row of slots of their own; rows come in and go out by copies.
+struct LoopSpec {
+  struct Input {  // row t of `to` is row t / factor of `from`, `lag` rows back; copied when that changes
+    uint32_t from, to;
+    int64_t lag;
+    uint32_t factor;
+  };
+  struct Output {
+    uint32_t from, to;
+  };
+  struct Recall {  // what `from` holds at a frame's end `to` holds in the next one
+    uint32_t from, to;
+    size_t state;  // floats in the state arena
+  };
+  std::vector<StepSpec> steps;
+  std::vector<Input> inputs;
+  std::vector<Output> outputs;
+  std::vector<Recall> recalls;
+  std::vector<uint32_t> counted;  // slots whose rows are counted: rings, and what is drawn
+  size_t frames = 0;              // a hop
+  uint64_t delay = 0;             // frames before its own time 0, in which it does not run
+  // It counts as `turns` steps of the plan, behind the first `first` ones, so that its work can be spread over time.
+  size_t first = 0, turns = 0;
+};
+
 struct LayerInfo {
   std::string name, op, fused_into;
   std::vector<std::string> inputs;
@@ -117,6 +143,8 @@ class Plan {
   const Graph& graph() const { return *graph_; }
   const PlanInfo& info() const { return info_; }
   size_t max_hops() const { return max_hops_; }
+  // How many pieces a run has; `progress` has one number for each.
+  size_t pieces() const { return steps_.size() + loop_.turns; }
   int64_t latency() const { return info_.latency; }
 
  private:
@@ -130,6 +158,7 @@ class Plan {
   const simd::Kernels* kernels_ = nullptr;
   std::vector<SlotSpec> slots_;  // slot 0: the audio input; then the parameters
   std::vector<StepSpec> steps_;
+  LoopSpec loop_;
   std::vector<double> progress_;
   std::vector<PlanOutput> outputs_;
   int audio_output_ = -1;  // index in outputs_
@@ -216,6 +245,8 @@ class Instance {
     size_t bytes() const noexcept RTV_NONBLOCKING { return count * sizeof(float); }
   };
   void fill_parameters(size_t hops) noexcept RTV_NONBLOCKING;
+  void run_step(const StepSpec& step, size_t hops) noexcept RTV_NONBLOCKING;
+  void run_loop(size_t turn) noexcept RTV_NONBLOCKING;  // run_loop.cc
   void prepare_products();
   bool keeps_step_with(const Instance& before) const noexcept RTV_NONBLOCKING;
   static void run_shared(const StepSpec& step, Instance* const* streams, size_t count,
@@ -240,6 +271,8 @@ class Instance {
   uint64_t seed_ = 0;
   uint64_t turn_ = 0, snapshot_turn_ = 0;                  // hops run: with it go the positions of all rings
   size_t last_hops_ = 0, batch_hops_ = 0, next_step_ = 0;  // of the run in progress
+  uint64_t loop_frame_ = 0, snapshot_loop_frame_ = 0;  // of the loop, before this run
+  size_t loop_hop_ = 0;   // of this batch: the one that the loop is in
   size_t good_hops_ = 0;  // of this batch: those before the first recurrent state that is not finite
 };
 

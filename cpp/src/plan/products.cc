@@ -7,11 +7,15 @@ namespace rtvoice {
 void Instance::prepare_products() {
   const StepAccess at{*this};
   size_t segments = 0;
-  for (const StepSpec& step : plan_->steps_) segments += is_product(step) ? step.taps : 0;
+  std::vector<const StepSpec*> steps;
+  for (const StepSpec& step : plan_->steps_) steps.push_back(&step);
+  for (const StepSpec& step : plan_->loop_.steps) steps.push_back(&step);
+  for (const StepSpec* step : steps) segments += is_product(*step) ? step->taps : 0;
   product_segments_.resize(segments);
   products_.resize(plan_->num_products_);
   segments = 0;
-  for (const StepSpec& step : plan_->steps_) {
+  for (const StepSpec* each : steps) {
+    const StepSpec& step = *each;
     if (!is_product(step)) continue;
     Product& product = products_[step.product];
     product.first_place = static_cast<uint32_t>(places_.size());

@@ -17,6 +17,7 @@ struct StepAccess {
   uint64_t seed() const { return in.seed_; }
   // A recurrent state that stopped being finite in this hop of the run would never recover.
   void check_state(const float* values, size_t count, size_t hop) const {
+    hop += in.loop_hop_;
     if (hop < in.good_hops_ && !Instance::is_finite(values, count)) in.good_hops_ = hop;
   }
 
@@ -104,6 +105,7 @@ void run_bands(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING
 void run_bands_depthwise(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_pick(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_leaky_sum(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_sample(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_expand(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;  // control to a stream's rate
 
 }  // namespace rtvoice

@@ -44,6 +44,10 @@ void Instance::run_shared(const StepSpec& step, Instance* const* streams, size_t
 
 void Instance::run_together(Instance* const* streams, size_t count, size_t hops) noexcept {
   const std::vector<StepSpec>& steps = streams[0]->plan_->steps_;
+  if (streams[0]->plan_->loop_.turns != 0) {  // frame by frame, each by itself
+    for (size_t i = 0; i < count; ++i) streams[i]->run_steps(streams[i]->plan_->pieces());
+    return;
+  }
   const auto is_shared = [&](size_t at) {
     return count > 1 && shared(steps[at], StepAccess{*streams[0]}.rows(steps[at].out, hops));
   };

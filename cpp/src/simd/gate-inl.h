@@ -47,6 +47,12 @@ void glu(const GluArgs& args) noexcept RTV_NONBLOCKING {
 constexpr size_t kGateCols = kLanes;
 size_t gate_cols() noexcept { return kGateCols; }
 
+// Where the residual of a gate's column is.
+HWY_INLINE size_t gate_column(const Epilogue& e, size_t col) {
+  const size_t turn = col / (2 * kGateCols), within = col % (2 * kGateCols);
+  return turn * kGateCols + (within < kGateCols ? within : e.gate_half + within - kGateCols);
+}
+
 // A product's tile of sums, [rows][cols], becomes `out`, [rows][out_ld].
 HWY_NOINLINE void finish_gate(const Epilogue& e, float* sums, size_t rows, size_t cols, float* out,
                               size_t out_ld) noexcept {

@@ -103,10 +103,12 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
   const Epilogue& e = args.epilogue;
   const bool apart = args.part != nullptr || has_activation(e);
   if (e.residual != nullptr && args.part == nullptr && (e.residual_before_act || !apart)) {
-    const float* residual = e.residual + at.row * e.residual_ld + at.col;
-    RTV_UNROLL for (size_t i = 0; i < kRows; ++i) {
-      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[i][j] =
-          hn::Add(acc[i][j], hn::LoadU(d, residual + i * e.residual_ld + j * kN));
+    const bool in_turns = e.gate && e.film_gamma == nullptr;
+    const float* residual = e.residual + at.row * e.residual_ld;
+    RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) {
+      const size_t col = in_turns ? gate_column(e, at.col + j * kN) : at.col + j * kN;
+      RTV_UNROLL for (size_t i = 0; i < kRows; ++i) acc[i][j] =
+          hn::Add(acc[i][j], hn::LoadU(d, residual + i * e.residual_ld + col));
     }
   }
   if (!apart) {

@@ -40,10 +40,11 @@ struct Epilogue {
   Channelwise channelwise = Channelwise::kAffine;
   const float* p = nullptr;
   const float* q = nullptr;
-  // y = act(a) * gate_act(b), neither with parameters, without residual: the product's columns come in turns of gate_cols(), a before b, and
-  // the output has half as many.
+  // y = act(a) * gate_act(b), neither with parameters: the product's columns come in turns of gate_cols(), a before b, and the output has half as
+  // many. A residual comes before the activations; in its rows all of a, gate_half columns, is in front of b.
   bool gate = false;
   Unary gate_act = Unary::kNone;
+  size_t gate_half = 0;
   // First of all, y = acc*(film_gamma + film_offset) + film_beta, rows film_ld apart or (0) one for all; with `gate` set, and then no gate.
   float film_offset = 0.0f;
   const float *film_gamma = nullptr, *film_beta = nullptr;

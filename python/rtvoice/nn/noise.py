@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -29,6 +31,11 @@ def _words(index: npt.NDArray[np.uint64], seed: int, stream: int) -> Words:
         index_low = (index & np.uint64(0xFFFFFFFF)).astype(np.uint32)
         index_high = (index >> np.uint64(32)).astype(np.uint32)
         return _mix(_mix(index_low ^ key) + index_high * np.uint32(0x9E3779B9) + key)
+
+
+def counted_words(seed: int, stream: int) -> Callable[[npt.NDArray[np.uint64]], Words]:
+    """Return the function from counters to random words of an engine's seed and a node's stream."""
+    return lambda index: _words(index, seed, stream)
 
 
 def gaussian_noise(
