@@ -66,6 +66,11 @@ class Net:
     def add(self, a: Tensor, b: Tensor) -> Tensor:
         return self.b.node("add", a, b)
 
+    def attention(self, x: Tensor, context: Tensor, *, heads: int, window: int) -> Tensor:
+        c = x.channels
+        q, k, v = self.linear(x, c), self.linear(context, c), self.linear(context, c)
+        return self.linear(self.b.node("attention", q, k, v, heads=heads, window=window), c)
+
     def finish(self, *outputs: Tensor) -> Graph:
         """Give the last tensor out: as audio where it has the input's size, else its newest frame."""
         hop = self.b.metadata["hop"]
@@ -170,8 +175,8 @@ def wavenet(channels: int, layers: int, *, half: bool = False) -> Net:
 def llvc_like() -> Net:
     """Mask a 1 kHz latent, as LLVC does.
 
-    12 gated one-channel layers, a strided front, 8 dilated separable blocks of 512 channels, a 256-channel decoder, a
-    transposed head. Its two attentions over a ring of keys are left out: the engine has none yet.
+    12 gated one-channel layers, a strided front, 8 dilated separable blocks of 512 channels, a decoder layer of 256
+    channels that attends to itself and to the encoder over 26 frames, a transposed head.
     """
     net = Net("llvc-like", frames=208, rate=16_000)
     x = net.x
@@ -184,7 +189,10 @@ def llvc_like() -> Net:
     for i in range(8):
         inner = net.act(net.norm(net.conv(e, 512, 3, dilation=1 << i, groups=512)), "relu")
         e = net.add(net.act(net.norm(net.linear(inner, 512)), "relu"), e)
-    d = net.act(net.conv(e, 256, 1, groups=256), "relu")
+    memory = net.act(net.conv(e, 256, 1, groups=256), "relu")
+    d = net.act(net.conv(net.b.node("affine", e, scale=label), 256, 1, groups=256), "relu")
+    d = net.norm(net.add(net.attention(d, d, heads=8, window=26), d))
+    d = net.norm(net.add(net.attention(d, memory, heads=8, window=26), d))
     d = net.norm(net.add(net.linear(net.act(net.linear(d, 512), "relu"), 256), d))
     mask = net.act(net.conv(d, 512, 1, groups=256), "relu")
     masked = net.b.node("mul", latent, net.add(mask, e))

@@ -48,6 +48,9 @@ class Backend(Protocol):
     def binary(self, op: str, a: Any, b: Any) -> Any: ...
     def layer_norm(self, x: Any, weight: F32, bias: F32, eps: float) -> Any: ...
     def softmax(self, x: Any) -> Any: ...
+    def attention(
+        self, q: Any, k: Any, v: Any, seen: Any, heads: int, window: int, scale: float, frames: int
+    ) -> Any: ...
     def gru(self, x: Any, h: Any, weights: dict[str, F32], before: bool) -> tuple[Any, Any]: ...
     def lstm(self, x: Any, h: Any, c: Any, weights: dict[str, F32]) -> tuple[Any, Any, Any]: ...
 
@@ -297,6 +300,22 @@ class _Walk:
         return Value(
             self.b.unfold(x.handle, factor, x.frames, out.channels), out.channels, out.frames, x.delay * factor
         )
+
+    def _attention(self, node: Node, inputs: list[Value], out: Tensor) -> Value:
+        """Keep the last keys and values, and which of them are frames of the stream."""
+        q, k, v = self._aligned(inputs)
+        if q.delay:
+            raise Unsupported(f"attention behind a lookahead (node {node.name!r})")
+        heads, window = node.attrs["heads"], node.attrs["window"]
+        scale = node.attrs["scale"] or (q.channels // heads) ** -0.5
+        ones = self.b.constant(np.ones(1, np.float32))
+        now = self.b.unary("abs", self.b.channels(q.handle, 0, 1))
+        now = self.b.binary("add", self.b.binary("sub", now, now), ones)
+        seen = self._past(Value(now, 1, q.frames), window - 1)
+        made = self.b.attention(
+            q.handle, self._past(k, window - 1), self._past(v, window - 1), seen, heads, window, scale, q.frames
+        )
+        return self._like(q, made, out)
 
     def _noise(self, node: Node, inputs: list[Value], out: Tensor) -> Value:
         """Take noise as an input: the other framework gets its random numbers for nothing."""

@@ -152,6 +152,20 @@ class TorchStream:
     def softmax(self, x: int) -> int:
         return self._call(lambda v: torch.softmax(v[x], 1))
 
+    def attention(
+        self, q: int, k: int, v: int, seen: int, heads: int, window: int, scale: float, frames: int
+    ) -> int:
+        at, keys = torch.arange(frames)[:, None], torch.arange(frames + window - 1)[None]
+        near = (keys >= at) & (keys < at + window)
+
+        def call(values: list[Any]) -> Any:
+            split = [values[x].unflatten(1, (heads, -1)).transpose(2, 3) for x in (q, k, v)]
+            mask = near & (values[seen][0] > 0)
+            made = functional.scaled_dot_product_attention(*split, attn_mask=mask, scale=scale)
+            return made.transpose(2, 3).flatten(1, 2)
+
+        return self._call(call)
+
     def _cell(self, kind: Any, weights: dict[str, F32]) -> Any:
         hidden = weights["weight_hh"].shape[1]
         cell = kind(weights["weight_ih"].shape[1], hidden, batch_first=True)

@@ -272,7 +272,8 @@ def _reference(graph: Graph, signal: F32) -> _Offline:
 def _tensors(graph: Graph, signal: F32, outputs: Sequence[str] | None = None) -> dict[str, F64]:
     """Evaluate a graph; its phases add up what they do in an engine whose outputs are these."""
     whole = _prewarmed(graph, signal)
-    return evaluate(graph, whole, turns=parity.phase_terms(graph, whole, outputs=outputs))
+    terms = parity.phase_terms(graph, whole, outputs=outputs)
+    return evaluate(graph, whole, turns=terms, recalled=parity.recalled_terms(graph, whole, outputs=outputs))
 
 
 def _prewarmed(graph: Graph, signal: F32) -> F32:

@@ -222,6 +222,15 @@ def _sample(ctx: Context) -> None:
     ctx.channels = 1
 
 
+def _attention(ctx: Context) -> None:
+    q, k, v = ctx.inputs
+    if q.channels != k.channels:
+        _fail(f"q has {q.channels} channels and k {k.channels}; they must be equal")
+    if q.channels % ctx.attrs["heads"] or v.channels % ctx.attrs["heads"]:
+        _fail(f"heads={ctx.attrs['heads']} does not divide the channels of q, k and v")
+    ctx.channels = v.channels
+
+
 def _conv_bands(ctx: Context) -> None:
     a, cout, taps = ctx.attrs, ctx.sizes["Cout"], ctx.sizes["B"]
     _grouped(ctx)
@@ -402,11 +411,21 @@ OPS: dict[str, OpSpec] = {
         },
         _sample,
     ),
+    "attention": OpSpec(
+        (3, 3),
+        (),
+        {
+            "heads": Attribute("int", None, 1, MAX_CHANNELS),
+            "window": Attribute("int", None, 1, MAX_TAPS),
+            "scale": Attribute("number", 0.0, 0.0, 1e6),
+        },
+        _attention,
+    ),
 }
 
 STREAM_ONLY = frozenset(
     ("conv1d", "conv_transpose1d", "gru", "lstm", "delay", "advance", "upsample", "avg_pool")
-    + ("depth_to_time", "time_to_depth", "phase", "harmonics", "fir", "conv_bands", "leaky_sum", "sample")
+    + ("depth_to_time", "time_to_depth", "phase", "harmonics", "fir", "conv_bands", "leaky_sum", "sample", "attention")
 )
 """Ops over time, which a control tensor cannot go through."""
 

@@ -130,6 +130,35 @@ def phase_terms(
     }
 
 
+def recalled_terms(
+    graph: Graph,
+    signal: F32,
+    parameters: Mapping[str, ArrayLike] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> dict[str, F32]:
+    """Return what the engine's `recall` nodes gave over a signal, by node, ``(frames, channels)``, delays taken away.
+
+    A loop that draws from what it drew keeps the rounding of every frame, so that a comparison goes on from the engine's
+    own draws, and holds each by itself against what was to be drawn then.
+    """
+    recalls = [node for node in graph.nodes if node.op == "recall"]
+    if not recalls:
+        return {}
+    sources = list(dict.fromkeys(node.attrs["of"] for node in recalls))
+    builder = rebuilt(graph, defaults=parameters, outputs=outputs, whole=sources)
+    model = builder.model()
+    delays = {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
+    rows = stream_values(model, signal, [f"{_WHOLE}{name}"[:128] for name in sources], graph.hop)
+    found: dict[str, F32] = {}
+    for node in recalls:
+        flat = rows[f"{_WHOLE}{node.attrs['of']}"[:128]].reshape(-1, node.attrs["channels"])
+        # Frames are folded by hops, whose delay is rounded up: the rest is in the delay of what folds them.
+        made = {o.name: o.tensor for o in builder.graph().outputs}[f"{_WHOLE}{node.attrs['of']}"[:128]]
+        drawn = flat[delays[made] * graph.values[node.attrs["of"]].frames :]
+        found[node.name] = np.ascontiguousarray(np.concatenate([np.zeros((1, flat.shape[1])), drawn[:-1]]), np.float32)
+    return found
+
+
 def cuttings(hop: int, count: int, rng: np.random.Generator) -> Iterator[tuple[str, list[int], bool]]:
     """Return ways to cut a stream: a name, the sizes of the frames, and whether the engine is used and reset first."""
     short = min(count, _LONGEST_BY_SAMPLE)

@@ -374,6 +374,19 @@ def _leaky_sum(node: Node, x: F64) -> F64:
     return y
 
 
+def _attention(node: Node, q: F64, k: F64, v: F64) -> F64:
+    heads, window = node.attrs["heads"], node.attrs["window"]
+    q, k, v = (x.reshape(len(x), heads, -1) for x in (q, k, v))
+    scale = node.attrs["scale"] or 1.0 / math.sqrt(q.shape[2])
+    out = np.empty((len(q), heads, v.shape[2]))
+    for n in range(len(q)):
+        near = slice(max(n - window + 1, 0), n + 1)
+        scores = np.einsum("hd,jhd->hj", q[n], k[near]) * scale
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        out[n] = np.einsum("hj,jhd->hd", shares / shares.sum(axis=1, keepdims=True), v[near])
+    return out.reshape(len(q), -1)
+
+
 UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "conv1d": _conv1d,
     "conv_transpose1d": _conv_transpose1d,
@@ -447,6 +460,8 @@ def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: 
         return _f64(inputs[0] * (inputs[1] + node.attrs["offset"]) + inputs[2])
     if node.op == "concat":
         return _f64(np.concatenate(inputs, axis=1))
+    if node.op == "attention":
+        return _attention(node, inputs[0], inputs[1], inputs[2])
     if node.op == "harmonics":
         return _harmonics(node, inputs[0], inputs[1])
     if node.op == "warp":

@@ -179,4 +179,4 @@ def test_a_recall_of_nothing_is_refused() -> None:
     data = loop(lambda b, x, before: b.node("add", x, before)).to_bytes()
     for wrong in (b'"of":"enx"', b'"of":"bef"'):
         with pytest.raises(rtvoice.ModelError, match="no later node"):
-            rtvoice.Model.from_bytes(data.replace(b'"of":"end"', wrong))
+            rtvoice.Model.from_bytes(data.replace(b'\\"of\\":\\"end\\"', wrong))

@@ -62,6 +62,7 @@ enum class Op : uint8_t {
   kLeakySum,
   kRecall,
   kSample,
+  kAttention,
 };
 const char* op_name(Op op);
 
@@ -75,6 +76,7 @@ struct Attributes {
   int64_t kernel = 1;                   // avg_pool; conv ops: from the weight's shape
   // conv_bands: along the bands of a frame; `band_kernel` from the weight's shape.
   int64_t bands = 1, band_stride = 1, band_dilation = 1, band_pad_left = 0, band_pad_right = 0, band_kernel = 1;
+  int64_t heads = 1, window = 1;  // attention
   int64_t factor = 1, frames = 0, start = 0, stop = 0, channels = 0, count = 1;
   bool linear_before_reset = true, gelu_tanh = false, linear_mode = false, half_pixel = true, order_time = false,
        gaussian = true, interpolate = false;

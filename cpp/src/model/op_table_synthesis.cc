@@ -28,6 +28,24 @@ bool rule_sample(NodeShape* n) {
   return true;
 }
 
+bool rule_attention(NodeShape* n) {
+  const int64_t heads = n->attrs.heads, value = n->inputs[2].channels, window = n->attrs.window;
+  if (n->inputs[1].channels != n->c)
+    return n->fail("q has " + std::to_string(n->c) + " channels and k " + std::to_string(n->inputs[1].channels) +
+                   "; they must be equal");
+  if (n->c % heads != 0 || value % heads != 0)
+    return n->fail("heads=" + std::to_string(heads) + " does not divide the channels of q, k and v");
+  for (const ValueShape& input : n->inputs) {
+    if (input.control) return n->fail("reads a control tensor, which has no time axis; it needs streams");
+  }
+  n->out.channels = value;
+  const double past = static_cast<double>(window - 1);
+  n->macs = static_cast<double>(n->out.frames) * static_cast<double>(window) * static_cast<double>(n->c + value);
+  n->state_floats += past * static_cast<double>(n->c + value);
+  n->out.reach += past / static_cast<double>(n->inputs[0].frames);
+  return true;
+}
+
 AttributeRule number(const char* name, double fallback, double low, double high, void (*set)(Attrs*, const Value&)) {
   return {name, Kind::kNumber, false, fallback, low, high, nullptr, set};
 }
@@ -61,6 +79,19 @@ void add_synthesis_rows(std::vector<OpRow>* table) {
                      {"stream", Kind::kInteger, false, 0, 0, 4294967295.0, nullptr,
                       [](Attrs* a, const Value& v) { a->stream = static_cast<uint32_t>(v.integer); }}},
                     rule_sample});
+  table->push_back(
+      {Op::kAttention,
+       "attention",
+       3,
+       3,
+       true,
+       {},
+       {{"heads", Kind::kInteger, true, 1, 1, kChannels, nullptr,
+         [](Attrs* a, const Value& v) { a->heads = v.integer; }},
+        {"window", Kind::kInteger, true, 1, 1, kMaxTaps, nullptr,
+         [](Attrs* a, const Value& v) { a->window = v.integer; }},
+        number("scale", 0.0, 0.0, 1e6, [](Attrs* a, const Value& v) { a->alpha = v.number; })},
+       rule_attention});
 }
 
 }  // namespace rtvoice

@@ -406,6 +406,9 @@ bool Compiler::emit(int node) {
       return true;
     case Op::kRecall:
       return true;  // the loop itself writes it
+    case Op::kAttention:
+      emit_attention(node);
+      return true;
     case Op::kSample:
       emit_sample(node);
       return true;

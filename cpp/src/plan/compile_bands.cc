@@ -1,5 +1,6 @@
-// Graph -> plan: convolutions over the bands of a frame, and the choice of channels.
+// Graph -> plan: convolutions over the bands of a frame, attention over the frames before, and the choice of channels.
 #include <algorithm>
+#include <cmath>
 
 #include "plan/compiler.h"
 
@@ -57,6 +58,24 @@ void Compiler::emit_bands(int node) {
     }
   }
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[node].lags[0]}, 1);
+}
+
+// Keys and values stay in their own rings: a row's window of them is one stretch of memory.
+void Compiler::emit_attention(int node) {
+  const Node& n = graph_->nodes[node];
+  const ValueTiming value = made_by(node);
+  const NodeTiming& timing = timing_->nodes[node];
+  const uint32_t out = add_slot(value.channels, value.frames, value.delay);
+  slot_of_value_[first_node_ + node] = static_cast<int>(out);
+  StepSpec& step = add_step(node, run_attention, out);
+  const double depth = static_cast<double>(timing_->values[n.inputs[0]].channels / n.attrs.heads);
+  step.a = static_cast<float>(n.attrs.alpha > 0.0 ? n.attrs.alpha : 1.0 / std::sqrt(depth));
+  step.factor = static_cast<uint32_t>(n.attrs.heads);
+  step.cols = static_cast<size_t>(n.attrs.window);
+  step.delay = static_cast<uint64_t>(value.delay);
+  step.scratch_floats = step.cols;
+  for (size_t i = 0; i < 3; ++i)
+    read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[i]]), timing.lags[i]}, i == 0 ? 0 : n.attrs.window);
 }
 
 // Runs of neighbours are copied together; `begin` of a run of zeros is beyond all channels.

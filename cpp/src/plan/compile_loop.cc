@@ -26,15 +26,66 @@ ValueTiming Compiler::made_by(int node) const {
 // 1,280 numbers a frame: written out, a hop's would be 800 KB.
 void Compiler::find_held() {
   for (size_t i = 0; i < graph_->nodes.size(); ++i) {
-    const Node& n = graph_->nodes[i];
     const int value = first_node_ + static_cast<int>(i);
-    if (n.op != Op::kUpsample || n.attrs.linear_mode || inside(static_cast<int>(i)) || is_output_[value]) continue;
-    const std::vector<int>& readers = consumers_[value];
-    const bool held = !readers.empty() &&
-                      std::all_of(readers.begin(), readers.end(), [&](int reader) { return inside(reader); }) &&
-                      (timing_->loop.delay - timing_->values[value].delay) % n.attrs.factor == 0;
-    if (held) absorbed_by_[i] = readers[0];
+    if (is_held(value)) absorbed_by_[i] = consumers_[value][0];
   }
+}
+
+bool Compiler::is_held(int value) const {
+  const Node* n = node_of(value);
+  if (n == nullptr || n->op != Op::kUpsample || n->attrs.linear_mode || inside(value - first_node_) ||
+      is_output_[value] || consumers_[value].empty())
+    return false;
+  // Attention reads rows further back.
+  for (int reader : consumers_[value]) {
+    if (!inside(reader) || graph_->nodes[reader].op == Op::kAttention) return false;
+  }
+  return (timing_->loop.delay - timing_->values[value].delay) % n->attrs.factor == 0;
+}
+
+// The older tap of a gated layer that reaches far enough back, with what steers the layer.
+bool Compiler::may_run_ahead(int node) const {
+  const int root = root_of_[node];
+  const Node& n = graph_->nodes[root];
+  const Fusion& fusion = fusions_[root];
+  if (!in_loop_ || n.op != Op::kConv1d || n.w0.shape[2] != 2 || n.attrs.groups != 1 || fusion.gate < 0 ||
+      fusion.residual_node < 0 || n.attrs.dilation < static_cast<int64_t>(LoopSpec::kAhead) ||
+      timing_->nodes[root].lags[0] != n.attrs.dilation)
+    return false;
+  const int steer = graph_->nodes[fusion.residual_node].inputs[fusion.residual_input];
+  return is_held(steer) && node_of(steer)->attrs.factor % static_cast<int64_t>(LoopSpec::kAhead) == 0;
+}
+
+// Takes the older tap out of `dense`; the slot gets its product and the steering, some frames at once, for the layer to add.
+uint32_t Compiler::emit_ahead(int node, Dense* dense) {
+  const int root = root_of_[node];
+  const Node& n = graph_->nodes[root];
+  const Fusion& fusion = fusions_[root];
+  const size_t depth = dense->depth / 2;
+  const auto middle = dense->weights.begin() + static_cast<ptrdiff_t>(depth * dense->cols);
+  const std::vector<float> older(dense->weights.begin(), middle);
+  const uint32_t out = add_slot(timing_->values[first_node_ + root].channels, 1, 0);
+  SlotSpec& slot = plan_->slots_[out];
+  slot.rows_at_once = slot.history = static_cast<uint32_t>(LoopSpec::kAhead);
+  StepSpec step;
+  step.run = run_gemm;
+  step.node = node;
+  step.out = out;
+  step.seg_len = depth;
+  step.cols = dense->cols;
+  step.weights = pack(older, depth, dense->cols);
+  step.bias = add_weights(dense->bias);
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), n.attrs.dilation},
+       static_cast<int64_t>(LoopSpec::kAhead));
+  const int steer = graph_->nodes[fusion.residual_node].inputs[fusion.residual_input];
+  step.end.residual = static_cast<int>(step.in.size());
+  step.end.residual_still = true;
+  read(&step, {static_cast<uint32_t>(slot_of_value_[steer]), 0});
+  plan_->loop_.ahead.push_back(std::move(step));
+  dense->weights.erase(dense->weights.begin(), middle);
+  std::fill(dense->bias.begin(), dense->bias.end(), 0.0f);
+  dense->depth = depth;
+  return out;
 }
 
 // A value from outside becomes a slot of one row.

@@ -172,6 +172,8 @@ void Compiler::emit_convolution(int node) {
   const Fusion& fusion = fusions_[root];
   const size_t ld_in = row_floats(static_cast<int64_t>(cin));
   Dense dense = dense_product(node);
+  const bool ahead = may_run_ahead(node);
+  const uint32_t older = ahead ? emit_ahead(node, &dense) : 0;
   if (fusion.gate >= 0) dense = in_turns(dense, cout / 2, plan_->kernels_->gate_cols());
   const ValueTiming value = made_by(node);
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
@@ -186,7 +188,7 @@ void Compiler::emit_convolution(int node) {
   }
   StepSpec& step = add_step(node, run_gemm, out);
   // Without dilation a window of rows is one contiguous segment; grouped layers skip parts of each row, so theirs stay apart.
-  const bool contiguous = (at.dilation == 1 || kernel == 1) && groups == 1;
+  const bool contiguous = (at.dilation == 1 || kernel == 1 || ahead) && groups == 1;
   step.taps = contiguous ? 1 : kernel;
   step.seg_len = contiguous ? dense.depth : ld_in;
   step.tap_rows = static_cast<size_t>(at.dilation);
@@ -194,8 +196,8 @@ void Compiler::emit_convolution(int node) {
   step.cols = dense.cols;
   step.weights = pack(dense.weights, dense.depth, dense.cols, n.w0.half, value.frames, &step.half);
   step.bias = add_weights(dense.bias);
-  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[root].lags[0]},
-       static_cast<int64_t>(contiguous ? kernel : 1));
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), ahead ? 0 : timing_->nodes[root].lags[0]},
+       static_cast<int64_t>(contiguous && !ahead ? kernel : 1));
   if (groups > 1) {
     const size_t panel = plan_->kernels_->gemm_panel_cols(dense.cols);
     for (size_t first = 0; first < dense.cols; first += panel) {
@@ -206,6 +208,10 @@ void Compiler::emit_convolution(int node) {
     }
   }
   apply_fusion(node, &step, &step.end, cols_a);
+  if (ahead) {
+    step.in[static_cast<size_t>(step.end.residual)] = older;
+    step.lag[static_cast<size_t>(step.end.residual)] = 0;
+  }
   if (fusion.sibling < 0) return;
   step.node_b = fusion.sibling;
   step.out_b = static_cast<int>(out_b);

@@ -80,12 +80,16 @@ class Compiler {
   ValueTiming made_by(int node) const;  // as its step sees it: in a loop, a frame at a time
   bool emit_loop();
   void emit_sample(int node);
+  void emit_attention(int node);
+  bool is_held(int value) const;
   void find_held();
   void bring_in(int value, int reader);
   void take_out();
 
   // compile_weights.cc: convolutions, products and recurrent cells
   void emit_convolution(int node);
+  bool may_run_ahead(int node) const;
+  uint32_t emit_ahead(int node, Dense* dense);
   void emit_transposed(int node);
   void emit_depthwise(int node, const Tensor& weight, const Tensor& bias, int64_t kernel);
   Dense dense_product(int node);

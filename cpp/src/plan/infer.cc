@@ -171,6 +171,12 @@ class Inference {
       case Op::kHarmonics:
       case Op::kWarp:
         return align(node, out, value);
+      case Op::kAttention:
+        if (!align(node, out, value)) return false;
+        for (size_t k = 1; k < 3; ++k) out->lags[k] += at.window - 1;  // the oldest row of a window
+        value->receptive_field += static_cast<double>(at.window - 1) * value->step;
+        out->macs = value->frames * at.window * (cin + timing_.values[node.inputs[2]].channels);
+        return true;
       case Op::kLeakySum:
         if (x.control) return fail(node, "cannot run over a parameter");
         out->macs = x.frames * cout;

@@ -195,7 +195,9 @@ void Instance::run_steps(size_t until) noexcept {
     if (next_step_ < loop.first || loop.turns == 0) {
       run_step(plan_->steps_[next_step_], batch_hops_);
     } else if (next_step_ < loop.first + loop.turns) {
-      run_loop(next_step_ - loop.first);
+      const size_t last = std::min(until, loop.first + loop.turns);
+      run_loop(next_step_ - loop.first, last - loop.first);
+      next_step_ = last - 1;
     } else {
       run_step(plan_->steps_[next_step_ - loop.turns], batch_hops_);
     }

@@ -49,6 +49,7 @@ std::vector<StepSpec*> Compiler::all_steps() {
   std::vector<StepSpec*> steps;
   LoopSpec& loop = plan_->loop_;
   for (size_t i = 0; i <= plan_->steps_.size(); ++i) {
+    for (size_t k = 0; i == loop.first && k < loop.ahead.size(); ++k) steps.push_back(&loop.ahead[k]);
     for (size_t k = 0; i == loop.first && k < loop.steps.size(); ++k) steps.push_back(&loop.steps[k]);
     if (i < plan_->steps_.size()) steps.push_back(&plan_->steps_[i]);
   }
@@ -73,7 +74,7 @@ bool Compiler::lay_out() {
   }
   for (const PlanOutput& output : plan_->outputs_) last[output.slot] = end;
   // What goes into a loop and out of it lives as long as all of its frames take.
-  const int begin_loop = static_cast<int>(loop.first), end_loop = begin_loop + static_cast<int>(loop.steps.size()) - 1;
+  const int begin_loop = static_cast<int>(loop.first), end_loop = begin_loop + static_cast<int>(loop.ahead.size() + loop.steps.size()) - 1;
   const auto live = [&](uint32_t slot) {
     first[slot] = first[slot] < 0 ? begin_loop : std::min(first[slot], begin_loop);
     last[slot] = std::max(last[slot], end_loop);
@@ -95,7 +96,7 @@ bool Compiler::lay_out() {
   double state = static_cast<double>(plan_->state_floats_), scratch = 0.0;
   for (size_t i = 0; i < plan_->slots_.size(); ++i) {
     SlotSpec& slot = plan_->slots_[i];
-    const double run_rows = static_cast<double>(slot.frames) * static_cast<double>(slot.in_loop ? 1 : max_hops_);
+    const double run_rows = static_cast<double>(slot.frames) * static_cast<double>(slot.in_loop ? std::max(slot.rows_at_once, 1u) : max_hops_);
     // Moving a history longer than a hop costs more than the hop (28-75 % of a small layer): those become rings.
     const bool ring = slot.history > slot.frames;
     const double rows = ring ? 2.0 * (slot.history + run_rows) + run_rows + slot.rows_after : slot.history + run_rows;
@@ -127,6 +128,7 @@ bool Compiler::lay_out() {
     if (step.out_b >= 0 && plan_->slots_[static_cast<uint32_t>(step.out_b)].ring != 0)
       loop.counted.push_back(static_cast<uint32_t>(step.out_b));
   }
+  for (const StepSpec& step : loop.ahead) loop.counted.push_back(step.out);
   for (const LoopSpec::Input& in : loop.inputs) {
     if (plan_->slots_[in.to].ring != 0) loop.counted.push_back(in.to);
   }
@@ -194,6 +196,7 @@ void Compiler::describe() {
     return sum;
   };
   double turn = 0.0;
+  for (const StepSpec& step : loop.ahead) turn += cost_of(step, static_cast<double>(loop.frames));
   for (const StepSpec& step : loop.steps) turn += cost_of(step, static_cast<double>(loop.frames));
   for (size_t i = 0; i <= plan_->steps_.size(); ++i) {
     for (size_t k = 0; i == loop.first && k < loop.turns; ++k)

@@ -31,6 +31,7 @@ struct SlotSpec {
   uint32_t rows_after = 0;                    // rows beyond a run's that one window may span
   uint64_t delay = 0;                         // rows that are zero at the start
   bool in_loop = false;                       // a row at a time, in its own time
+  uint32_t rows_at_once = 0;                  // in a loop: rows that one step writes ahead; 0: one
 };
 
 struct StepSpec;
@@ -43,6 +44,7 @@ struct StepEnd {
   int residual = -1;
   size_t act_p = 0, act_q = 0;  // floats in the weight arena: channelwise parameters, one of each per column
   bool act_channelwise = false;
+  bool residual_still = false;  // one row for all
   int film = -1;           // number of the input that holds gamma, a control; beta's is the next one; or -1
   size_t film_shares = 0;  // floats in the weight arena: how far a control's ramp is with each row
 };
@@ -93,6 +95,9 @@ struct LoopSpec {
     uint32_t from, to;
     size_t state;  // floats in the state arena
   };
+  // What reads only frames kAhead or more back runs for so many frames at once, in front of them: its weights are read once for all.
+  static constexpr size_t kAhead = 8;
+  std::vector<StepSpec> ahead;
   std::vector<StepSpec> steps;
   std::vector<Input> inputs;
   std::vector<Output> outputs;
@@ -246,7 +251,8 @@ class Instance {
   };
   void fill_parameters(size_t hops) noexcept RTV_NONBLOCKING;
   void run_step(const StepSpec& step, size_t hops) noexcept RTV_NONBLOCKING;
-  void run_loop(size_t turn) noexcept RTV_NONBLOCKING;  // run_loop.cc
+  void run_loop(size_t begin, size_t end) noexcept RTV_NONBLOCKING;  // turns; run_loop.cc
+  void enter_loop(size_t t) noexcept RTV_NONBLOCKING;
   void prepare_products();
   bool keeps_step_with(const Instance& before) const noexcept RTV_NONBLOCKING;
   static void run_shared(const StepSpec& step, Instance* const* streams, size_t count,

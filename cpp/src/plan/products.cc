@@ -9,6 +9,7 @@ void Instance::prepare_products() {
   size_t segments = 0;
   std::vector<const StepSpec*> steps;
   for (const StepSpec& step : plan_->steps_) steps.push_back(&step);
+  for (const StepSpec& step : plan_->loop_.ahead) steps.push_back(&step);
   for (const StepSpec& step : plan_->loop_.steps) steps.push_back(&step);
   for (const StepSpec* step : steps) segments += is_product(*step) ? step->taps : 0;
   product_segments_.resize(segments);

@@ -11,25 +11,36 @@ void copy_row(float* to, const float* from, size_t floats) { std::memcpy(to, fro
 
 }  // namespace
 
-void Instance::run_loop(size_t turn) noexcept {
+// What frame `t` of the run reads: rows from outside, and what was drawn before.
+void Instance::enter_loop(size_t t) noexcept {
   const StepAccess at{*this};
   const LoopSpec& loop = plan_->loop_;
-  const size_t total = loop.frames * batch_hops_, begin = turn * total / loop.turns,
-               end = (turn + 1) * total / loop.turns;
-  // Frames before the loop's own time 0 leave it as it is; their rows outside become silence when they are committed.
-  const uint64_t frame = loop_frame_;
-  for (size_t t = begin; t < end; ++t) {
-    if (frame + t < loop.delay) continue;
+  for (const LoopSpec::Input& in : loop.inputs) {
+    if (in.factor != 1 && t % in.factor != 0) continue;
+    const size_t ld = at.spec(in.from).ld;
+    copy_row(at.out(in.to), at.row(in.from, in.lag) + t / in.factor * ld, ld);
+    if (in.factor == 1 && at.spec(in.to).history != 0) commit(slots_[in.to], 1);
+  }
+  for (const LoopSpec::Recall& recall : loop.recalls) {
+    copy_row(at.out(recall.to), at.state(recall.state), at.spec(recall.to).ld);
+    if (at.spec(recall.to).history != 0) commit(slots_[recall.to], 1);
+  }
+}
+
+void Instance::run_loop(size_t begin, size_t end) noexcept {
+  const StepAccess at{*this};
+  const LoopSpec& loop = plan_->loop_;
+  const size_t total = loop.frames * batch_hops_, last = end * total / loop.turns;
+  size_t ready = 0;  // frames for which what runs ahead has run
+  for (size_t t = begin * total / loop.turns; t < last; ++t) {
+    // Frames before the loop's own time 0 leave it as it is; their rows outside become silence when they are committed.
+    if (loop_frame_ + t < loop.delay) continue;
     loop_hop_ = t / loop.frames;
-    for (const LoopSpec::Input& in : loop.inputs) {
-      if (in.factor != 1 && t % in.factor != 0) continue;
-      const size_t ld = at.spec(in.from).ld;
-      copy_row(at.out(in.to), at.row(in.from, in.lag) + t / in.factor * ld, ld);
-      if (in.factor == 1 && at.spec(in.to).history != 0) commit(slots_[in.to], 1);
-    }
-    for (const LoopSpec::Recall& recall : loop.recalls) {
-      copy_row(at.out(recall.to), at.state(recall.state), at.spec(recall.to).ld);
-      if (at.spec(recall.to).history != 0) commit(slots_[recall.to], 1);
+    enter_loop(t);
+    if (t >= ready) {
+      ready = (t / LoopSpec::kAhead + 1) * LoopSpec::kAhead;
+      ready = ready < last ? ready : last;
+      for (const StepSpec& step : loop.ahead) run_step(step, ready - t);
     }
     for (const StepSpec& step : loop.steps) run_step(step, 1);
     for (const LoopSpec::Output& out : loop.outputs) {
@@ -48,7 +59,7 @@ void Instance::run_loop(size_t turn) noexcept {
     }
   }
   loop_hop_ = 0;
-  if (turn + 1 < loop.turns) return;
+  if (end < loop.turns) return;
   loop_frame_ += total;
   for (const LoopSpec::Output& out : loop.outputs) commit(slots_[out.to], total);
 }

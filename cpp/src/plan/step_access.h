@@ -106,6 +106,7 @@ void run_bands_depthwise(const StepSpec&, Instance&, size_t hops) noexcept RTV_N
 void run_pick(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_leaky_sum(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_sample(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
+void run_attention(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;
 void run_expand(const StepSpec&, Instance&, size_t hops) noexcept RTV_NONBLOCKING;  // control to a stream's rate
 
 }  // namespace rtvoice

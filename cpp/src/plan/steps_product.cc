@@ -39,7 +39,7 @@ void set_epilogue(const StepSpec& step, const StepEnd& end, const StepAccess& at
   if (end.residual < 0) return;
   const size_t i = static_cast<size_t>(end.residual);
   epilogue->residual = at.row(step.in[i], step.lag[i]);
-  epilogue->residual_ld = at.spec(step.in[i]).ld;
+  epilogue->residual_ld = end.residual_still ? 0 : at.spec(step.in[i]).ld;
 }
 
 }  // namespace

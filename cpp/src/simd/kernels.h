@@ -252,6 +252,22 @@ struct FirArgs {
   size_t position, period;
 };
 
+// For every row and head, out = sum over the `window` rows up to its own of softmax(scale q.k) v, oldest first. `missing` rows of row 0's window lie
+// before the stream and do not count; of row r's, r fewer. Channels of a head lie together.
+struct AttendArgs {
+  const float* q;  // [rows][q_ld]
+  const float* k;  // row 0: the oldest of row 0's window
+  const float* v;
+  size_t q_ld, k_ld, v_ld;
+  size_t heads, key_channels, value_channels;  // of all heads
+  size_t window, missing;                      // missing < window
+  float scale;                                 // above 0
+  float* shares;                               // room for `window` floats
+  float* out;
+  size_t out_ld;
+  size_t rows;
+};
+
 struct Kernels {
   const char* isa;  // "AVX3", "AVX2", "SSE4", "NEON", "SCALAR"
   size_t lanes;     // floats of a vector
@@ -282,6 +298,7 @@ struct Kernels {
   void (*softmax)(const SoftmaxArgs&) noexcept RTV_NONBLOCKING;
   void (*harmonics)(const HarmonicsArgs&) noexcept RTV_NONBLOCKING;
   void (*fir)(const FirArgs&) noexcept RTV_NONBLOCKING;
+  void (*attend)(const AttendArgs&) noexcept RTV_NONBLOCKING;
 
   // rounds x 12 x lanes multiply-adds in registers only: this core's peak, for benchmarks.
   float (*peak_loop)(size_t rounds) noexcept;

@@ -1,6 +1,7 @@
 // Collects one instruction set's kernels into its table.
 #pragma once
 
+#include "simd/attention-inl.h"
 #include "simd/depthwise-inl.h"
 #include "simd/gemm-inl.h"
 #include "simd/isa.h"
@@ -61,6 +62,7 @@ constexpr Kernels make_table(const char* isa) {
           softmax,
           harmonics,
           fir,
+          attend,
           peak_loop,
           read_loop};
 }

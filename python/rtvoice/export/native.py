@@ -1,7 +1,7 @@
 """PyTorch module of `rtvoice.nn` -> graph, and the proof that its stream is its offline output.
 
 A module is known here by what it can do, not by its class: `emit` writes it. In its tree, a layer with `node_name` and
-`forced` is a phase, one with `name`, `value` and `default` a parameter of the host; both are set for the comparison and
+`forced` is a phase, one with `node_name` and `recalled` a loop, one with `name`, `value` and `default` a parameter of the host; both are set for the comparison and
 put back.
 """
 
@@ -136,7 +136,8 @@ def _compare(
 ) -> float:
     model = parity.rebuilt(graph, defaults=values).model()
     terms = parity.phase_terms(graph, signal, values)
-    expected, computed = offline(module, signal, values, terms)
+    recalled = parity.recalled_terms(graph, signal, values)
+    expected, computed = offline(module, signal, values, terms, recalled)
     worst = 0.0
     for name, array in computed.items():
         common = min(len(array), len(terms[name]))
@@ -160,13 +161,20 @@ def _passed(module: Any, run: parity.Run, tolerance: float) -> float:
 
 
 def offline(
-    module: Any, signal: F32, values: Mapping[str, F64], terms: Mapping[str, F32]
+    module: Any,
+    signal: F32,
+    values: Mapping[str, F64],
+    terms: Mapping[str, F32],
+    recalled: Mapping[str, F32] | None = None,
 ) -> tuple[dict[str, F64], dict[str, F64]]:
-    """Run the module on the whole signal; return its outputs, and what its phases would have added up by themselves."""
+    """Run the module on the whole signal; return its outputs, and what its phases would have added up by themselves.
+
+    Layers that draw from what they drew go on from `recalled`, by the name of their `recall` node.
+    """
     import torch
 
     computed: dict[str, F64] = {}
-    with _prepared(module, values, terms, computed), torch.no_grad():
+    with _prepared(module, values, terms, recalled or {}, computed), torch.no_grad():
         made = module(torch.from_numpy(signal).reshape(1, -1, 1))
     outputs = made if isinstance(made, dict) else {"audio": made}
     arrays = {name: np.asarray(tensor.double().cpu().numpy()[0], np.float64) for name, tensor in outputs.items()}
@@ -175,19 +183,26 @@ def offline(
 
 @contextlib.contextmanager
 def _prepared(
-    module: Any, values: Mapping[str, F64], terms: Mapping[str, F32], computed: dict[str, F64]
+    module: Any,
+    values: Mapping[str, F64],
+    terms: Mapping[str, F32],
+    recalled: Mapping[str, F32],
+    computed: dict[str, F64],
 ) -> Iterator[None]:
     import torch
 
     layers = list(module.modules())
     parameters = [m for m in layers if hasattr(m, "value") and getattr(m, "name", None) in values]
     phases = [m for m in layers if hasattr(m, "forced") and getattr(m, "node_name", None) in terms]
+    loops = [m for m in layers if hasattr(m, "recalled") and getattr(m, "node_name", None) in recalled]
     before = [m.value for m in parameters]
     was_training, hooks = module.training, []
     module.eval()
     try:
         for parameter in parameters:
             parameter.value = torch.tensor(values[parameter.name], dtype=torch.float32)
+        for loop in loops:
+            loop.recalled = torch.from_numpy(recalled[loop.node_name])
         for phase in phases:
             phase.forced = torch.from_numpy(terms[phase.node_name])
 
@@ -199,6 +214,8 @@ def _prepared(
     finally:
         for parameter, value in zip(parameters, before, strict=True):
             parameter.value = value
+        for loop in loops:
+            loop.recalled = None
         for phase in phases:
             phase.forced = None
         for hook in hooks:

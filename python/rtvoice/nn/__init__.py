@@ -26,6 +26,7 @@ from rtvoice.nn.activations import (
     Softplus,
     Tanh,
 )
+from rtvoice.nn.attention import Attend, Attention, Embedding, GroupedLinear
 from rtvoice.nn.blocks import ConvNeXtBlock, FiLM, Parallel, Residual, Scale
 from rtvoice.nn.controls import Parameter, draw_parameters, reset_parameters
 from rtvoice.nn.cost import Cost, LayerCost, cost
@@ -43,12 +44,16 @@ from rtvoice.nn.module import Module, Sequential
 from rtvoice.nn.noise import GaussianNoise, Noise, gaussian_noise
 from rtvoice.nn.norms import BatchNorm, LayerNorm, RMSNorm
 from rtvoice.nn.pitch import AutocorrelationFeatures, F0Readout, lag_grid
+from rtvoice.nn.pqmf import PQMF, PQMFSynthesis
 from rtvoice.nn.source import FIR, Harmonics, HarmonicSource, Phase, Warp
 from rtvoice.nn.spectral import MelAnalysis, NoiseSynthesis, mel_centres, mel_triangles
 from rtvoice.nn.timing import AveragePool, Delay, DepthToTime, Lookahead, TimeToDepth, Upsample
 from rtvoice.nn.trace import CannotStream, concat
+from rtvoice.nn.wavenet import GatedStack, LeakySum, WaveNet
 
 __all__ = [
+    "Attend",
+    "Attention",
     "AutocorrelationFeatures",
     "AveragePool",
     "BatchNorm",
@@ -62,6 +67,7 @@ __all__ = [
     "DepthToTime",
     "DepthwiseConv1d",
     "ELU",
+    "Embedding",
     "Exp",
     "F0Readout",
     "FIR",
@@ -70,7 +76,9 @@ __all__ = [
     "GELU",
     "GLU",
     "GRU",
+    "GatedStack",
     "GaussianNoise",
+    "GroupedLinear",
     "HarmonicSource",
     "Harmonics",
     "ISTFT",
@@ -78,6 +86,7 @@ __all__ = [
     "LayerCost",
     "LayerNorm",
     "LeakyReLU",
+    "LeakySum",
     "Linear",
     "Log",
     "Lookahead",
@@ -85,6 +94,8 @@ __all__ = [
     "Module",
     "Noise",
     "NoiseSynthesis",
+    "PQMF",
+    "PQMFSynthesis",
     "PReLU",
     "Parallel",
     "Parameter",
@@ -106,6 +117,7 @@ __all__ = [
     "TimeVaryingFilter",
     "Upsample",
     "Warp",
+    "WaveNet",
     "complex_product",
     "concat",
     "cost",

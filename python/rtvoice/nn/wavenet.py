@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -155,6 +156,8 @@ class WaveNet(Module):
         `gaussian`, `logistic` (a mixture) or `categorical` (classes of mu-law).
     components, classes : int
         Of the mixture; of mu-law.
+    temperature : float
+        How freely samples are drawn: deviations and scales are multiplied by it, logits divided.
     floor, limit : float
         Least logarithm of a deviation or scale; samples lie within `-limit` to `limit`.
     stream : int
@@ -179,6 +182,7 @@ class WaveNet(Module):
         distribution: str = "gaussian",
         components: int = 10,
         classes: int = 256,
+        temperature: float = 1.0,
         floor: float = -7.0,
         limit: float = 1.0,
         stream: int = 0,
@@ -191,6 +195,7 @@ class WaveNet(Module):
         self.stack = GatedStack(condition, outputs, **sizes)
         self.samples, self.distribution, self.outputs = samples, distribution, outputs
         self.attributes = {"distribution": distribution, "floor": floor, "limit": limit, "stream": stream}
+        self.temperature = temperature
         self.seed = 0
         self.recalled: Tensor | None = None
         self.node_name = ""
@@ -244,9 +249,22 @@ class WaveNet(Module):
         finally:
             self.stack.to(dtype)
 
+    def _cooling(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return what every output is multiplied by before a draw, and what is added to it."""
+        scale, shift = np.ones(self.outputs, np.float32), np.zeros(self.outputs, np.float32)
+        if self.distribution == "categorical":
+            scale[:] = 1 / self.temperature
+        else:
+            widths = slice(1, 2) if self.distribution == "gaussian" else slice(self.outputs // 3 * 2, None)
+            shift[widths] = math.log(self.temperature)
+        return scale, shift
+
     def _drawn(self, made: Tensor, start: int) -> Tensor:
         node = Node("sample", "", (), self.attributes, {})
         rows = np.asarray(made.detach().cpu().numpy(), np.float64)
+        if self.temperature != 1.0:
+            scale, shift = self._cooling()
+            rows = rows * scale + shift
         return torch.from_numpy(draw(node, rows, counted_words(self.seed, int(self.attributes["stream"])), start))
 
     def emit(self, builder: Builder, condition: Handle, name: str = "") -> Handle:
@@ -255,6 +273,9 @@ class WaveNet(Module):
         self.node_name = f"{name}.before"
         before = builder.node("recall", of=f"{name}.draw", channels=1, frames=frames, name=self.node_name)
         made = self.stack.emit(builder, before, condition, f"{name}.stack")
+        if self.temperature != 1.0:
+            scale, shift = self._cooling()
+            made = builder.node("affine", made, scale=scale, shift=shift, name=f"{name}.temperature")
         return builder.node("sample", made, **self.attributes, name=f"{name}.draw")
 
 

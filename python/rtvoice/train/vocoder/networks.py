@@ -17,7 +17,7 @@ EMPHASIS, GAIN = 0.9, 2.0
 CONDITION = 48
 #: Frames of the condition per hop.
 PARTS = 4
-#: Deviations of the noise that the student is given: less than it learned with, which leaves out the rarest.
+#: How freely both draw: less than they learned with, which leaves out what is rare.
 COOL = 0.8
 #: No gaussian is narrower than this logarithm of its standard deviation.
 LEAST = -7.0
@@ -55,7 +55,7 @@ class Teacher(Module):
     def __init__(self, **sizes: Any) -> None:
         super().__init__()
         self.hearing = Hearing()
-        self.voice = WaveNet(CONDITION, HOP // PARTS, floor=LEAST, **sizes)
+        self.voice = WaveNet(CONDITION, HOP // PARTS, floor=LEAST, temperature=COOL, **sizes)
         self.plain = LeakySum(1, EMPHASIS, 1 / GAIN)
 
     def gaussian(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
