@@ -34,7 +34,7 @@ def wavenet(kind: str = "gaussian", *, channels: int = 32, ahead: int = 0, layer
             steer = b.node("add", steer, warmth)
         if i == 2:
             h = _more(b, h, rng)
-        d = 2 ** (i % 3)
+        d = 4 * 2 ** (i % 3)  # one that runs frame by frame, two whose older tap runs ahead
         late = b.node("conv1d", h, weight=weights(rng, 2 * channels, channels, 2), dilation=d, pads=[d, 0])
         z = b.node("glu", b.node("add", late, steer), a="tanh", b="sigmoid")
         skipped, kept = (b.node("linear", z, weight=weights(rng, channels, channels)) for _ in range(2))
@@ -177,6 +177,6 @@ def test_a_recall_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="must be those of a stream"):
         loop(lambda b, x, before: b.node("slice", before, start=0, stop=1), channels=2).graph()
     data = loop(lambda b, x, before: b.node("add", x, before)).to_bytes()
-    for wrong in (b'"of":"enx"', b'"of":"bef"'):
+    for wrong in (b'\\"of\\":\\"enx\\"', b'\\"of\\":\\"aud\\"'):
         with pytest.raises(rtvoice.ModelError, match="no later node"):
             rtvoice.Model.from_bytes(data.replace(b'\\"of\\":\\"end\\"', wrong))
