@@ -19,11 +19,13 @@ from rtvoice.cli import (
     models,
     monitor,
     render,
+    vocode,
 )
 from rtvoice.cli.console import Parser, fail, guarded
 
 _COMMANDS = {
     "render": render,
+    "vocode": vocode,
     "live": live,
     "models": models,
     "info": info,
