@@ -115,12 +115,28 @@ def bands() -> GraphBuilder:
     return b
 
 
+def generation() -> GraphBuilder:
+    """Draws from what was drawn, steered by a slower stream that attends to its past."""
+    rng = np.random.default_rng(6)
+    b = GraphBuilder(name="generation", sample_rate=16000, hop=16)
+    slow = b.node("conv1d", b.input(), weight=_weights(rng, 6, 1, 8), stride=8)
+    slow = b.node("attention", slow, slow, b.node("advance", slow, frames=1), heads=2, window=3)
+    before = b.node("recall", of="draw", channels=1, frames=16)
+    h = b.node("linear", before, weight=_weights(rng, 4, 1))
+    late = b.node("conv1d", h, weight=_weights(rng, 6, 4, 2), dilation=9, pads=[9, 0])
+    y = b.node("glu", b.node("add", late, b.node("upsample", slow, factor=8)), a="tanh")
+    y = b.node("sample", y, distribution="logistic", stream=2)
+    both = b.node("concat", y, b.node("neg", y))
+    b.output(b.node("sample", both, floor=-3.0, limit=2.0, name="draw"))
+    return b
+
+
 def main() -> None:
     """Write the seeds into the folder given, and say which ops they leave out."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     used = set()
-    for make in (convolutions, recurrent, pointwise, source, bands):
+    for make in (convolutions, recurrent, pointwise, source, bands, generation):
         builder = make()
         builder.save(folder / f"{make.__name__}.rtv")
         used |= {node.op for node in builder.graph().nodes}

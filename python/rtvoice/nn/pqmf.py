@@ -40,7 +40,7 @@ def modulated(bands: int, taps: int, sign: int) -> npt.NDArray[np.float32]:
     at = np.arange(taps + 1) - taps / 2
     k = np.arange(bands)[:, None]
     turn = (2 * k + 1) * np.pi / (2 * bands) * at + sign * (-1.0) ** k * np.pi / 4
-    return np.asarray(np.sqrt(bands) * prototype(bands, taps) * np.cos(turn), np.float32)
+    return np.asarray(np.sqrt(2 * bands) * prototype(bands, taps) * np.cos(turn), np.float32)
 
 
 class PQMF(Module):

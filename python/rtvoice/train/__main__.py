@@ -14,6 +14,10 @@ def main(arguments: list[str] | None = None, program: str = "python -m rtvoice.t
     argv = sys.argv[1:] if arguments is None else list(arguments)
     if argv and argv[0] in whisper.NAMES:
         return whisper.main(argv, program)
+    if argv and argv[0] == "vocoder":
+        from rtvoice.train.vocoder import command as vocoder
+
+        return vocoder.main(argv[1:], f"{program} vocoder")
     if argv and argv[0] == "distill":
         from rtvoice.train import distill
 
