@@ -115,3 +115,48 @@ def settle(graph: Graph, values: dict[str, F64], frames: int, compute: Callable[
             values[node.name] = late
         if not changed:
             return
+
+
+_OUTSIDE = ("upsample", "depth_to_time", "time_to_depth", "fir")
+
+
+def check_loop(graph: Graph) -> None:
+    """Refuse a loop that cannot run frame by frame; ValueError names the node, as the core does."""
+    recalls, inside = looped(graph)
+    names = {node.name for node in inside}
+    for node in recalls:
+        if node.name not in names or node.attrs["of"] not in names or not _depends(graph, node):
+            raise ValueError(
+                f"node {node.name!r} (recall): node {node.attrs['of']!r} does not depend on it; use a delay"
+            )
+    for node in inside:
+        place = f"node {node.name!r} ({node.op})"
+        if node.op in _OUTSIDE:
+            raise ValueError(f"{place}: cannot run in the loop that a recall closes; bring it before or behind the loop")
+        if graph.values[node.name].frames != graph.values[recalls[-1].name].frames:
+            raise ValueError(f"{place}: has a rate of its own in a loop; all of a loop runs at one rate")
+        if _ahead(node) > 0:
+            raise ValueError(f"{place}: looks ahead in the loop that a recall closes, where nothing has come yet")
+
+
+def _depends(graph: Graph, recall: Node) -> bool:
+    behind = {node.name for node in graph.nodes if node.op == "recall"}
+    for node in graph.nodes:
+        if behind.intersection(node.inputs):
+            behind.add(node.name)
+    return recall.attrs["of"] in behind
+
+
+def _ahead(node: Node) -> int:
+    """Return how many frames a node looks ahead."""
+    a = node.attrs
+    if node.op == "advance":
+        return int(a["frames"])
+    if node.op == "conv_transpose1d":
+        return int(a["crop"][0])
+    if node.op == "avg_pool":
+        return int(a["kernel"] - a["stride"] - a["pads"][0])
+    if node.op in ("conv1d", "conv_bands"):
+        reach = (node.weights["weight"].shape[2] - 1) * a["dilation"]
+        return int(reach + 1 - a.get("stride", 1) - a["pads"][0])
+    return 0

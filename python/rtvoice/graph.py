@@ -343,7 +343,7 @@ class GraphBuilder:
         for index, node in enumerate(self._nodes):
             if node.op == "recall":
                 self._check_recall(node, {later.name for later in self._nodes[index + 1 :]})
-        return Graph(
+        made = Graph(
             dict(self.metadata),
             self._input.name,
             tuple(self._parameters),
@@ -351,6 +351,11 @@ class GraphBuilder:
             tuple(self._outputs),
             dict(self._values),
         )
+        if any(node.op == "recall" for node in self._nodes):
+            from .generation import check_loop
+
+            check_loop(made)
+        return made
 
     def to_bytes(self) -> bytes:
         """Return the file; equal graphs give equal bytes."""
