@@ -1,8 +1,8 @@
 """PyTorch module of `rtvoice.nn` -> graph, and the proof that its stream is its offline output.
 
 A module is known here by what it can do, not by its class: `emit` writes it. In its tree, a layer with `node_name` and
-`forced` is a phase, one with `node_name` and `recalled` a loop, one with `name`, `value` and `default` a parameter of the host; both are set for the comparison and
-put back.
+`forced` is a phase, one with `node_name` and `recalled` a loop, one with `name`, `value` and `default` a parameter of
+the host; all are set for the comparison and put back.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def recordings(folder: Path) -> list[Path]:
     """List the recordings under a folder by name."""
     found = sorted(path for path in folder.rglob("*") if path.suffix in {".opus", ".ogg", ".wav", ".flac"})
     if len(found) <= HELD_OUT:
-        raise ValueError(f"{folder}: holds {len(found)} recordings; more than {HELD_OUT} are needed, {HELD_OUT} to test on")
+        raise ValueError(f"{folder}: holds {len(found)} recordings; more than {HELD_OUT} are needed")
     return found
 
 
