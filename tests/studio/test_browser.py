@@ -55,6 +55,19 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def served(store: Path, script: str, *words: object) -> dict[str, Any]:
+    """Run a script against a server over a store: it gets the server's address first."""
+    port = free_port()
+    command = [Path(sys.executable).with_name("rtvoice"), "compare", "--store", store, "--port", port, "--no-browser"]
+    with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout is not None
+            assert serving.stdout.readline().startswith("session ")
+            return node(script, f"http://127.0.0.1:{port}", *words)
+        finally:
+            serving.kill()
+
+
 def sit(tmp_path: Path, clips: int, seconds: float) -> dict[str, Any]:
     """Two raters' whole sessions of ``clips`` pairs, the server killed in the middle."""
     inputs, one, other = make_folders(tmp_path, clips - 2)
@@ -91,21 +104,19 @@ def test_abx_passes_flags_notes_links_and_the_report_work(tmp_path: Path) -> Non
         words = ["--clips", inputs, "--store", store, "--mode", mode, "--repeats", 0, "--traps", 0, "--heard", 0.2]
         slugs.append(run("compare", one, other, *words, "--no-serve", "--json").json["session"])
     assert run("compare", "--store", store, "--export", tmp_path / "report.html").status == 0
-    port = free_port()
-    command = [
-        Path(sys.executable).with_name("rtvoice"),
-        "compare",
-        "--store",
-        store,
-        "--port",
-        str(port),
-        "--no-browser",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
-        try:
-            assert serving.stdout is not None
-            assert serving.stdout.readline().startswith("session ")
-            told = node("modes.mjs", f"http://127.0.0.1:{port}", *slugs, tmp_path / "report.html")
-        finally:
-            serving.kill()
-    assert told == {"abx": 1}
+    assert served(store, "modes.mjs", *slugs, tmp_path / "report.html") == {"abx": 1}
+
+
+def test_every_view_is_accessible_in_light_and_dark_and_fits_a_phone(tmp_path: Path) -> None:
+    inputs, one, other = make_folders(tmp_path, 3)
+    one, other = (
+        folder.rename(tmp_path / f"{folder.name}-of-a-run-with-a-name-as-long-as-they-get") for folder in (one, other)
+    )
+    store = tmp_path / "store"
+    words = ["--clips", inputs, "--store", store, "--repeats", 0, "--traps", 0, "--heard", 0.2, "--no-serve", "--json"]
+    slug = run("compare", one, other, *words).json["session"]
+    run("compare", one, other, *words)  # a second one, so that there is a list
+    told = served(store, "access.mjs", slug)
+    assert told["rules"] > 20
+    assert told["texts"] > 100
+    assert told["stops"] > 20

@@ -90,6 +90,8 @@ def run(args: argparse.Namespace) -> None:
             else:
                 for row in told["dimensions"]:
                     print(row["words"])
+                if told["whom"]:
+                    print(told["whom"])
                 print(f"wrote {args.export}")
             return
         facts = _facts(store, session)

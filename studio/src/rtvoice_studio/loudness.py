@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cmath
 import math
 from collections.abc import Sequence
 
@@ -64,15 +63,6 @@ def _high_pass(rate: int) -> tuple[list[float], list[float]]:
     q = 0.5003270373238773
     norm = 1 + k / q + k * k
     return [1.0, -2.0, 1.0], [1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm]
-
-
-def weighting_db(frequency: float, rate: int) -> float:
-    """Return the K weighting's gain at a frequency, in dB."""
-    z = cmath.exp(-2j * math.pi * frequency / rate)
-    gain = 1.0 + 0j
-    for above, below in (_shelf(rate), _high_pass(rate)):
-        gain *= sum(c * z**i for i, c in enumerate(above)) / sum(c * z**i for i, c in enumerate(below))
-    return 20 * math.log10(abs(gain))
 
 
 def matching_gains(levels: Sequence[float | None], peaks: Sequence[float]) -> tuple[list[float], float]:

@@ -66,6 +66,7 @@ export interface Results {
   votes: number;
   not_blind: number;
   dimensions: Row[];
+  whom: string | null;
   order_words: string;
   consistency: { pairs: number; same: number; by_chance: number | null };
   agreement: { alpha: number | null; clips: number; raters: number };
@@ -93,14 +94,14 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
         h("a", { class: "button", href: `/api/s/${told.session}/votes.json` }, "All votes as JSON"),
         h("a", { class: "button", href: `/api/s/${told.session}/results` }, "Results as JSON"),
       ) || "",
-    h("section", { class: "card" }, h("h2", {}, "In words"), h("ul", {}, ...told.dimensions.map((row) => h("li", {}, row.words)))),
+    h("section", { class: "card" }, h("h2", {}, "In words"), h("ul", {}, ...told.dimensions.map((row) => h("li", {}, row.words))), told.whom ? h("p", { class: "quiet" }, told.whom) : ""),
     h(
       "section",
       { class: "card" },
       h("h2", {}, "Win share"),
       h("p", { class: "quiet" }, `Left of the middle ${a.name} wins, right of it ${b.name}; the bar is the 95 % interval.`),
       table(
-        ["", `${a.name}`, "share", `${b.name}`, "ties", "skips", "interval"],
+        ["row", `${a.name}`, "share", `${b.name}`, "ties", "skips", "interval"],
         told.dimensions.map((row) => [
           row.label + (row.weight > 1 ? ` (score ${row.score_b > 0 ? "+" : ""}${row.score_b} for ${b.name})` : ""),
           String(row.wins_a),
