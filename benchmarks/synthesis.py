@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).resolve().parent / "compare"))
 
-import networks  # noqa: E402
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
-from onnx_form import FORMS, to_onnx  # noqa: E402
-from streaming import Unsupported  # noqa: E402
-from torch_form import TorchStream  # noqa: E402
 
+import networks  # noqa: E402
 import rtvoice  # noqa: E402
+from onnx_form import FORMS, to_onnx  # noqa: E402
 from rtvoice.export.native import write  # noqa: E402
 from rtvoice.graph import Graph, GraphBuilder  # noqa: E402
 from rtvoice.graph_reader import parse_graph  # noqa: E402
 from rtvoice.reference import evaluate  # noqa: E402
+from streaming import Unsupported  # noqa: E402
+from torch_form import TorchStream  # noqa: E402
 
 F32 = NDArray[np.float32]
 RATE, HOP = 16000, 160
@@ -75,7 +75,9 @@ def step_graph(graph: Graph) -> Graph:
         for name in node.inputs:
             if name not in made:  # steering
                 size = graph.values[name].channels
-                made[name] = b.parameter(name.replace(".", "_"), size=size, default=rng.normal(0, 0.3, size), min=-9, max=9)
+                made[name] = b.parameter(
+                    name.replace(".", "_"), size=size, default=rng.normal(0, 0.3, size), min=-9, max=9
+                )
         wide = {role: np.asarray(array, np.float32) for role, array in node.weights.items()}
         made[node.name] = b.node(node.op, *(made[name] for name in node.inputs), name=node.name, **node.attrs, **wide)
         if draw.inputs[0] == node.name:
@@ -159,7 +161,9 @@ def contenders() -> tuple[dict[str, Callable[[], float]], dict[str, Any]]:
     folder = ROOT / "models" / "vocoder"
     wavenet, flow = (rtvoice.Model.load(folder / f"{name}.rtv") for name in ("wavenet", "flow"))
     torch.manual_seed(0)
-    equal = write(Student(flows=2, channels=32, skip=32, head=32, layers=10, cycle=10), sample_rate=RATE, hop=HOP).model()
+    equal = write(
+        Student(flows=2, channels=32, skip=32, head=32, layers=10, cycle=10), sample_rate=RATE, hop=HOP
+    ).model()
     graph = parse_graph(wavenet._bytes())
     steps = step_graph(graph)
     runs: dict[str, Callable[[], float]] = {

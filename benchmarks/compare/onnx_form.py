@@ -230,9 +230,7 @@ class _Onnx:
             self.add("LayerNormalization", [rows, self.array(weight), self.array(bias)], axis=-1, epsilon=eps)
         )
 
-    def attention(
-        self, q: str, k: str, v: str, seen: str, heads: int, window: int, scale: float, frames: int
-    ) -> str:
+    def attention(self, q: str, k: str, v: str, seen: str, heads: int, window: int, scale: float, frames: int) -> str:
         raise Unsupported("attention over a ring of keys")
 
     def softmax(self, x: str) -> str:

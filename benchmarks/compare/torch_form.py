@@ -152,9 +152,7 @@ class TorchStream:
     def softmax(self, x: int) -> int:
         return self._call(lambda v: torch.softmax(v[x], 1))
 
-    def attention(
-        self, q: int, k: int, v: int, seen: int, heads: int, window: int, scale: float, frames: int
-    ) -> int:
+    def attention(self, q: int, k: int, v: int, seen: int, heads: int, window: int, scale: float, frames: int) -> int:
         at, keys = torch.arange(frames)[:, None], torch.arange(frames + window - 1)[None]
         near = (keys >= at) & (keys < at + window)
 

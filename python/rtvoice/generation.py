@@ -43,9 +43,7 @@ def draw(node: Node, x: F64, words: Callable[[NDArray[np.uint64]], NDArray[np.ui
     """
     a = node.attrs
     n = np.arange(start, start + len(x), dtype=np.uint64)
-    first, second = (
-        (words(n * np.uint64(2) + np.uint64(k)) >> np.uint32(8)).astype(np.float64) for k in (0, 1)
-    )
+    first, second = ((words(n * np.uint64(2) + np.uint64(k)) >> np.uint32(8)).astype(np.float64) for k in (0, 1))
     if a["distribution"] == "gaussian":
         normal = np.sqrt(-2.0 * np.log((first + 1.0) * _STEP)) * np.cos(2.0 * np.pi * second * _STEP)
         y = x[:, 0] + np.exp(np.maximum(x[:, 1], a["floor"])) * normal
@@ -82,7 +80,9 @@ def looped(graph: Graph) -> tuple[list[Node], list[Node]]:
     return recalls, [node for node in graph.nodes if node.name in behind and node.name in before]
 
 
-def settle(graph: Graph, values: dict[str, F64], frames: int, compute: Callable[[Node, Mapping[str, F64]], F64]) -> None:
+def settle(
+    graph: Graph, values: dict[str, F64], frames: int, compute: Callable[[Node, Mapping[str, F64]], F64]
+) -> None:
     """Fill in the values of a graph's loop, all else in front of it being known.
 
     The loop is run over the whole signal again and again, each time with what it made the time before. A frame depends on
@@ -132,7 +132,9 @@ def check_loop(graph: Graph) -> None:
     for node in inside:
         place = f"node {node.name!r} ({node.op})"
         if node.op in _OUTSIDE:
-            raise ValueError(f"{place}: cannot run in the loop that a recall closes; bring it before or behind the loop")
+            raise ValueError(
+                f"{place}: cannot run in the loop that a recall closes; bring it before or behind the loop"
+            )
         if graph.values[node.name].frames != graph.values[recalls[-1].name].frames:
             raise ValueError(f"{place}: has a rate of its own in a loop; all of a loop runs at one rate")
         if _ahead(node) > 0:

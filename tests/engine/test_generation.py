@@ -17,7 +17,9 @@ from .streaming import CUTTINGS, sizes, speech_like, stream
 HOP = 32
 
 
-def wavenet(kind: str = "gaussian", *, channels: int = 32, ahead: int = 0, layers: int = 4, **extra: Any) -> GraphBuilder:
+def wavenet(
+    kind: str = "gaussian", *, channels: int = 32, ahead: int = 0, layers: int = 4, **extra: Any
+) -> GraphBuilder:
     """A gated stack steered by a slower stream that is `ahead` frames early, and by a parameter."""
     rng = np.random.default_rng(3)
     b = GraphBuilder(name="loop", sample_rate=16000, hop=HOP, licence="CC0-1.0")
@@ -121,7 +123,9 @@ def test_a_wide_mixture_draws_as_its_distribution_says() -> None:
     shift = np.log(np.array([1, 2, 3, 4], np.float32))
     b.output(b.node("sample", b.node("affine", noise, shift=shift), distribution="categorical"))
     out = rtvoice.Engine(b.model(), sample_rate=16000, max_frame=4096, block=64).process(np.zeros(64, np.float32))
-    more = [rtvoice.Engine(b.model(), 16000, 64, block=64, seed=s).process(np.zeros(64, np.float32)) for s in range(150)]
+    more = [
+        rtvoice.Engine(b.model(), 16000, 64, block=64, seed=s).process(np.zeros(64, np.float32)) for s in range(150)
+    ]
     drawn = np.concatenate([out, *more])
     values, counts = np.unique(drawn, return_counts=True)
     np.testing.assert_allclose(values, [-1.0, -0.1953, 0.1953, 1.0], atol=2e-2)

@@ -81,8 +81,8 @@ struct Attributes {
   bool linear_before_reset = true, gelu_tanh = false, linear_mode = false, half_pixel = true, order_time = false,
        gaussian = true, interpolate = false;
   double alpha = 0.01, beta = 1.0, eps = 1e-5, min = 0.0, max = 0.0, offset = 0.0, limit = 0.5, p0 = 0.0,
-         p1 = 1.0;                               // noise: mean, std | low, high
-  Op glu_a = Op::kAffine, glu_b = Op::kSigmoid;  // kAffine stands for "none"
+         p1 = 1.0;                                      // noise: mean, std | low, high
+  Op glu_a = Op::kAffine, glu_b = Op::kSigmoid;         // kAffine stands for "none"
   Distribution distribution = Distribution::kGaussian;  // sample
   uint32_t stream = 0;
   std::vector<int32_t> index;  // pick: channels, -1 for zero

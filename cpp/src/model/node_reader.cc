@@ -158,7 +158,8 @@ bool resolve_recall(const NodeContext& context, size_t index, std::vector<Node>*
   if (of.control || of.channels != node.attrs.channels || of.frames != node.attrs.frames) {
     return fail(error, place + ": node " + in_quotes(node.attrs.of) + " has " + std::to_string(of.channels) +
                            " channels and " + std::to_string(of.frames) + " frames per hop" +
-                           (of.control ? ", and is a control" : "") + "; 'channels' and 'frames' must be those of a stream");
+                           (of.control ? ", and is a control" : "") +
+                           "; 'channels' and 'frames' must be those of a stream");
   }
   node.attrs.of_value = found->second;
   return true;

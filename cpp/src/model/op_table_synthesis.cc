@@ -79,19 +79,18 @@ void add_synthesis_rows(std::vector<OpRow>* table) {
                      {"stream", Kind::kInteger, false, 0, 0, 4294967295.0, nullptr,
                       [](Attrs* a, const Value& v) { a->stream = static_cast<uint32_t>(v.integer); }}},
                     rule_sample});
-  table->push_back(
-      {Op::kAttention,
-       "attention",
-       3,
-       3,
-       true,
-       {},
-       {{"heads", Kind::kInteger, true, 1, 1, kChannels, nullptr,
-         [](Attrs* a, const Value& v) { a->heads = v.integer; }},
-        {"window", Kind::kInteger, true, 1, 1, kMaxTaps, nullptr,
-         [](Attrs* a, const Value& v) { a->window = v.integer; }},
-        number("scale", 0.0, 0.0, 1e6, [](Attrs* a, const Value& v) { a->alpha = v.number; })},
-       rule_attention});
+  table->push_back({Op::kAttention,
+                    "attention",
+                    3,
+                    3,
+                    true,
+                    {},
+                    {{"heads", Kind::kInteger, true, 1, 1, kChannels, nullptr,
+                      [](Attrs* a, const Value& v) { a->heads = v.integer; }},
+                     {"window", Kind::kInteger, true, 1, 1, kMaxTaps, nullptr,
+                      [](Attrs* a, const Value& v) { a->window = v.integer; }},
+                     number("scale", 0.0, 0.0, 1e6, [](Attrs* a, const Value& v) { a->alpha = v.number; })},
+                    rule_attention});
 }
 
 }  // namespace rtvoice

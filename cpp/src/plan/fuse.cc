@@ -236,7 +236,9 @@ void Compiler::fuse_glu(int node) {
   // The product in front makes the halves, and nobody else reads them.
   const int producer = glu.input - first_node_;
   const int root = producer < 0 ? -1 : root_of_[producer];
-  if (root < 0 || inside(producer) != inside(node) || is_output_[glu.input] || consumers_[glu.input].size() != 2 || !may_gate(root)) return;
+  if (root < 0 || inside(producer) != inside(node) || is_output_[glu.input] || consumers_[glu.input].size() != 2 ||
+      !may_gate(root))
+    return;
   Fusion& fusion = fusions_[root];
   if (fusion.last != producer || fusion.activation >= 0 || fusion.residual_node >= 0 || fusion.gate >= 0 ||
       fusion.film >= 0)

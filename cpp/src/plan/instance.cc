@@ -72,7 +72,8 @@ void Instance::zero() noexcept {
   if (scratch_.size() != 0) std::memset(scratch_.data(), 0, scratch_.bytes());
   turn_ = memory_->turn_;
   for (Slot& slot : slots_) {
-    if (slot.spec->ring != 0 && !slot.spec->in_loop) slot.pos = static_cast<uint32_t>((turn_ * slot.spec->frames) & (slot.spec->ring - 1));
+    if (slot.spec->ring != 0 && !slot.spec->in_loop)
+      slot.pos = static_cast<uint32_t>((turn_ * slot.spec->frames) & (slot.spec->ring - 1));
     if (slot.spec->in_loop) slot.pos = 0;
     slot.frame = 0;
   }

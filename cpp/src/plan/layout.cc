@@ -74,7 +74,8 @@ bool Compiler::lay_out() {
   }
   for (const PlanOutput& output : plan_->outputs_) last[output.slot] = end;
   // What goes into a loop and out of it lives as long as all of its frames take.
-  const int begin_loop = static_cast<int>(loop.first), end_loop = begin_loop + static_cast<int>(loop.ahead.size() + loop.steps.size()) - 1;
+  const int begin_loop = static_cast<int>(loop.first),
+            end_loop = begin_loop + static_cast<int>(loop.ahead.size() + loop.steps.size()) - 1;
   const auto live = [&](uint32_t slot) {
     first[slot] = first[slot] < 0 ? begin_loop : std::min(first[slot], begin_loop);
     last[slot] = std::max(last[slot], end_loop);
@@ -96,7 +97,8 @@ bool Compiler::lay_out() {
   double state = static_cast<double>(plan_->state_floats_), scratch = 0.0;
   for (size_t i = 0; i < plan_->slots_.size(); ++i) {
     SlotSpec& slot = plan_->slots_[i];
-    const double run_rows = static_cast<double>(slot.frames) * static_cast<double>(slot.in_loop ? std::max(slot.rows_at_once, 1u) : max_hops_);
+    const double run_rows = static_cast<double>(slot.frames) *
+                            static_cast<double>(slot.in_loop ? std::max(slot.rows_at_once, 1u) : max_hops_);
     // Moving a history longer than a hop costs more than the hop (28-75 % of a small layer): those become rings.
     const bool ring = slot.history > slot.frames;
     const double rows = ring ? 2.0 * (slot.history + run_rows) + run_rows + slot.rows_after : slot.history + run_rows;

@@ -45,8 +45,8 @@ struct StepEnd {
   size_t act_p = 0, act_q = 0;  // floats in the weight arena: channelwise parameters, one of each per column
   bool act_channelwise = false;
   bool residual_still = false;  // one row for all
-  int film = -1;           // number of the input that holds gamma, a control; beta's is the next one; or -1
-  size_t film_shares = 0;  // floats in the weight arena: how far a control's ramp is with each row
+  int film = -1;                // number of the input that holds gamma, a control; beta's is the next one; or -1
+  size_t film_shares = 0;       // floats in the weight arena: how far a control's ramp is with each row
 };
 
 // One call. Which fields count is the step function's business; offsets point into the arenas. What every run reads comes first.
@@ -277,8 +277,8 @@ class Instance {
   uint64_t seed_ = 0;
   uint64_t turn_ = 0, snapshot_turn_ = 0;                  // hops run: with it go the positions of all rings
   size_t last_hops_ = 0, batch_hops_ = 0, next_step_ = 0;  // of the run in progress
-  uint64_t loop_frame_ = 0, snapshot_loop_frame_ = 0;  // of the loop, before this run
-  size_t loop_hop_ = 0;   // of this batch: the one that the loop is in
+  uint64_t loop_frame_ = 0, snapshot_loop_frame_ = 0;      // of the loop, before this run
+  size_t loop_hop_ = 0;                                    // of this batch: the one that the loop is in
   size_t good_hops_ = 0;  // of this batch: those before the first recurrent state that is not finite
 };
 

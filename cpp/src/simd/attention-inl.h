@@ -8,7 +8,8 @@ namespace {
 
 // How well a query meets a key: two accumulators and one tree, as everywhere.
 HWY_INLINE float meet(const float* q, const float* k, size_t depth) {
-  return hn::GetLane(sum_row(depth, [&](auto io, size_t c) HWY_ATTR { return hn::Mul(io.load(q + c), io.load(k + c)); }));
+  return hn::GetLane(
+      sum_row(depth, [&](auto io, size_t c) HWY_ATTR { return hn::Mul(io.load(q + c), io.load(k + c)); }));
 }
 
 // out[c] = sum over j of share[j] * v[j][c], j ascending; four vectors at a time hide an addition's latency.

@@ -31,9 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from rtvoice.vocoding import vocode_file
 
     with console.progress_bar("vocoding") as progress:
-        report = vocode_file(
-            args.input, args.output, args.model or args.network, seed=args.seed, progress=progress
-        )
+        report = vocode_file(args.input, args.output, args.model or args.network, seed=args.seed, progress=progress)
     if report.clipped:
         console.warn(f"{args.output}: {report.clipped} samples were above full scale and were clipped")
     if args.json:

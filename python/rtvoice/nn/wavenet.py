@@ -75,9 +75,7 @@ class GatedStack(Module):
             out = self.skips[i]
             if i < len(self.residuals):
                 on = self.residuals[i]
-                both = F.conv1d(
-                    z, torch.cat([out.weight, on.weight])[:, :, None], torch.cat([out.bias, on.bias])
-                )
+                both = F.conv1d(z, torch.cat([out.weight, on.weight])[:, :, None], torch.cat([out.bias, on.bias]))
                 skipped, kept = both.split([self.skip, self.channels], dim=1)
                 h = h + kept
             else:
@@ -90,7 +88,9 @@ class GatedStack(Module):
         """Write the stack's nodes; its steering runs at the condition's own rate."""
         factor = x.frames // condition.frames
         steers = [
-            builder.node("upsample", steer.emit(builder, condition, f"{name}.steer{i}"), factor=factor, name=f"{name}.spread{i}")
+            builder.node(
+                "upsample", steer.emit(builder, condition, f"{name}.steer{i}"), factor=factor, name=f"{name}.spread{i}"
+            )
             for i, steer in enumerate(self.steers)
         ]
         h = self.enter.emit(builder, x, f"{name}.enter")
