@@ -101,6 +101,7 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
       h("h2", {}, "Win share"),
       h("p", { class: "quiet" }, `Left of the middle ${a.name} wins, right of it ${b.name}; the bar is the 95 % interval.`),
       table(
+        "Win share",
         ["row", `${a.name}`, "share", `${b.name}`, "ties", "skips", "interval"],
         told.dimensions.map((row) => [
           row.label + (row.weight > 1 ? ` (score ${row.score_b > 0 ? "+" : ""}${row.score_b} for ${b.name})` : ""),
@@ -117,10 +118,10 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
     told.measures ? measures(told, told.measures) : "",
     told.league ? league(told.league) : "",
     told.notes.length
-      ? h("section", { class: "card notes" }, h("h2", {}, "Notes"), table(["clip", "about", "by", "note"], told.notes.map((n) => [n.clip, n.about, n.rater, n.text])))
+      ? h("section", { class: "card notes" }, h("h2", {}, "Notes"), table("Notes", ["clip", "about", "by", "note"], told.notes.map((n) => [n.clip, n.about, n.rater, n.text])))
       : "",
     told.removed.length
-      ? h("section", { class: "card" }, h("h2", {}, "Removed clips"), table(["clip", "reason"], told.removed.map((c) => [c.name, c.reason])))
+      ? h("section", { class: "card" }, h("h2", {}, "Removed clips"), table("Removed clips", ["clip", "reason"], told.removed.map((c) => [c.name, c.reason])))
       : "",
   );
 }
@@ -141,10 +142,10 @@ function checks(told: Results): string[] {
   return found;
 }
 
-function table(head: string[], rows: Child[][]): HTMLElement {
+function table(label: string, head: string[], rows: Child[][]): HTMLElement {
   return h(
     "div",
-    { class: "wide", tabindex: 0, role: "region", "aria-label": "Table" },
+    { class: "wide", tabindex: 0, role: "region", "aria-label": label },
     h(
       "table",
       {},
@@ -185,7 +186,7 @@ function measures(told: Results, measured: NonNullable<Results["measures"]>): HT
       { class: "quiet" },
       `What rtvoice evaluate measures in the ${measured.clips} clips; bold is better. Then, for each row of the page, the rank correlation over clips between what the measure says of a pair and what its votes say: 1 is the same order, 0 none, with the 95 % interval; bold is one that leaves out 0, as one in twenty does by chance.`,
     ),
-    table(["measure", told.a.name, told.b.name, "input", ...told.dimensions.map((d) => d.label)], rows),
+    table("Measures", ["measure", told.a.name, told.b.name, "input", ...told.dimensions.map((d) => d.label)], rows),
     lacking.length ? h("details", {}, h("summary", {}, "Not measured"), h("ul", {}, ...lacking)) : "",
   );
 }
@@ -209,7 +210,7 @@ function league(told: { standings: Standing[]; groups: string[][] }): HTMLElemen
     { class: "card" },
     h("h2", {}, "All systems ever compared"),
     h("p", { class: "quiet" }, "Strength in log odds along each session's first row: 0 is the mean system, a lead of 1.1 wins three of four decisive votes."),
-    table(["system", "strength", "95 % interval", "won / tied / lost", "10 ms frame, p50 / p99"], rows),
+    table("Systems", ["system", "strength", "95 % interval", "won / tied / lost", "10 ms frame, p50 / p99"], rows),
     told.groups.length > 1 ? h("p", {}, `No chain of comparisons joins these groups, so their strengths do not compare: ${told.groups.map((g) => g.join(", ")).join(" | ")}.`) : "",
     ...costs(told.standings),
   );
