@@ -1,9 +1,10 @@
 """Both families of synthesis and the attention network, timed in turns in one run: ``python benchmarks/synthesis.py``.
 
-The WaveNet as it ships draws sample by sample in the engine; the same stack is stepped through onnxruntime, one call a
-sample, its state and its steering fed by hand (all times are those of the thread, so that a busy machine does not count); the parallel student runs hop by hop as it ships, and once more with
-random weights and as many multiply-adds as the WaveNet. The network in LLVC's style runs in chunks of 13 ms, here and in
-torch's streaming loop, each held against the float64 reference first.
+The WaveNet as it ships draws sample by sample in the engine; the same stack is stepped through onnxruntime, one call
+a sample, its state and its steering fed by hand (all times are those of the thread, so that a busy machine does not
+count); the parallel student runs hop by hop as it ships, and once more with random weights and as many multiply-adds
+as the WaveNet. The network in LLVC's style runs in chunks of 13 ms, here and in torch's streaming loop, each held
+against the float64 reference first.
 """
 
 from __future__ import annotations

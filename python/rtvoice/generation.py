@@ -85,8 +85,8 @@ def settle(
 ) -> None:
     """Fill in the values of a graph's loop, all else in front of it being known.
 
-    The loop is run over the whole signal again and again, each time with what it made the time before. A frame depends on
-    earlier ones only, so that run number n makes frame n right, and it is done when nothing changes any more.
+    The loop is run over the whole signal again and again, each time with what it made the time before. A frame depends
+    on earlier ones only, so that run number n makes frame n right, and it is done when nothing changes any more.
 
     Parameters
     ----------

@@ -138,8 +138,8 @@ def recalled_terms(
 ) -> dict[str, F32]:
     """Return what the engine's `recall` nodes gave over a signal, by node, ``(frames, channels)``, delays taken away.
 
-    A loop that draws from what it drew keeps the rounding of every frame, so that a comparison goes on from the engine's
-    own draws, and holds each by itself against what was to be drawn then.
+    A loop that draws from what it drew keeps the rounding of every frame, so that a comparison goes on from the
+    engine's own draws, and holds each by itself against what was to be drawn then.
     """
     recalls = [node for node in graph.nodes if node.op == "recall"]
     if not recalls:

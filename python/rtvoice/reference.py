@@ -564,8 +564,8 @@ def evaluate(
         What `phase` nodes add up instead of their computed inputs, by node, ``(n, channels)``. A sum without end keeps
         the rounding of its terms for ever: fed with the engine's own terms it can be held against the engine's sum.
     recalled
-        What `recall` nodes give instead of what the loop made, by node, ``(n, channels)``: for all of them, or none. Fed
-        with what the engine drew, every draw can be held against the engine's by itself; and the loop takes one run in
+        What `recall` nodes give instead of what the loop made, by node, ``(n, channels)``: for all of them, or none.
+        Fed with what the engine drew, every draw can be held against the engine's by itself; and the loop takes one run in
         place of one for each frame.
 
     Returns

@@ -60,7 +60,7 @@ class GatedStack(Module):
         self.middle, self.leave = Linear(skip, head), Linear(head, outputs)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Map a signal `(batch, samples, 1)` and its condition `(batch, frames, condition)` to `(batch, samples, outputs)`.
+        """Map signal `(batch, samples, 1)` and condition `(batch, frames, condition)` to `(batch, samples, outputs)`.
 
         Channel by channel inside: dilated convolutions over long crops are a third faster so.
         """

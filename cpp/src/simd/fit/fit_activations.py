@@ -60,6 +60,7 @@ def cody_waite(name: str, value: mpmath.mpf, bits: int, parts: int) -> None:
 
 
 def main() -> None:
+    """Print the coefficients."""
     mpmath.mp.prec = 200
     # e^r = 1 + r + r^2 g(r)
     r = chebyshev_points(-0.34661, 0.34661)

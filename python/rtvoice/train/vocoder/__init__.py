@@ -1,1 +1,1 @@
-"""Neural vocoders: mel frames in, speech out, sample by sample (WaveNet) or in one pass (inverse autoregressive flow)."""
+"""Neural vocoders: mel frames in, speech out, by samples (WaveNet) or in one pass (inverse autoregressive flow)."""

@@ -11,7 +11,7 @@ def main(arguments: list[str], program: str) -> int:
     parser = argparse.ArgumentParser(
         prog=program,
         description="Train a vocoder of one speaker: the WaveNet first, then the flow, which learns from it.",
-        epilog=f"example:\n  {program} --data recordings --out build/vocoder --network wavenet --minutes 60 --to wavenet.rtv",
+        epilog=f"example:\n  {program} --data recordings --out build/vocoder --network wavenet --to wavenet.rtv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of one speaker's recordings")

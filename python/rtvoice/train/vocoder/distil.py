@@ -33,7 +33,7 @@ def magnitudes(x: Tensor, window: int, hop: int) -> Tensor:
 
 
 def spectral_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Return how far spectra are apart, as ratios to the wanted one's size and in logarithms, and power by frequency."""
+    """Return how far spectra are apart, as ratios and in logarithms, and power by frequency."""
     total = made.new_zeros(())
     for window, hop in RESOLUTIONS:
         a, b = magnitudes(made[..., 0], window, hop), magnitudes(wanted[..., 0], window, hop)

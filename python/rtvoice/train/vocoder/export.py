@@ -47,7 +47,7 @@ def export(checkpoint: Path, to: Path) -> rtvoice.Model:
             "seconds": round(state["seconds"]),
             "commit": state.get("commit") or source.commit(),
             "data": "Kathleen (CC0 1.0, rhasspy/dataset-voice-kathleen)",
-            "consent": "recorded by the speaker for building public-domain synthetic voices, released by her under CC0 1.0",
+            "consent": "recorded by the speaker for public-domain synthetic voices, released by her under CC0 1.0",
         },
     }
     builder = native.write(module, sample_rate=RATE, hop=HOP, name="vocoder", metadata=metadata)
