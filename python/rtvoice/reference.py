@@ -565,8 +565,8 @@ def evaluate(
         the rounding of its terms for ever: fed with the engine's own terms it can be held against the engine's sum.
     recalled
         What `recall` nodes give instead of what the loop made, by node, ``(n, channels)``: for all of them, or none.
-        Fed with what the engine drew, every draw can be held against the engine's by itself; and the loop takes one run in
-        place of one for each frame.
+        Fed with what the engine drew, every draw can be held against the engine's by itself; and the loop takes one run
+        in place of one for each frame.
 
     Returns
     -------
