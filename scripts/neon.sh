@@ -11,7 +11,7 @@ for file in libgtest.a libsamplerate.so; do
   [ -e "/usr/lib/aarch64-linux-gnu/$file" ] || { echo "neon: SKIPPED: no $file for arm64 (Debian: dpkg --add-architecture arm64, then apt-get install libgtest-dev:arm64 libsamplerate0-dev:arm64): the NEON kernels are NOT run"; exit 0; }
 done
 
-targets=(simd_test c_api_state_test)
+targets=(simd_test c_api_state_test plan_test)
 [ "${1:-}" = --full ] && targets=(all)
 cmake -S . -B build/neon -G Ninja -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake -DRTVOICE_BUILD_TESTS=ON -DRTVOICE_FUZZ_CASES=300 >build/neon.log 2>&1 &&
   cmake --build build/neon -j "$jobs" --target "${targets[@]}" >>build/neon.log 2>&1 ||
@@ -41,7 +41,8 @@ for shard in 0 1; do
   wait "${shards[$shard]}" || failed=1
   grep -E '^\[  (PASSED|FAILED)' build/neon-simd-$shard.log | sed 's/^/neon: kernels /' || { echo "neon: kernels FAILED: no test ran"; failed=1; }
 done
-"${run[@]}" build/neon/cpp/tests/c_api/c_api_state_test --gtest_brief=1 --gtest_filter='*/gru:*/control:*/default' >build/neon-engine.log 2>&1 || failed=1
+"${run[@]}" build/neon/cpp/tests/c_api/c_api_state_test --gtest_brief=1 --gtest_filter='*/gru:*/control:*/synthesis:*/default' >build/neon-engine.log 2>&1 || failed=1
+"${run[@]}" build/neon/cpp/tests/plan/plan_test --gtest_brief=1 --gtest_filter='LoopTest.*' >>build/neon-engine.log 2>&1 || failed=1
 grep -E '^\[  (PASSED|FAILED)' build/neon-engine.log | sed 's/^/neon: engine /' || { echo "neon: engine FAILED: no test ran"; failed=1; }
 [ $failed -eq 0 ] || grep -hE 'Failure|error' build/neon-simd-?.log build/neon-engine.log | head
 exit $failed

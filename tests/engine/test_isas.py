@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = [str(HERE / name) for name in ("test_ops.py", "test_band_ops.py")]
+FILES = [str(HERE / name) for name in ("test_ops.py", "test_band_ops.py", "test_generation.py")]
 CHOSEN = "import rtvoice; print(rtvoice.isa())"
 
 

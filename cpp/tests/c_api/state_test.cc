@@ -23,6 +23,7 @@ Bytes bytes_of(const std::string& name) {
   if (name == "gru") return gru_model();
   if (name == "lstm") return lstm_model();
   if (name == "control") return control_model();
+  if (name == "synthesis") return synthesis_model();
   const std::string path = shipped_model(name);
   return path.empty() ? Bytes() : read_file(path);
 }
@@ -57,7 +58,7 @@ TEST_P(State, HoldsNoSubnormalsAfterSilence) {
   for (const float sample : out) EXPECT_NE(std::fpclassify(sample), FP_SUBNORMAL);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, State, testing::Values("tcn", "gru", "lstm", "control", "default", "hq"),
+INSTANTIATE_TEST_SUITE_P(Models, State, testing::Values("tcn", "gru", "lstm", "control", "synthesis", "default", "hq"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -163,6 +163,59 @@ Bytes voice_model() {
   return w.bytes();
 }
 
+Bytes synthesis_model() {
+  constexpr int kChannels = 32;
+  ModelWriter w("synthesis", 16000, 80);
+  const json none = json::object();
+  const auto linear = [&](const std::string& name, const std::string& x, int in, int out, float scale) {
+    return w.node("linear", name, {x}, none, {{"weight", {out, in}, scale}, {"bias", {out}, 0.1f}});
+  };
+  const std::string gain = w.parameter("gain", 1.0f, 0.0f, 4.0f);
+  const std::string frames = w.node("conv1d", "frames", {"audio"}, {{"stride", 16}, {"pads", {16, 0}}},
+                                    {{"weight", {16, 1, 32}, 0.5f}, {"bias", {16}, 0.1f}});
+  const std::string heard =
+      w.node("attention", "heard",
+             {linear("q", frames, 16, 8, 0.5f), linear("k", frames, 16, 8, 0.5f), linear("v", frames, 16, 8, 0.5f)},
+             {{"heads", 2}, {"window", 9}});
+  const std::string bands =
+      w.node("conv_bands", "bands", {heard}, {{"bands", 8}, {"pads", {1, 0}}, {"band_pads", {1, 0}}},
+             {{"weight", {3, 1, 2, 2}, 0.5f}, {"bias", {3}, 0.1f}});
+  json index = {23, -1};
+  for (int i = 0; i < 22; ++i) index.push_back(i);
+  const std::string picked = w.node("pick", "picked", {bands}, {{"index", index}});
+  const std::string kept = w.constant("leaky_sum", "kept", picked, {{"decay", 0.5f}});
+  const auto recall = [&](const std::string& of) {
+    return w.node("recall", of + ".before", {}, {{"of", of}, {"channels", 1}, {"frames", 80}});
+  };
+  const std::string before = w.node("concat", "before", {recall("mean"), recall("mixture"), recall("class")});
+  std::string h = linear("enter", before, 3, kChannels, 0.5f), total;
+  for (int layer = 0; layer < 3; ++layer) {
+    const std::string name = "body." + std::to_string(layer);
+    const int dilation = 4 << layer;  // the older tap of the last two runs ahead
+    std::string steer = linear(name + ".steer", kept, 24, 2 * kChannels, 0.2f);
+    if (layer == 0) steer = w.node("mul", name + ".weighed", {steer, gain});
+    const std::string late =
+        w.node("conv1d", name, {h}, {{"dilation", dilation}, {"pads", {dilation, 0}}},
+               {{"weight", {2 * kChannels, kChannels, 2}, 0.15f}, {"bias", {2 * kChannels}, 0.1f}});
+    const std::string sum =
+        w.node("add", name + ".sum", {late, w.node("upsample", name + ".held", {steer}, {{"factor", 16}})});
+    const std::string z = w.node("glu", name + ".gate", {sum}, {{"a", "tanh"}, {"b", "sigmoid"}});
+    const std::string skip = linear(name + ".skip", z, kChannels, kChannels, 0.15f);
+    total = total.empty() ? skip : w.node("add", name + ".total", {skip, total});
+    h = w.node("add", name + ".kept", {linear(name + ".keep", z, kChannels, kChannels, 0.15f), h});
+  }
+  const std::string said = w.node("relu", "said", {total});
+  const auto draw = [&](const std::string& name, const std::string& distribution, int channels, int stream) {
+    return w.node("sample", name, {linear(name + ".of", said, kChannels, channels, 0.1f)},
+                  {{"distribution", distribution}, {"stream", stream}, {"floor", -3.0}});
+  };
+  const std::string drawn =
+      w.node("concat", "drawn",
+             {draw("mean", "gaussian", 2, 1), draw("mixture", "logistic", 9, 2), draw("class", "categorical", 16, 3)});
+  w.output(linear("leave", drawn, 3, 1, 0.3f));
+  return w.bytes();
+}
+
 Bytes overflow_model() {
   ModelWriter w("overflow", 48000, 16);
   const std::string boosted = w.node("mul", "boosted", {"audio", w.parameter("boost", 1.0f, 0.0f, 3e38f)});

@@ -48,6 +48,9 @@ Bytes lstm_model(int hidden = 24);
 Bytes control_model();
 // Source and filter: pulses of a pitch that the input moves, through taps that it moves too, warped by "gain"; 16 kHz, hop 80.
 Bytes voice_model();
+// Sample by sample: gated layers that read what was drawn before, from each distribution, steered by frames that attend to those before; "gain" weighs
+// the steering. 16 kHz, hop 80, latency 0.
+Bytes synthesis_model();
 // y = (x * boost)^2 behind a relu, boost up to 3e38: overflows when told to.
 Bytes overflow_model();
 // The same boost into a GRU or LSTM whose output passes a relu: what is not a number could hide in its state.

@@ -21,7 +21,8 @@ std::vector<Network> networks() {
                            {"gru", [] { return gru_model(); }},
                            {"lstm", [] { return lstm_model(); }},
                            {"control", control_model},
-                           {"voice", voice_model}};
+                           {"voice", voice_model},
+                           {"synthesis", synthesis_model}};
   for (const ShippedSkin& skin : shipped_skins()) {
     for (const std::string& path : skin.tiers) {
       const std::string file = path.substr(path.rfind('/') + 1);

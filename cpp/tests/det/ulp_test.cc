@@ -185,6 +185,13 @@ const Elementwise kSums[] = {
        y.insert(y.end(), in.cell.begin(), in.cell.begin() + kCols);
        return y;
      }},
+    {"attention", 3,
+     [](const Kernels& k, Inputs in) {
+       std::vector<float> shares(20), y(kCount);
+       k.attend({in.a.data(), in.b.data(), in.c.data(), kCols, kCols, kCols, 4, kCols, kCols, 20, 6, 0.25f,
+                 shares.data(), y.data(), kCols, kRows});
+       return y;
+     }},
     {"harmonics", 1,
      [](const Kernels& k, Inputs in) {
        std::vector<float> phase(64), frequency(64, 0.01f), y(64);

@@ -232,6 +232,9 @@ INSTANTIATE_TEST_SUITE_P(
         Scenario{"controls_48k_swaps", control_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000},
         Scenario{"voice_48k", voice_model, "", 48000, 2, RTV_RESAMPLER_AUTO, 0, true, 6000},
         Scenario{"voice_16k_block80", voice_model, "", 16000, 1, RTV_RESAMPLER_AUTO, 80, false, 6000},
+        Scenario{"synthesis_48k_swaps", synthesis_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, true, 2000},
+        Scenario{"synthesis_16k_sliced", synthesis_model, "", 16000, 1, RTV_RESAMPLER_AUTO, 64, false, 2000,
+                 RTV_SCHEDULE_SLICED},
         Scenario{"controls_8k", control_model, "", 8000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000},
         Scenario{"overflow_48k", overflow_model, "", 48000, 1, RTV_RESAMPLER_AUTO, 0, false, 6000}),
     [](const auto& test) { return std::string(test.param.name); });

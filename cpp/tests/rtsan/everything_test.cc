@@ -186,7 +186,8 @@ INSTANTIATE_TEST_SUITE_P(Models, RtsanMade,
                          testing::Values(Made{"tcn", [] { return tcn_model(); }},
                                          Made{"gru", [] { return gru_model(); }},
                                          Made{"lstm", [] { return lstm_model(); }}, Made{"control", control_model},
-                                         Made{"voice", voice_model}, Made{"overflow", overflow_model},
+                                         Made{"voice", voice_model}, Made{"synthesis", synthesis_model},
+                                         Made{"overflow", overflow_model},
                                          Made{"recurrent_overflow", [] { return recurrent_overflow_model("gru"); }}),
                          [](const auto& test) { return std::string(test.param.name); });
 
