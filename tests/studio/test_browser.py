@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import subprocess
@@ -15,38 +14,14 @@ import pytest
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
 
 from commands import run  # noqa: E402
+from rtvoice_studio.stats import sign_test  # noqa: E402
+from studio_node import lacking, node  # noqa: E402
 from studio_sounds import full, make_folders  # noqa: E402
 
-WEB = Path(__file__).parents[2] / "studio" / "web"
-
-
-def _missing() -> str | None:
-    if shutil.which("chromium") is None:
-        return "chromium is not installed (apt-get install chromium)"
-    if shutil.which("node") is None:
-        return "node is not installed (apt-get install nodejs)"
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.lstrip("v").partition(".")[0]) < 20:
-        return f"node is {version.strip()}; playwright-core needs 20"
-    if not (WEB / "node_modules" / "playwright-core").is_dir():
-        return "playwright-core is not installed (cd studio/web && npm ci)"
-    return None
-
-
-pytestmark = pytest.mark.skipif(_missing() is not None, reason=_missing() or "")
-
-
-def node(script: str, *words: object, seconds: float = 280) -> dict[str, Any]:
-    done = subprocess.run(
-        ["node", str(WEB / "tests" / script), *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+MISSING = lacking("playwright-core") or (
+    None if shutil.which("chromium") else "chromium is not installed (apt-get install chromium)"
+)
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
 
 
 def free_port() -> int:
@@ -55,7 +30,7 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def served(store: Path, script: str, *words: object) -> dict[str, Any]:
+def served(store: Path, script: str, *words: object) -> Any:
     """Run a script against a server over a store: it gets the server's address first."""
     port = free_port()
     command = [Path(sys.executable).with_name("rtvoice"), "compare", "--store", store, "--port", port, "--no-browser"]
@@ -68,7 +43,7 @@ def served(store: Path, script: str, *words: object) -> dict[str, Any]:
             serving.kill()
 
 
-def sit(tmp_path: Path, clips: int, seconds: float) -> dict[str, Any]:
+def sit(tmp_path: Path, clips: int, seconds: float) -> Any:
     """Two raters' whole sessions of ``clips`` pairs, the server killed in the middle."""
     inputs, one, other = make_folders(tmp_path, clips - 2)
     store = tmp_path / "store"
@@ -87,16 +62,23 @@ def test_equal_audio_stays_equal_through_any_switch() -> None:
 
 def test_no_vote_is_lost_to_reloads_and_a_killed_server(tmp_path: Path) -> None:
     told = sit(tmp_path, 4, 280)
+    del told["waited"]
     assert told == {"answers": 2 * 4 * 7, "lost": 0, "leaks": 0}
 
 
 @pytest.mark.slow
 @full
 def test_whole_sessions_of_25_clips_by_keyboard_in_two_browsers(tmp_path: Path) -> None:
-    assert sit(tmp_path, 25, 1500) == {"answers": 2 * 25 * 7, "lost": 0, "leaks": 0}
+    told = sit(tmp_path, 25, 1500)
+    waited = told.pop("waited")
+    assert told == {"answers": 2 * 25 * 7, "lost": 0, "leaks": 0}
+    # Which model's sound comes sooner is a toss: 999 of 1000 sessions pass, whatever the machine does besides.
+    print(f"\nof {waited['pairs']} pairs the one model's sound came first {waited['first']} times")
+    assert waited["pairs"] >= 40
+    assert sign_test(waited["first"], waited["pairs"]) > 0.001
 
 
-def test_abx_passes_flags_notes_links_and_the_report_work(tmp_path: Path) -> None:
+def test_abx_passes_every_key_own_files_flags_notes_links_and_the_report_work(tmp_path: Path) -> None:
     inputs, one, other = make_folders(tmp_path, 3)
     store = tmp_path / "store"
     slugs = []
@@ -104,7 +86,8 @@ def test_abx_passes_flags_notes_links_and_the_report_work(tmp_path: Path) -> Non
         words = ["--clips", inputs, "--store", store, "--mode", mode, "--repeats", 0, "--traps", 0, "--heard", 0.2]
         slugs.append(run("compare", one, other, *words, "--no-serve", "--json").json["session"])
     assert run("compare", "--store", store, "--export", tmp_path / "report.html").status == 0
-    assert served(store, "modes.mjs", *slugs, tmp_path / "report.html") == {"abx": 1}
+    own = next(other.iterdir())
+    assert served(store, "modes.mjs", *slugs, tmp_path / "report.html", own) == {"abx": 1}
 
 
 def test_every_view_is_accessible_in_light_and_dark_and_fits_a_phone(tmp_path: Path) -> None:

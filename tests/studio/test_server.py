@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import soundfile
 
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
-pytest.importorskip("httpx", reason="httpx is not installed (the extra 'test')")
+httpx = pytest.importorskip("httpx", reason="httpx is not installed (the extra 'test')")
 
 from starlette.testclient import TestClient  # noqa: E402
 
+from commands import run  # noqa: E402
+from rtvoice.audio import AudioError  # noqa: E402
 from rtvoice_studio import command, server  # noqa: E402
 from rtvoice_studio.store import Store, as_json  # noqa: E402
 from studio_sounds import RATE, make_folders  # noqa: E402
@@ -99,6 +105,51 @@ def test_nothing_that_a_rater_is_sent_tells_the_systems_apart(client: TestClient
         assert dict(one.headers) == dict(two.headers)
         assert "etag" not in one.headers
         assert "last-modified" not in one.headers
+
+
+def test_but_for_the_samples_all_that_is_sent_is_the_same_whichever_system_stands_there(
+    client: TestClient, prepared: tuple[Store, str]
+) -> None:
+    store, slug = prepared
+
+    def everything() -> list[Any]:
+        got = client.get(f"/api/s/{slug}", params={"user": "sue"})
+        told: list[Any] = [got.text, dict(got.headers)]
+        for trial in got.json()["trials"]:
+            for side in ("1", "2", "input"):
+                sound = client.get(f"/audio/{trial['id']}/{side}.wav")
+                start = sound.content.index(b"data") + 8
+                told += [dict(sound.headers), len(sound.content), sound.content[:start]]
+        return told
+
+    # All clips of one rater, then the same with the two systems' sounds exchanged: a number that tells them changes.
+    before = everything()
+    with sqlite3.connect(store.folder / "studio.db") as database:
+        exchange = "json_set(data, '$.sounds.a', data->>'$.sounds.b', '$.sounds.b', data->>'$.sounds.a')"
+        database.execute(f"UPDATE clips SET data = {exchange}")
+        database.commit()
+        after = everything()
+        database.execute(f"UPDATE clips SET data = {exchange}")
+    database.close()
+    assert before == after
+
+
+def test_whichever_side_is_asked_for_the_server_does_the_same_work(
+    client: TestClient, prepared: tuple[Store, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, slug = prepared
+    session = store.session(slug)
+    assert session is not None
+    sounds = {clip["id"]: clip["data"]["sounds"] for clip in store.clips(session["id"])}
+    read: list[str] = []
+    work = server.Studio._read
+    monkeypatch.setattr(server.Studio, "_read", lambda self, name: read.append(name) or work(self, name))
+    # Traps among them, which play one file twice: else the second would come from memory, and sooner.
+    for trial in store.trials(session, "tim"):
+        for side in ("1", "2", "x"):
+            read.clear()
+            assert client.get(f"/audio/{trial['id']}/{side}.wav").status_code == 200
+            assert read == [f"{sounds[trial['clip']][system]}.wav" for system in "ab"]
 
 
 def test_sides_are_drawn_evenly_and_differ_between_raters(client: TestClient, prepared: tuple[Store, str]) -> None:
@@ -315,3 +366,138 @@ def test_a_late_folder_is_warned_of(tmp_path: Path) -> None:
 def test_json_in_html_closes_no_element() -> None:
     assert json.loads(as_json({"a": "</script>&"})) == {"a": "</script>&"}
     assert "<" not in as_json("</script>")
+
+
+def refused(tmp_path: Path, change: Any, *, error: type[Exception] = AudioError) -> str:
+    """Prepare a comparison of folders in which something was changed; return why that is refused."""
+    inputs, plain, hissing = make_folders(tmp_path, 2)
+    change(inputs, plain, hissing)
+    store = command.Store(tmp_path / "store")
+    with pytest.raises(error) as caught:
+        command.add(store, str(plain), str(hissing), clips=inputs)
+    assert store.sessions() == []
+    store.close()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rate", "words"),
+    [
+        ((61 * 8000, 1), 8000, "is 61 s long; a clip takes at most 60 s"),
+        ((800, 6), 16000, "has 6 channels; a clip takes one or two"),
+        ((800, 1), 4000, "has 4000 samples a second; a clip takes 8000 to 192000"),
+        ((1600, 1), 16000, "clip00 is shorter than 0.25 s"),
+    ],
+)
+def test_a_recording_that_is_no_clip_is_named(shape: tuple[int, int], rate: int, words: str, tmp_path: Path) -> None:
+    def change(inputs: Path, plain: Path, hissing: Path) -> None:
+        soundfile.write(plain / "clip00.wav", np.full(shape, 0.1, np.float32), rate)
+
+    assert words in refused(tmp_path, change, error=(AudioError, ValueError))  # type: ignore[arg-type]
+
+
+def test_what_is_no_audio_or_lies_elsewhere_is_not_taken(tmp_path: Path) -> None:
+    def no_audio(inputs: Path, plain: Path, hissing: Path) -> None:
+        (hissing / "clip01.wav").write_text("<html>not a sound</html>")
+        (hissing / "readme.txt").write_text("of another type, and left alone")
+
+    assert "clip01.wav cannot be read as audio" in refused(tmp_path, no_audio)
+
+    def linked(inputs: Path, plain: Path, hissing: Path) -> None:
+        for path in hissing.iterdir():
+            path.rename(tmp_path / path.name)
+            path.symlink_to(tmp_path / path.name)
+
+    assert "holds neither a .rtv model nor recordings" in refused(tmp_path / "links", linked, error=ValueError)
+
+
+def test_clips_of_other_rates_lengths_and_channels_become_one_without_loss(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path / "räume & 50 % what?", 2)
+    sound, _ = soundfile.read(plain / "clip00.wav", dtype="float32")
+    time = np.arange(round(44100 * 0.7)) / 44100
+    stereo = np.stack([np.sin(2 * np.pi * 15000 * time), np.zeros_like(time)], axis=1) / 4
+    soundfile.write(hissing / "clip00.wav", stereo.astype(np.float32), 44100)  # more of everything, but shorter
+    store = command.Store(tmp_path / "räume & 50 % what?" / "store")
+    assert (store.folder / "studio.db").is_file()
+    slug = command.add(store, str(plain), str(hissing), clips=inputs)["slug"]
+    session = store.session(slug)
+    assert session is not None
+    clip = next(c["data"] for c in store.clips(session["id"]) if c["name"] == "clip00")
+    kept = {role: soundfile.read(store.folder / "audio" / f"{name}.wav") for role, name in clip["sounds"].items()}
+    assert {(part.shape, rate) for part, rate in kept.values()} == {((round(44100 * 0.7), 2), 44100)}
+    np.testing.assert_allclose(kept["b"][0], stereo, atol=1e-4)  # 15 kHz, which 16000 samples a second do not hold
+    np.testing.assert_array_equal(kept["a"][0][:, 0], kept["a"][0][:, 1])
+    assert np.abs(kept["a"][0]).max() == pytest.approx(np.abs(sound[: round(RATE * 0.7)]).max(), rel=0.05)
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["no database at all, but long enough to look like one" * 100, None])
+def test_a_damaged_store_is_told_in_one_line(damage: str | None, tmp_path: Path) -> None:
+    store = command.Store(tmp_path)
+    store.close()
+    path = tmp_path / "studio.db"
+    if damage is None:
+        data = bytearray(path.read_bytes())
+        data[100:2000] = bytes(1900)  # the head holds, the first page does not
+        path.write_bytes(data)
+    else:
+        path.write_text(damage)
+    done = run("compare", "--store", tmp_path, "--list")
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert "studio.db cannot be read as a store of comparisons" in done.err
+
+
+def test_a_second_rater_of_the_same_name_goes_on_in_the_same_plan(
+    client: TestClient, prepared: tuple[Store, str]
+) -> None:
+    slug = prepared[1]
+    first, second = plan(client, slug, "Zoë"), plan(client, slug, " Zoe\u0308 ")  # one name, written in two ways
+    assert first == second
+    trial = first["trials"][0]["id"]
+    other = ballot("Zoë", trial)
+    other["votes"][0]["side"] = "2"
+    client.post(f"/api/s/{slug}/votes", json=ballot("Zoë", trial), headers=ORIGIN)
+    client.post(f"/api/s/{slug}/votes", json=other, headers=ORIGIN)
+    mine = [row for row in client.get(f"/api/s/{slug}/votes.json").json() if row["rater"] == "Zoë"]
+    assert [row["side"] for row in mine] == ["1", "2"]  # both are kept, the later one counts
+    assert plan(client, slug, "Zoë")["trials"][0]["answers"] == {"champion": "2"}
+
+
+def test_raters_who_come_at_once_have_whole_plans_and_all_their_votes(prepared: tuple[Store, str]) -> None:
+    store, slug = prepared
+    app = server.make_app(store, hosts=("127.0.0.1",))
+
+    def sit(user: str) -> int:
+        client = TestClient(app, base_url="http://127.0.0.1")
+        trials = plan(client, slug, user)["trials"]
+        for trial in trials:
+            saved = client.post(f"/api/s/{slug}/votes", json=ballot(user, trial["id"]), headers=ORIGIN).json()
+            assert saved == {"saved": 1}
+        return len(trials)
+
+    with ThreadPoolExecutor(6) as pool:
+        counts = list(pool.map(sit, [f"together {i // 2}" for i in range(6)]))  # each name twice
+    assert len(set(counts)) == 1
+    rows = [r for r in store.said(store.session(slug)["id"])[0] if r["rater"].startswith("together")]  # type: ignore[index]
+    assert len(rows) == sum(counts)
+
+
+def test_bound_elsewhere_the_address_that_is_printed_carries_the_token(prepared: tuple[Store, str]) -> None:
+    words = ["compare", "--store", prepared[0].folder, "--host", "0.0.0.0", "--no-browser"]
+    command_line = [str(word) for word in (Path(sys.executable).with_name("rtvoice"), *words)]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout is not None
+            address = urlsplit(
+                next(word for line in serving.stdout for word in line.split() if word.startswith("http:"))
+            )
+            token = address.query.removeprefix("token=")
+            assert len(token) == 32
+            with httpx.Client(base_url=f"http://127.0.0.1:{address.port}") as client:
+                assert client.get("/api/sessions").status_code == 401
+                assert client.get("/static/app.js").status_code == 401
+                assert client.get(f"/?token={token}").status_code == 303
+                assert client.get("/api/sessions").status_code == 200
+        finally:
+            serving.kill()

@@ -77,7 +77,9 @@ def run(args: argparse.Namespace) -> None:
         if args.list:
             _list(args, command.listed(store))
             return
-        session = _prepared(args, store) if args.systems else _stored(args, store)
+        # The page first, what its models cost while somebody listens; but before a file that has the last word.
+        later = bool(args.systems) and not (args.no_serve or args.export or args.costs)
+        session = _prepared(args, store, costs=not later) if args.systems else _stored(args, store)
         if args.costs:
             command.read_costs(store, args.costs)
         if args.measure:
@@ -106,12 +108,13 @@ def run(args: argparse.Namespace) -> None:
             ready=lambda address: _tell(args, {**facts, "url": address}),
             browser=not args.no_browser and not args.json,
             path=f"/s/{session['slug']}" if alone else "/",
+            meanwhile=lambda: command.add_costs(store, session) if later else None,
         )
     finally:
         store.close()
 
 
-def _prepared(args: argparse.Namespace, store: Any) -> Any:
+def _prepared(args: argparse.Namespace, store: Any, *, costs: bool) -> Any:
     from rtvoice_studio import command
 
     options = command.Options(
@@ -134,6 +137,7 @@ def _prepared(args: argparse.Namespace, store: Any) -> Any:
             options=options,
             progress=progress,
             warn=console.warn,
+            costs=costs,
         )
 
 

@@ -70,8 +70,14 @@ def add(
     options: Options | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda words: None,
+    costs: bool = True,
 ) -> Row:
     """Prepare a session of A against B and keep it; return it.
+
+    Parameters
+    ----------
+    costs
+        Measure what its models cost as well; ``False``: :func:`add_costs` does it later, when the page is there.
 
     Raises
     ------
@@ -89,10 +95,18 @@ def add(
             raise ValueError(f"--baseline {baseline} is neither of the two; name {one.name} or {two.name}")
     found = prepare(one, two, clips, store.folder, target=target, progress=progress, warn=warn)
     slug = store.add_session(one, two, found, settings, side)
-    measure_costs(store, (one, two))
     session = store.session(slug)
     assert session is not None
+    if costs:
+        add_costs(store, session)
     return session
+
+
+def add_costs(store: Store, session: Row) -> None:
+    """Measure what a session's models cost on this machine, those whose files are what was compared."""
+    paths = [(session[f"facts_{side}"].get("path"), session[f"key_{side}"]) for side in "ab"]
+    found = [(find_system(path), key) for path, key in paths if path and Path(path).is_file()]
+    measure_costs(store, [system for system, key in found if system.key == key])
 
 
 def find_champion(store: Store, word: str, skin: str, tier: str) -> System:
@@ -167,8 +181,9 @@ def serve(
     ready: Callable[[str], None],
     browser: bool = False,
     path: str = "/",
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve the page until the process is asked to end; ``ready`` is told its address.
+    """Serve the page until the process is asked to end; ``ready`` is told its address, ``meanwhile`` runs beside it.
 
     Bound elsewhere than to loopback it asks everyone for a token, which the address carries.
     """
@@ -187,7 +202,12 @@ def serve(
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    beside = threading.Thread(target=meanwhile)
+    beside.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        beside.join()
 
 
 def is_loopback(host: str) -> bool:
@@ -219,6 +239,7 @@ __all__ = [
     "Options",
     "Store",
     "add",
+    "add_costs",
     "export",
     "find_champion",
     "listed",

@@ -1,4 +1,4 @@
-"""Makes a session's clips: renders what is missing, puts all in time with the input, measures loudness."""
+"""Makes a session's clips: renders what is missing, puts all in time with the input, at one rate and width."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rtvoice import audio
 from rtvoice.render import render_file
 from rtvoice_studio.align import lag_ms
-from rtvoice_studio.loudness import loudness, matching_gains
 from rtvoice_studio.systems import System, probe_ok, recordings
 
 Frames = NDArray[np.float32]
@@ -29,20 +28,14 @@ _SUSPICIOUS_MS = 15.0
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of a session: its files by role (``a``, ``b``, ``input``, ``target``) and their gains.
-
-    ``gains`` match loudness, ``plain_gain`` is that of all without matching; ``lags`` are measured against the input.
-    """
+    """One clip of a session: its files by role (``a``, ``b``, ``input``, ``target``), its lags against the input."""
 
     name: str
     key: str
     rate: int
     frames: int
     sounds: dict[str, str]
-    gains: dict[str, float]
-    plain_gain: float
     lags: dict[str, float | None]
-    levels: dict[str, float | None]
     clean: bool
 
 
@@ -110,8 +103,8 @@ def _clip(
         parts[role] = parts[role][late:]
     if source:
         parts["input"], rates["input"] = _heard(source)
-    # The context runs at one rate: the input's where there is one, else the better of the two.
-    rate = rates.get("input") or max(rates["a"], rates["b"])
+    # The context runs at one rate: the highest, so that none of them loses by it.
+    rate = max(rates.values())
     for role in parts:
         if rates[role] != rate:
             parts[role] = np.concatenate(list(audio.convert([parts[role]], rates[role], rate)))
@@ -133,18 +126,16 @@ def _clip(
         frames, own = _heard(voice)
         frames = np.concatenate(list(audio.convert([frames], own, rate)))
         parts["target"] = _wide(frames, channels)
-    levels = {role: loudness(part, rate) for role, part in parts.items()}
-    gains, plain = matching_gains(list(levels.values()), [float(np.abs(part).max()) for part in parts.values()])
     clean = _floor_db(parts.get("input", parts["a"]), rate) >= _CLEAN_DB
     sounds = {role: _keep(part, rate, store) for role, part in parts.items()}
     key = hashlib.sha256((name + "\0" + sounds.get("input", sounds["a"])).encode()).hexdigest()[:16]
-    return Clip(name, key, rate, length, sounds, dict(zip(parts, gains, strict=True)), plain, lags, levels, clean)
+    return Clip(name, key, rate, length, sounds, lags, clean)
 
 
 def _heard(path: Path) -> tuple[Frames, int]:
     probe_ok(path, LONGEST_SECONDS)
     frames, rate = audio.read(path)
-    return np.nan_to_num(frames[:, :2], nan=0.0, posinf=0.0, neginf=0.0), rate
+    return np.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0), rate
 
 
 def _wide(frames: Frames, channels: int) -> Frames:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    URL,
     Boolean,
     Column,
     Engine,
@@ -32,6 +33,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.sqlite import insert as insert_new
+from sqlalchemy.exc import DatabaseError
 
 from rtvoice_studio.plan import Trial, make_trials
 from rtvoice_studio.prepare import Clip
@@ -163,8 +165,21 @@ class Store:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.engine: Engine = create_engine(f"sqlite:///{folder / 'studio.db'}", connect_args={"timeout": 30})
+        path = folder / "studio.db"
+        # Not as part of an address, where a folder's ? and % would mean something.
+        self.engine: Engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
         event.listen(self.engine, "connect", _pragmas)
+        try:
+            self.secret: bytes = self._opened()
+        except DatabaseError as error:
+            self.engine.dispose()
+            raise ValueError(
+                f"{path} cannot be read as a store of comparisons ({error.orig}); move it away, put a copy of it back, "
+                "or name another folder with --store"
+            ) from None
+
+    def _opened(self) -> bytes:
+        """Make what tables are missing; return the secret that names trials."""
         _META.create_all(self.engine)
         with self.engine.begin() as connection:
             found = connection.execute(select(_SECRETS.c.value)).scalar()
@@ -174,7 +189,7 @@ class Store:
                     insert_new(_SECRETS).values(id=1, value=secrets.token_bytes(32)).on_conflict_do_nothing()
                 )
                 found = connection.execute(select(_SECRETS.c.value)).scalar_one()
-        self.secret: bytes = found
+        return bytes(found)
 
     def close(self) -> None:
         """Let go of the file."""

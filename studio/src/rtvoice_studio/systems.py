@@ -15,6 +15,8 @@ from rtvoice.model import Model
 #: What a folder of recordings may hold; everything else in it is left alone.
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 _TIERS = ("default", "hq")
+#: Rates in Hz at which every browser must run an audio context, and twice that, which all do.
+_RATES = (8000, 192000)
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _folder(path: Path, sounds: dict[str, Path]) -> System:
 
 
 def probe_ok(path: Path, limit_seconds: float) -> audio.AudioInfo:
-    """Return what a recording holds, if it is audio and not too long.
+    """Return what a recording holds, if it is audio of one or two channels that a browser plays, and not too long.
 
     Raises
     ------
@@ -141,5 +143,11 @@ def probe_ok(path: Path, limit_seconds: float) -> audio.AudioInfo:
     if info.seconds > limit_seconds:
         raise audio.AudioError(
             f"{path} is {info.seconds:.0f} s long; a clip takes at most {limit_seconds:.0f} s, cut it"
+        )
+    if info.channels > 2:
+        raise audio.AudioError(f"{path} has {info.channels} channels; a clip takes one or two, mix it down")
+    if not _RATES[0] <= info.sample_rate <= _RATES[1]:
+        raise audio.AudioError(
+            f"{path} has {info.sample_rate} samples a second; a clip takes {_RATES[0]} to {_RATES[1]}, convert it"
         )
     return info

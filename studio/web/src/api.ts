@@ -18,8 +18,6 @@ export interface Trial {
   clean: boolean;
   removed: boolean;
   references: ("input" | "target")[];
-  gains: Record<string, number>;
-  rawGain: number;
   answers: Record<string, Answer>;
   notes: Record<string, string>;
   names?: Record<string, string>;

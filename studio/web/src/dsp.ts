@@ -1,4 +1,4 @@
-// What the plots show of a sound: levels over time and frequency, pitch, loudness.
+// What the plots show of a sound: levels over time and frequency, and pitch; its loudness is in loudness.ts.
 
 /** In-place FFT of a power of two. */
 function fft(re: Float64Array, im: Float64Array): void {
@@ -98,16 +98,5 @@ export function pitch(samples: Float32Array, rate: number, points: number): Floa
       if (value > best + 0.02) [best, found] = [value, slow / lag];
     }
     return best > 0.6 ? found : NaN;
-  });
-}
-
-/** Level in dBFS over 50 ms at each point. */
-export function level(samples: Float32Array, rate: number, points: number): Float32Array {
-  const half = Math.round(0.025 * rate);
-  return Float32Array.from({ length: points }, (_, p) => {
-    const middle = Math.round(((p + 0.5) / points) * samples.length);
-    let sum = 0;
-    for (let i = middle - half; i < middle + half; i++) sum += (samples[i] ?? 0) ** 2;
-    return 10 * Math.log10(sum / (2 * half) + 1e-8);
   });
 }

@@ -28,6 +28,14 @@ export class Outbox {
     void this.flush();
   }
 
+  /** Keeps what is still being written under one name, and sends it when it has rested for a second. */
+  draft(name: string, sent: Sent): void {
+    localStorage.setItem(`${PREFIX}${this.slug}:${"9".repeat(15)}:${name}`, JSON.stringify(sent));
+    window.clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => void this.flush(), 1000);
+    this.tell(this.waiting().length, null);
+  }
+
   waiting(): [string, Sent][] {
     const keys = Object.keys(localStorage).filter((key) => key.startsWith(`${PREFIX}${this.slug}:`));
     return keys.sort().map((key) => [key, JSON.parse(localStorage.getItem(key) ?? "null") as Sent] as [string, Sent]).filter(([, sent]) => sent);
@@ -42,6 +50,7 @@ export class Outbox {
     try {
       for (let next = this.waiting()[0]; next; next = this.waiting()[0]) {
         const [key, sent] = next;
+        const held = localStorage.getItem(key);
         this.tell(this.waiting().length, null);
         const answer = await fetch(sent.path, {
           method: "POST",
@@ -50,7 +59,8 @@ export class Outbox {
         });
         if (answer.status >= 500 || answer.status === 401) throw new Error("not now");
         if (!answer.ok) refused = await reason(answer);
-        localStorage.removeItem(key);
+        // A draft may have grown while it was on its way.
+        if (localStorage.getItem(key) === held) localStorage.removeItem(key);
       }
       this.tell(0, refused);
       return true;

@@ -2,12 +2,15 @@
 
 import type { Listen, Trial } from "./api";
 import { Graph, type Region } from "./graph";
+import { matchingGains, weigh, type Weighed } from "./loudness";
 
 export class Player {
   private context: AudioContext | null = null;
   private master: GainNode | null = null;
   private graph: Graph | null = null;
   private buffers = new Map<string, AudioBuffer>();
+  private weighed = new Map<string, Weighed>();
+  private gains: ReturnType<typeof matchingGains> = { gains: {}, plain: 1 };
   private trial: Trial | null = null;
   private startedAt = 0;
   private offset = 0;
@@ -41,11 +44,26 @@ export class Player {
     return this.buffers.get(name);
   }
 
+  loudness(name: string): Weighed | undefined {
+    return this.weighed.get(name);
+  }
+
+  /** Measures what came anew, and matches all of them. */
+  private measure(): void {
+    for (const [name, buffer] of this.buffers) {
+      if (this.weighed.has(name)) continue;
+      const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
+      this.weighed.set(name, weigh(channels, buffer.sampleRate));
+    }
+    this.gains = matchingGains(this.weighed);
+  }
+
   /** Lets go of the clip. */
   clear(): void {
     this.pause();
     this.loading++;
     this.buffers = new Map();
+    this.weighed = new Map();
   }
 
   async load(trial: Trial, names: Listen[]): Promise<void> {
@@ -77,6 +95,7 @@ export class Player {
     );
     if (mine !== this.loading) return;
     this.buffers = new Map(loaded);
+    this.measure();
     this.changed();
   }
 
@@ -87,18 +106,14 @@ export class Player {
     const buffer = await this.context.decodeAudioData(await file.arrayBuffer());
     this.pause();
     this.buffers.set(side, buffer);
+    this.weighed.delete(side);
+    this.measure();
     this.replaced.add(side);
     this.changed();
   }
 
   private levels(): Record<string, number> {
-    const trial = this.trial;
-    const levels: Record<string, number> = {};
-    for (const name of this.buffers.keys()) {
-      if (this.replaced.has(name)) levels[name] = 1;
-      else levels[name] = trial === null ? 1 : this.matched ? (trial.gains[name] ?? 1) : trial.rawGain;
-    }
-    return levels;
+    return Object.fromEntries([...this.buffers.keys()].map((name) => [name, this.matched ? (this.gains.gains[name] ?? 1) : this.gains.plain]));
   }
 
   get position(): number {

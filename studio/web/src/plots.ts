@@ -1,7 +1,8 @@
 // Spectrograms, their difference, pitch and loudness over time, all aligned to one time axis.
 
-import { level, pitch, spectrogram, type Spectrogram } from "./dsp";
+import { pitch, spectrogram, type Spectrogram } from "./dsp";
 import { h } from "./dom";
+import { momentary, type Weighed } from "./loudness";
 
 const COLUMNS = 400;
 const ROWS = 80;
@@ -9,7 +10,18 @@ const RANGE_DB = 70;
 
 type Colour = [number, number, number];
 const DARK_TO_LIGHT: Colour[] = [[12, 14, 38], [62, 24, 110], [170, 46, 108], [240, 120, 60], [252, 236, 150]];
+// No difference has the colour of the page.
 const BLUE_TO_RED: Colour[] = [[30, 90, 200], [150, 185, 230], [240, 240, 240], [235, 165, 140], [200, 50, 40]];
+const BLUE_TO_RED_DARK: Colour[] = [[90, 150, 255], [50, 80, 140], [29, 33, 40], [140, 70, 50], [255, 110, 80]];
+
+const KINDS = [["spectrograms", "Spectrograms"], ["difference", "Difference"], ["pitch", "Pitch"], ["loudness", "Loudness"]] as const;
+type Kind = (typeof KINDS)[number][0];
+
+export interface Shown {
+  name: string;
+  buffer: AudioBuffer;
+  weighed: Weighed;
+}
 
 function colour(scale: Colour[], part: number): Colour {
   const place = Math.min(0.9999, Math.max(0, part)) * (scale.length - 1);
@@ -35,32 +47,56 @@ function paint(rows: number, columns: number, part: (column: number, row: number
 export class Plots {
   private line: HTMLElement | null = null;
 
-  draw(into: HTMLElement, sounds: [string, AudioBuffer][]): void {
-    const mono = sounds.map(([name, buffer]) => [name, buffer.getChannelData(0), buffer.sampleRate] as const);
-    const pictures: [string, Spectrogram][] = mono.map(([name, samples, rate]) => [name, spectrogram(samples, rate, COLUMNS, ROWS)]);
-    const top = Math.max(...pictures.map(([, p]) => p.levels.reduce((a, b) => Math.max(a, b), -200)));
-    const figures: HTMLElement[] = pictures.map(([name, picture]) =>
-      figure(name, `Spectrogram of ${name}`, paint(ROWS, COLUMNS, (c, r) => 1 + (picture.levels[c * ROWS + r]! - top) / RANGE_DB, DARK_TO_LIGHT)),
-    );
-    const [one, two] = [pictures[0]?.[1], pictures[1]?.[1]];
-    if (one && two) {
-      const floor = top - RANGE_DB;
-      const difference = (c: number, r: number) => {
-        const at = c * ROWS + r;
-        return 0.5 + (Math.max(two.levels[at]!, floor) - Math.max(one.levels[at]!, floor)) / 60;
-      };
-      figures.push(figure("Model 2 − Model 1, blue −30 dB to red +30 dB", "Difference of the spectrograms", paint(ROWS, COLUMNS, difference, BLUE_TO_RED)));
-    }
-    figures.push(lines("Pitch, 60 to 500 Hz", mono.map(([name, s, rate]) => [name, pitch(s, rate, COLUMNS)]), (v) => Math.log(v / 60) / Math.log(500 / 60)));
-    figures.push(lines("Level, −60 to 0 dBFS", mono.map(([name, s, rate]) => [name, level(s, rate, COLUMNS)]), (v) => (v + 60) / 60));
+  draw(into: HTMLElement, sounds: Shown[]): void {
+    const hidden = new Set((localStorage.getItem("rtvoice-plots") ?? "").split(","));
+    const choose = (kind: Kind) => (event: Event) => {
+      if ((event.target as HTMLInputElement).checked) hidden.delete(kind);
+      else hidden.add(kind);
+      localStorage.setItem("rtvoice-plots", [...hidden].join(","));
+      this.draw(into, sounds);
+      into.querySelector<HTMLElement>(`[value=${kind}]`)?.focus();
+    };
+    const choices = h("div", { class: "options", role: "group", "aria-label": "What is drawn" });
+    for (const [kind, words] of KINDS) choices.append(h("label", {}, h("input", { type: "checkbox", value: kind, checked: !hidden.has(kind), change: choose(kind) }), words));
     this.line = h("div", { class: "cursor", "aria-hidden": "true" });
-    into.replaceChildren(...figures, this.line);
+    const figures = KINDS.filter(([kind]) => !hidden.has(kind)).flatMap(([kind]) => FIGURES[kind](sounds));
+    into.replaceChildren(choices, h("div", { class: "figures" }, ...figures, figures.length > 0 && this.line));
   }
 
   cursor(part: number): void {
     if (this.line) this.line.style.left = `${100 * part}%`;
   }
 }
+
+const pictures = new WeakMap<AudioBuffer, Spectrogram>();
+
+function picture({ buffer }: Shown): Spectrogram {
+  const made = pictures.get(buffer) ?? spectrogram(buffer.getChannelData(0), buffer.sampleRate, COLUMNS, ROWS);
+  pictures.set(buffer, made);
+  return made;
+}
+
+const loudest = (made: Spectrogram[]) => Math.max(...made.map((p) => p.levels.reduce((a, b) => Math.max(a, b), -200)));
+
+const FIGURES: Record<Kind, (sounds: Shown[]) => HTMLElement[]> = {
+  spectrograms(sounds) {
+    const made = sounds.map(picture);
+    const top = loudest(made);
+    return sounds.map(({ name }, i) => figure(name, `Spectrogram of ${name}`, paint(ROWS, COLUMNS, (c, r) => 1 + (made[i]!.levels[c * ROWS + r]! - top) / RANGE_DB, DARK_TO_LIGHT)));
+  },
+  difference([first, second]) {
+    if (!first || !second) return [];
+    const [one, two] = [picture(first), picture(second)];
+    const floor = loudest([one, two]) - RANGE_DB;
+    const part = (c: number, r: number) => 0.5 + (Math.max(two.levels[c * ROWS + r]!, floor) - Math.max(one.levels[c * ROWS + r]!, floor)) / 60;
+    const scale = matchMedia("(prefers-color-scheme: dark)").matches ? BLUE_TO_RED_DARK : BLUE_TO_RED;
+    return [figure(`${second.name} − ${first.name}, blue −30 dB to red +30 dB`, "Difference of the spectrograms", paint(ROWS, COLUMNS, part, scale))];
+  },
+  pitch: (sounds) => [
+    lines("Pitch, 60 to 500 Hz", sounds.map(({ name, buffer }) => [name, pitch(buffer.getChannelData(0), buffer.sampleRate, COLUMNS)]), (v) => Math.log(v / 60) / Math.log(500 / 60)),
+  ],
+  loudness: (sounds) => [lines("Loudness, −60 to 0 LUFS", sounds.map(({ name, weighed }) => [name, momentary(weighed, COLUMNS)]), (v) => (v + 60) / 60)],
+};
 
 function figure(words: string, label: string, canvas: HTMLCanvasElement): HTMLElement {
   canvas.setAttribute("role", "img");

@@ -68,6 +68,7 @@ export class RatePage {
 
   async start(): Promise<void> {
     let user = localStorage.getItem("rtvoice-user");
+    const known = user !== null;
     while (!user) {
       user = await ask("Who is listening?", "Your name stands with your votes, so that several people can rate at once.", "Name", "", 60);
     }
@@ -76,7 +77,15 @@ export class RatePage {
     // Before the first clip's sounds are there, too: what shows can be used.
     document.addEventListener("keydown", (event) => this.key(event));
     await this.load(user, shared);
+    if (!known) this.greet();
     void this.outbox.flush();
+  }
+
+  /** Two people of one name would answer in one plan, the later one over the earlier. */
+  private greet(): void {
+    if (!this.session.trials.some((trial) => Object.keys(trial.answers).length > 0)) return;
+    this.error = `${this.session.user} has answered here before and goes on from there. If that was somebody else, click the name above and take another.`;
+    this.refresh();
   }
 
   private async load(user: string, shared: string | null): Promise<void> {
@@ -256,7 +265,7 @@ export class RatePage {
     const trial = this.step.trial;
     if ((trial.notes[side] ?? "") === text) return;
     trial.notes[side] = text;
-    this.outbox.put({ path: `/api/s/${this.slug}/notes`, body: { user: this.session.user, trial: trial.id, uid: uid(), side, text } });
+    this.outbox.draft(`${trial.id}:${side}`, { path: `/api/s/${this.slug}/notes`, body: { user: this.session.user, trial: trial.id, uid: uid(), side, text } });
   }
 
   private async own(side: "1" | "2"): Promise<void> {
@@ -283,6 +292,7 @@ export class RatePage {
     try {
       localStorage.setItem("rtvoice-user", user);
       await this.load(user, null);
+      this.greet();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.error = error.message;
@@ -418,7 +428,7 @@ export class RatePage {
             "label",
             { class: "note" },
             side === "clip" ? "This clip" : this.name(side),
-            h("textarea", { rows: 2, maxlength: 2000, change: (e) => this.note(side, (e.target as HTMLTextAreaElement).value) }, trial.notes[side] ?? ""),
+            h("textarea", { rows: 2, maxlength: 2000, input: (e) => this.note(side, (e.target as HTMLTextAreaElement).value) }, trial.notes[side] ?? ""),
           ),
         ),
       ),
@@ -525,10 +535,10 @@ export class RatePage {
     const details = this.live["plots"] as HTMLDetailsElement | undefined;
     if (!details?.open || !this.player.ready) return;
     const names: [string, string][] = [["1", this.name("1")], ["2", this.name("2")], ["input", "Input"]];
-    const buffers = names.flatMap(([name, words]) => {
-      const buffer = this.player.buffer(name);
-      return buffer ? ([[words, buffer]] as [string, AudioBuffer][]) : [];
+    const sounds = names.flatMap(([side, name]) => {
+      const [buffer, weighed] = [this.player.buffer(side), this.player.loudness(side)];
+      return buffer && weighed ? [{ name, buffer, weighed }] : [];
     });
-    this.plots.draw(this.live["canvas"]!, buffers);
+    this.plots.draw(this.live["canvas"]!, sounds);
   }
 }

@@ -19,7 +19,7 @@ try {
     const noise = Float32Array.from({ length }, () => 0.9 * (2 * Math.random() - 1));
 
     /** Renders A and B, with switches at seconds; `until` fills B from A. */
-    async function render(a, b, switches) {
+    async function render(a, b, switches, levels = { 1: 1, 2: 1 }, changed = null) {
       const context = new OfflineAudioContext(1, length, rate);
       const buffers = new Map();
       for (const [name, samples] of [["1", a], ["2", b]]) {
@@ -27,7 +27,7 @@ try {
         buffer.copyToChannel(samples, 0);
         buffers.set(name, buffer);
       }
-      const graph = new graphs.Graph(context, context.destination, buffers, { 1: 1, 2: 1 }, "1");
+      const graph = new graphs.Graph(context, context.destination, buffers, levels, "1");
       graph.start(0, 0, null);
       let side = "1";
       for (const time of switches) {
@@ -36,6 +36,12 @@ try {
         void context.suspend(at).then(() => {
           side = side === "1" ? "2" : "1";
           graph.select(side, context.currentTime);
+          return context.resume();
+        });
+      }
+      if (changed) {
+        void context.suspend(0.5).then(() => {
+          graph.setLevels(changed, context.currentTime);
           return context.resume();
         });
       }
@@ -58,12 +64,22 @@ try {
       if (i < start) before = Math.max(before, Math.abs(value - pulses[i]));
       if (i > start + fade) after = Math.max(after, Math.abs(value - halves[i]));
     });
-    return { same: worst(same), hasty: worst(hasty), before, after };
+    // 6 dB apart, and matched until 0.5 s, where a row comes that is heard without that: equal before, apart after.
+    const loud = noise.map((value) => value / 2);
+    const soft = noise.map((value) => value / 4);
+    const rows = await render(loud, soft, [0.2, 0.8], { 1: 0.5, 2: 1 }, { 1: 1, 2: 1 });
+    const back = Math.round((0.8 * rate) / 128) * 128;
+    let level = 0;
+    rows.forEach((value, i) => {
+      if (i < back || i > back + fade) level = Math.max(level, Math.abs(value - (i < back ? soft : loud)[i]));
+    });
+    return { same: worst(same), hasty: worst(hasty), before, after, level };
   });
   console.log(JSON.stringify(told));
   check(told.same <= 1e-6, `A = A parts by ${told.same}`);
   check(told.hasty <= 1e-6, `A = A parts by ${told.hasty} when a switch comes during another`);
   check(told.before === 0, `before the switch A is off by ${told.before}`);
+  check(told.level <= 1e-6, `levels are off by ${told.level} around a change of row`);
   check(told.after <= 1e-6, `after the switch B is off by ${told.after}`);
 } finally {
   await browser.close();

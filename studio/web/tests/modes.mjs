@@ -1,9 +1,9 @@
-// The other ways to rate, and the report: modes.mjs ORIGIN ABX_SLUG PASSES_SLUG REPORT_FILE.
+// The other ways to rate, every key, and the report: modes.mjs ORIGIN ABX_SLUG PASSES_SLUG REPORT_FILE OWN_FILE.
 
 import { pathToFileURL } from "node:url";
 import { check, open } from "./browser.mjs";
 
-const [origin, abx, passes, report] = process.argv.slice(2);
+const [origin, abx, passes, report, own] = process.argv.slice(2);
 const { page, close } = await open();
 const errors = [];
 page.on("pageerror", (error) => errors.push(error.message));
@@ -51,14 +51,115 @@ try {
   check((await page.locator("legend").textContent()) === "Energy", "the third pass is Energy");
   check(matched === "Loudness as it is", `in the Energy row it says ${matched}`);
 
+  // Every key does what the list of keys says.
+  await page.keyboard.press("?");
+  check((await page.locator("dialog table tr").count()) === 17, "the list of keys is not the one tested here");
+  await page.keyboard.press("Escape");
+  const time = async () => Number.parseFloat(await page.locator(".time").textContent());
+  const volume = () => page.getByLabel("Volume").inputValue();
+  const shown = async (words, test) => {
+    for (let tries = 0; !(await test()); tries++) {
+      check(tries < 100, words);
+      await page.waitForTimeout(50);
+    }
+  };
+  await page.keyboard.press("p");
+  await shown("p does not go back", async () => (await title()) === "Clip 6 of 21");
+  await page.keyboard.press("Enter");
+  await shown("Enter does not go on", async () => (await title()) === "Clip 7 of 21");
+  await page.waitForFunction(() => !document.querySelector(".side")?.disabled);
+  const side = async () => page.locator(".side[aria-pressed=true] span").textContent();
+  for (const [key, name] of [["i", "Input"], ["x", "Model 1"], ["x", "Model 2"], ["t", "Model 2"], ["ArrowLeft", "Model 1"]]) {
+    await page.keyboard.press(key);
+    check((await side()) === name, `${key} plays ${await side()}, not ${name}`);
+  }
+  await page.keyboard.press(" ");
+  check((await page.locator(".transport button").textContent()) === "Play", "space does not pause");
+  for (const key of [",", ","]) await page.keyboard.press(key);
+  check((await time()) === 0, ", does not go back");
+  await page.keyboard.press(".");
+  check((await time()) === 0.8, ". does not go on");
+  for (const key of ["-", "-", "+"]) await page.keyboard.press(key);
+  check((await volume()) === "0.9", `-, - and + make the volume ${await volume()}`);
+  await page.keyboard.press("r");
+  check(await page.getByLabel("Start over on a switch").isChecked(), "r does not start over");
+  await page.keyboard.press("r");
+  check(!(await page.getByLabel("Start over on a switch").isChecked()), "r does not go on");
+  // A loop from the middle, which playing does not leave.
+  await page.evaluate(() => {
+    const seek = document.querySelector(".transport input");
+    seek.value = "0.4";
+    seek.dispatchEvent(new Event("input"));
+  });
+  await page.keyboard.press("[");
+  await page.keyboard.press(" ");
+  const places = [];
+  for (let i = 0; i < 30; i++) {
+    places.push(await time());
+    await page.waitForTimeout(40);
+  }
+  check(Math.min(...places) >= 0.4, `a loop from 0.4 s came to ${Math.min(...places)}`);
+  check(places.some((place, i) => i > 0 && place < places[i - 1]), "the loop does not come around");
+  await page.keyboard.press(" ");
+  await page.evaluate(() => {
+    const seek = document.querySelector(".transport input");
+    seek.value = "0.6";
+    seek.dispatchEvent(new Event("input"));
+  });
+  await page.keyboard.press("]");
+  check((await page.getByRole("button", { name: /^Loop 0.4 to 0.6 s/ }).count()) === 1, "] does not end the loop");
+  await page.keyboard.press("\\");
+  check((await page.getByRole("button", { name: "Loop from here" }).count()) === 1, "\\ does not take the region away");
+  await page.keyboard.press("l");
+  check(!(await page.getByLabel("Loop", { exact: true }).isChecked()), "l does not end the loop");
+  await page.keyboard.press("l");
+  await page.keyboard.press("s");
+  await page.keyboard.press("u");
+  await shown("u does not find what is not rated", async () => (await title()) === "Clip 8 of 21");
+  await page.keyboard.press("p");
+  await page.waitForFunction(() => !document.querySelector(".side")?.disabled);
+
+  // An own file is heard, and nothing can be rated meanwhile; plots are drawn or not.
+  await listen();
+  const choosing = page.waitForEvent("filechooser");
+  await page.getByRole("button", { name: "Own file as Model 2" }).click();
+  await (await choosing).setFiles(own);
+  await shown("the own file is not there", async () => (await page.locator(".side small").nth(1).textContent()) === "own file");
+  await page.keyboard.press("2");
+  check((await page.locator(".message").textContent()).startsWith("A recording of your own"), "an own file was rated");
+  await page.getByRole("button", { name: "Back to the pair" }).click();
+  await page.waitForFunction(() => !document.querySelector(".side")?.disabled);
+  await page.locator("summary", { hasText: "Plots" }).click();
+  await page.waitForSelector("canvas");
+  check((await page.locator("canvas").count()) === 6, "three spectrograms, their difference, pitch and loudness");
+  await page.getByRole("checkbox", { name: "Pitch" }).uncheck();
+  check((await page.locator("canvas").count()) === 5, "pitch cannot be left out");
+  for (const name of ["Random clip", "Random clean clip"]) {
+    const before = await title();
+    await page.getByRole("button", { name }).click();
+    await shown(`${name} stays`, async () => (await title()) !== before || (await page.locator(".message").textContent()).startsWith("There is no other"));
+  }
+
   // A flag, a note, a link: each by what a reader of the screen has.
   await page.getByRole("button", { name: "Flag to remove" }).click();
   await page.getByLabel("Reason").fill("a dog barks");
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Bring this clip back" }).waitFor();
   await page.locator("summary", { hasText: "Notes" }).click();
-  await page.getByLabel("Model 2").last().fill("<b>buzz</b>");
-  await page.getByLabel("This clip").focus();
+  // A crash in the middle of a word, the server away: what was written is there again, and sent.
+  await page.context().setOffline(true);
+  const noted = await title();
+  await page.getByLabel("Model 2").last().pressSequentially("<b>buzz</b>");
+  await page.context().setOffline(false);
+  await page.reload();
+  await page.waitForSelector(".listen");
+  const [, index] = noted.match(/Clip (\d+) of/);
+  for (let at = Number((await title()).match(/\d+/)[0]); at !== Number(index); at += at < Number(index) ? 1 : -1) {
+    await page.keyboard.press(at < Number(index) ? "n" : "p");
+  }
+  await shown("the clip with the note is not found", async () => (await title()) === noted);
+  await page.locator("summary", { hasText: "Notes" }).click();
+  check((await page.getByLabel("Model 2").last().inputValue()) === "<b>buzz</b>", "a note that was being written is lost");
   await saved();
   await page.getByRole("button", { name: "Link to this clip" }).click();
   const link = await page.locator("dialog a").getAttribute("href");

@@ -32,11 +32,24 @@ function kill() {
 }
 
 const leaks = [];
+/** How long each model's sound let wait for its first byte, ms: "trial side" to one time per load. */
+const waits = new Map();
+/** What is asked for, in order, by trial. */
+const asked = new Map();
 function watch(page, user) {
   const look = (where, text) => {
     for (const secret of secrets) if (text.includes(secret)) leaks.push(`${secret} in ${where} of ${user}`);
   };
-  page.on("request", (request) => look(`the address ${request.url()}`, request.url()));
+  page.on("request", (request) => {
+    look(`the address ${request.url()}`, request.url());
+    const [, trial, side] = request.url().match(/\/audio\/([0-9a-f]+)\/(\w+)\.wav$/) ?? [];
+    if (trial) asked.set(trial, [...(asked.get(trial) ?? []), side]);
+  });
+  page.on("requestfinished", (request) => {
+    const [, trial, side] = request.url().match(/\/audio\/([0-9a-f]+)\/([12])\.wav$/) ?? [];
+    const { requestStart, responseStart } = request.timing();
+    if (trial && responseStart >= 0) waits.set(`${trial} ${side}`, [...(waits.get(`${trial} ${side}`) ?? []), responseStart - requestStart]);
+  });
   page.on("response", async (response) => {
     look("headers", JSON.stringify(response.headers()));
     if (response.headers()["content-type"]?.includes("audio")) return;
@@ -152,7 +165,23 @@ try {
   check(lost.length === 0, `${lost.length} of ${given.size} answers lost, the first: ${lost[0]}; kept ${kept.get(lost[0]?.[0])}`);
   check(kept.size === given.size, `${kept.size} answers kept, ${given.size} given`);
   check(leaks.length === 0, `blinding leaks: ${leaks.slice(0, 3).join("; ")}`);
-  console.log(JSON.stringify({ answers: given.size, lost: lost.length, leaks: leaks.length }));
+  for (const [trial, sides] of asked) {
+    const whole = sides.length % 3 === 0 && sides.every((side, i) => side === ["1", "2", "input"][i % 3]);
+    // A load that a killed server or a reload cut short may stand in between.
+    check(whole || sides.every((side) => ["1", "2", "input"].includes(side)) && sides.slice(0, 3).join() === "1,2,input", `the sounds of ${trial} are asked for as ${sides}`);
+  }
+  // Afterwards it is told which is which: did the one system's sounds come sooner than the other's?
+  const waited = { pairs: 0, first: 0 };
+  for (const user of ["ann", "bo"]) {
+    const plan = await (await fetch(`${origin}/api/s/${slug}?user=${user}&open=1`)).json();
+    for (const { id, names } of plan.trials) {
+      const [one, two] = [waits.get(`${id} 1`)?.[0], waits.get(`${id} 2`)?.[0]];
+      if (names["1"] === names["2"] || one === undefined || two === undefined || one === two) continue;
+      waited.pairs += 1;
+      waited.first += Number((one < two ? names["1"] : names["2"]) < (one < two ? names["2"] : names["1"]));
+    }
+  }
+  console.log(JSON.stringify({ answers: given.size, lost: lost.length, leaks: leaks.length, waited }));
 } finally {
   await waitingForServer?.catch(() => {});
   await kill();
