@@ -350,13 +350,15 @@ def test_a_closed_pipe_is_no_traceback(model_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("words", [["--version"], ["models"]], ids=" ".join)
-def test_an_output_that_takes_nothing_is_one_line(words: list[str]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["", "unbuffered"])
+@pytest.mark.parametrize("words", [["--version"], ["models"], ["info", "whisper", "--json"]], ids=" ".join)
+def test_an_output_that_takes_nothing_is_one_line(words: list[str], unbuffered: str) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "rtvoice", *words]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "no space left" in done.stderr
+    assert done.stderr.count("\n") == 1 and "standard output cannot be written: no space left" in done.stderr
 
 
 # ---- import, check

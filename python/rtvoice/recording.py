@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 import os
 import warnings
@@ -60,13 +61,15 @@ class EngineLog:
             raise ValueError(f"who must be a text, not {type(who).__name__}")
         self._core = core
         self._path = os.fsdecode(os.fspath(path))
+        if not _is_text(self._path):
+            raise ValueError(f"{self._path}: a log's path must be text in UTF-8; name another folder or file")
         self._last: LogStatus | None = None
         core.begin_log(
             self._path,
             pcm16=audio == "pcm16",
             redact=bool(redact),
             retention_days=_count("retention_days", retention_days, 36500),
-            who=who or "",
+            who=who or _user(),
             rotate_bytes=round(_amount("rotate_mb", rotate_mb) * 1e6),
             rotate_seconds=_amount("rotate_minutes", rotate_minutes) * 60,
             keep_files=_count("keep_files", keep_files, 10**6),
@@ -119,6 +122,22 @@ class EngineLog:
 
     def __repr__(self) -> str:
         return f"<rtvoice.EngineLog {self._path!r}, {'ended' if self._last else 'being written'}>"
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _user() -> str:
+    """Return this user's name, also where the environment does not tell it; ``""`` where nothing does."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
 
 
 def _count(name: str, value: int, most: int) -> int:

@@ -47,6 +47,8 @@ def test_a_device_is_found(wanted: str | None, kind: str, index: int) -> None:
         ("7", "input", ("--input 7", "no input device")),
         ("1", "output", ("--output 1", "USB headset")),
         ("speaker", "output", ("'speaker'", "USB headset")),
+        ("²", "input", ("'²'", "no input device")),  # a digit, but no number
+        (" ", "input", ("--input is empty", "USB headset")),
     ],
 )
 def test_what_is_not_found_is_said_with_what_there_is(wanted: str, kind: str, words: tuple[str, ...]) -> None:

@@ -102,6 +102,9 @@ def test_a_preset_that_is_not_there_is_named(file: Path) -> None:
         (["--clock", "three"], "--clock"),
         (["--gate", "10"], "--gate"),
         (["--seconds", "-1"], "--seconds"),
+        (["--redact"], "--log DIR"),
+        (["--pcm16"], "--log DIR"),
+        (["--log", "logs", "--keep-files", "0"], "--keep-files"),
     ],
 )
 def test_wrong_usage_is_one_line_and_two(words: list[str], expected: str) -> None:

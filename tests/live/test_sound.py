@@ -234,11 +234,18 @@ def test_a_server_that_dies_is_said_and_found_again(tmp_path: Path) -> None:
     assert summary["callbacks"] > callbacks + 50
 
 
-def test_seconds_end_it_and_the_figures_are_there(server: Server) -> None:
+def test_seconds_end_it_and_the_figures_are_there(server: Server, tmp_path: Path) -> None:
+    words: list[object] = ["--input", "bed", "--output", "bed", "--limiter", "--gate", -40]
+    words += ["--log", tmp_path / "lögs", "--redact", "--retention-days", 30, "--rotate-mb", 0.01, "--keep-files", 2]
     with Bed():
-        done = run("live", "--input", "bed", "--output", "bed", "--seconds", 1.5, "--json", "--limiter", "--gate", -40)
+        done = run("live", *words, "--seconds", 1.5, "--json")
     assert done.status == 0, done.err
+    assert "real-time priority (" not in done.err, "what is well is no warning"
     figures = done.json
+    log = read_log(figures["log"])
+    assert log.header.audio == "none" and log.header.retention_days == 30
+    assert "timing and events only" in log.header.line and len(log.paths) <= 2
+    assert log.frames > 0
     assert figures["callbacks"] > 100
     assert figures["block"] == 128  # as the server likes
     assert figures["callback_us"]["p50"] <= figures["callback_us"]["p99"] <= figures["budget_us"]
@@ -261,6 +268,7 @@ def test_devices_are_listed(server: Server) -> None:
         (("--input", "nobody"), "nobody"),
         (("--input", "bed", "--output", "bed", "--rate", "44100"), "--rate"),
         (("--input", "bed", "--output", "bed", "--model", "nobody"), "nobody"),
+        (("--input", "bed", "--output", "bed", "--log", __file__), "is no folder"),
     ],
 )
 def test_what_does_not_open_is_one_line_with_the_remedy(server: Server, words: tuple[str, ...], expected: str) -> None:

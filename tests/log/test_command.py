@@ -110,6 +110,9 @@ def test_what_goes_wrong_is_one_line(session: tuple[Path, Any, Any], model_path:
         (("log", "show"), "LOG", 2),
         (("log", "extract", session[0], tmp_path / "x.wav", "--from", "99"), "no audio", 1),
         (("bench", "--from-log", session[0], "--block", "64"), "leave out --block", 2),
+        (("bench", "--from-log", session[0], "--rate", "44100"), "leave out --rate", 2),
+        (("log", "replay", session[0], "--tier", "hq"), "give --model", 2),
+        (("log", "show", session[0], "--html", session[0]), "is the log itself", 1),
     ]
     engine = rtvoice.Engine(model_path, 48000, 512)
     engine.log(tmp_path / "r.rtlog", redact=True).stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import time
 import warnings
 from pathlib import Path
@@ -145,6 +147,24 @@ def test_who_turned_it_on_is_readable_without_any_tool(model: rtvoice.Model, tmp
     engine.log(tmp_path / "a.rtlog", who='Ada "L"\n%PART% \\').stop()
     assert b'turned on by Ada "L"' in (tmp_path / "a.rtlog").read_bytes().split(b"\n")[1]
     assert read_log(tmp_path / "a.rtlog").header.turned_on_by == 'Ada "L"  PART  \\'
+
+
+def test_where_nobody_is_named_it_is_the_user_even_without_an_environment(
+    model: rtvoice.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    rtvoice.Engine(model, RATE, 480).log(tmp_path / "a.rtlog").stop()
+    assert read_log(tmp_path / "a.rtlog").header.turned_on_by == getpass.getuser() != ""
+
+
+def test_a_path_that_is_no_text_is_refused_by_name(model: rtvoice.Model, tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.rtlog")
+    with pytest.raises(ValueError, match="must be text"):
+        rtvoice.Engine(model, RATE, 480).log(path)
+    with rtvoice.Engine(model, RATE, 480).log(tmp_path / "gut é 声.rtlog"):
+        pass
+    assert read_log(tmp_path / "gut é 声.rtlog").ended
 
 
 def test_only_the_owner_may_read_it(model: rtvoice.Model, tmp_path: Path) -> None:

@@ -24,9 +24,7 @@ _SWEEP = (32, 64, 128, 256, 480, 1024)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("models", metavar="MODEL", nargs="*", help="skins or .rtv files (default: all, in every tier)")
-    parser.add_argument(
-        "--rate", metavar="HZ", type=console.whole(8000, 192000), default=48000, help="of the host (48000)"
-    )
+    parser.add_argument("--rate", metavar="HZ", type=console.whole(8000, 192000), help="of the host (48000)")
     parser.add_argument("--block", metavar="N", type=_blocks, help="samples per frame, or several: 128,480 (10 ms)")
     parser.add_argument("--seconds", metavar="S", type=console.positive, default=10.0, help="of audio for each (10)")
     parser.add_argument("--cold", action="store_true", help="measure also with the caches swept between frames")
@@ -74,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
     if args.from_log:
         _from_log(args)
         return
+    args.rate = args.rate or 48000
     models = _models(args.models, args.tiers)
     blocks = list(args.block or [args.rate // 100])
     if args.sweep or (page and not args.block):
@@ -113,7 +112,7 @@ def _from_log(args: argparse.Namespace) -> None:
     from rtvoice.log import LogError, read_log
     from rtvoice.log.replay import find_models
 
-    for option in ("block", "sweep", "cold", "sliced", "streams", "plot", "profile", "tiers"):
+    for option in ("rate", "block", "sweep", "cold", "sliced", "streams", "plot", "profile", "tiers"):
         if getattr(args, option):
             raise console.CommandError(f"--from-log takes the frames of the log; leave out --{option}", 2)
     log = read_log(args.from_log)

@@ -154,6 +154,19 @@ class _OutputError(Exception):
     """Standard output takes no more."""
 
 
+class _StandardOutput(io.FileIO):
+    """Standard output, whose errors are told from those of other files also where a print overflows its buffer."""
+
+    def write(self, data: Any) -> int:
+        """Write bytes."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _OutputError((error.strerror or str(error)).lower()) from error
+
+
 def _flush() -> None:
     try:
         sys.stdout.flush()
@@ -170,12 +183,25 @@ def _mute() -> None:
 
 def _prepare_streams() -> None:
     """Let closed streams take what is printed, and print file names that are not text as they are."""
+    _name_standard_output()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape" if stream.encoding.lower() == "utf-8" else "backslashreplace")
+
+
+def _name_standard_output() -> None:
+    """Put standard output behind :class:`_StandardOutput`, unless somebody has put something else in its place."""
+    text = sys.stdout
+    if type(text) is not io.TextIOWrapper or type(getattr(text.buffer, "raw", text.buffer)) is not io.FileIO:
+        return
+    out: Any = _StandardOutput(text.fileno(), "w", closefd=False)
+    if hasattr(text.buffer, "raw"):  # not so under 'python -u'
+        out = io.BufferedWriter(out)
+    options = {"line_buffering": text.line_buffering, "write_through": text.write_through}
+    sys.stdout = io.TextIOWrapper(out, text.encoding, text.errors, **options)
 
 
 def _catch_signals() -> None:

@@ -15,7 +15,7 @@ from rtvoice.registry import DEFAULT_SKIN
 
 if TYPE_CHECKING:
     from rtvoice.live.session import Event, Session
-    from rtvoice.live.settings import Settings
+    from rtvoice.live.settings import LogOptions, Settings
 
 HELP = "microphone to speaker through a skin, with meters and keys"
 EXAMPLE = "rtvoice live --model whisper --block 128"
@@ -83,9 +83,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     run_group.add_argument("--seconds", metavar="N", type=console.positive, help="end after N seconds")
     run_group.add_argument(
-        "--log", metavar="DIR", type=Path, help="write a real-time log of input, output and timing there"
-    )
-    run_group.add_argument(
         "--measure-latency", action="store_true", help="play chirps, find them in the microphone, and leave"
     )
     run_group.add_argument(
@@ -99,7 +96,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_group.add_argument(
         "--cpu-time", action="store_true", help="also take each callback's CPU time (two system calls in it): for tests"
     )
+    _configure_log(parser)
     console.add_common(parser)
+
+
+def _configure_log(parser: argparse.ArgumentParser) -> None:
+    log = parser.add_argument_group("log")
+    log.add_argument("--log", metavar="DIR", type=Path, help="write a real-time log of input, output and timing there")
+    log.add_argument("--redact", action="store_true", help="timing and events only, no audio")
+    log.add_argument("--pcm16", action="store_true", help="audio in 16 bits, half the bytes (default: float32)")
+    log.add_argument(
+        "--retention-days", metavar="N", type=console.whole(1, 36500), help="tell in its head when it is to be deleted"
+    )
+    log.add_argument("--rotate-mb", metavar="MB", type=_within(0.001, 1e6), help="begin another file at this size")
+    log.add_argument("--rotate-minutes", metavar="M", type=_within(0.001, 1e6), help="begin another file at this age")
+    log.add_argument(
+        "--keep-files", metavar="N", type=console.whole(1, 10**6), help="delete all but the newest of those"
+    )
 
 
 def _within(low: float, high: float) -> Any:
@@ -135,12 +148,30 @@ def _settings(args: argparse.Namespace) -> Settings:
     return resolve(args.preset, args.presets, {name: value for name, value in given.items() if value is not None})
 
 
+def _log_options(args: argparse.Namespace) -> LogOptions:
+    from rtvoice.live.settings import LogOptions
+
+    given = {
+        "redact": args.redact or None,
+        "audio": "pcm16" if args.pcm16 else None,
+        "retention_days": args.retention_days,
+        "rotate_mb": args.rotate_mb,
+        "rotate_minutes": args.rotate_minutes,
+        "keep_files": args.keep_files,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and args.log is None:
+        option = "pcm16" if "audio" in given else next(iter(given)).replace("_", "-")
+        raise console.CommandError(f"--{option} is of a log: give --log DIR, too", 2)
+    return LogOptions(**given)
+
+
 def _list(args: argparse.Namespace) -> None:
     from rtvoice.live import LiveError, devices
 
     found = devices.devices()
-    if args.json:
-        console.print_json({"devices": [device.as_dict() for device in found]})
+    if args.json or args.json_lines:
+        (_line if args.json_lines else console.print_json)({"devices": [device.as_dict() for device in found]})
         return
     if not found:
         raise LiveError(
@@ -164,8 +195,8 @@ def _list(args: argparse.Namespace) -> None:
 def _run(args: argparse.Namespace, settings: Settings) -> None:
     from rtvoice.live.session import Session
 
-    view = _view(args)
-    with Session(settings, view.tell, measure_cpu=args.cpu_time) as session:
+    view, options = _view(args), _log_options(args)
+    with Session(settings, view.tell, measure_cpu=args.cpu_time, log=options) as session:
         if args.log is not None:
             session.log_on(args.log)
         session.start()
@@ -284,7 +315,7 @@ class _Quiet(_Lines):
         super().__init__(False, 1.0)
 
     def tell(self, event: Event) -> None:
-        if event.kind in ("stall", "priority"):
+        if event.warning or event.kind in ("stall", "back"):
             console.warn(event.text)
 
     def end(self, session: Session, last: dict[str, Any], logged: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         actions, "replay", "run a log's input through the engine again and compare", "rtvoice log replay session.rtlog"
     )
     replay.add_argument("--model", metavar="M", help="another model: a skin's name or a .rtv file")
-    console.add_tier(replay)
+    replay.add_argument("--tier", choices=("auto", "default", "hq"), help="of that model (auto: default)")
     replay.add_argument(
         "--find", metavar="FILE", action="append", default=[], help="look for the log's models in this .rtv file, too"
     )
@@ -69,11 +70,21 @@ def run(args: argparse.Namespace) -> int | None:
     """Run one action."""
     from rtvoice.log import read_log
 
+    if getattr(args, "tier", None) is not None and args.model is None:
+        raise console.CommandError("--tier is of another model: give --model, too; the log names its own tier", 2)
     log = read_log(args.log)
+    for option, name in (("--html", "html"), ("OUT", "output"), ("--out", "out")):
+        _spare(log, option, getattr(args, name, None))
     for problem in log.problems:
         console.warn(problem)
     actions = {"show": _show, "extract": _extract, "replay": _replay}
     return actions[args.action](args, log)
+
+
+def _spare(log: Log, option: str, target: str | None) -> None:
+    """Refuse a target that is the log itself."""
+    if target is not None and any(os.path.exists(target) and os.path.samefile(target, path) for path in log.paths):
+        raise console.CommandError(f"{option} {target} is the log itself; name another file")
 
 
 def _show(args: argparse.Namespace, log: Log) -> None:

@@ -185,10 +185,12 @@ def choose(wanted: str | None, kind: str, found: list[Device]) -> Device:
             f"there is no {kind} device; plug in a {what} or start the sound server, "
             "then look with 'rtvoice live --list-devices'"
         )
+    if wanted is not None and not wanted.strip():
+        raise LiveError(f"--{kind} is empty; give a number, a name or a part of one: {_names(able)}")
     if wanted is None:
         default = next((d for d in able if (d.default_input if kind == "input" else d.default_output)), None)
         return default or able[0]
-    if wanted.isdigit():
+    if wanted.isdecimal():
         of_number = next((d for d in able if d.index == int(wanted)), None)
         if of_number is None:
             raise LiveError(f"--{kind} {wanted}: no {kind} device has this number; there is: {_names(able)}")

@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rtvoice.engine import Engine
 from rtvoice.errors import ModelError
 from rtvoice.live import LiveError, devices, latency
 from rtvoice.live.devices import Device
-from rtvoice.live.settings import Settings
+from rtvoice.live.settings import LogOptions, Settings
 from rtvoice.live.watchdog import Watchdog
 from rtvoice.model import Model
 from rtvoice.recording import EngineLog
@@ -38,6 +38,7 @@ class Event:
     kind: str
     text: str
     seconds: float
+    warning: bool = False
 
 
 @dataclass
@@ -69,6 +70,8 @@ class Session:
         Is called with every event, from this thread or the watchdog's.
     measure_cpu
         Take the CPU time of every callback, by two system calls in it: for measurements, not for use.
+    log
+        What logs hold, where one is turned on.
 
     Raises
     ------
@@ -79,9 +82,15 @@ class Session:
     """
 
     def __init__(
-        self, settings: Settings, tell: Callable[[Event], None] | None = None, *, measure_cpu: bool = False
+        self,
+        settings: Settings,
+        tell: Callable[[Event], None] | None = None,
+        *,
+        measure_cpu: bool = False,
+        log: LogOptions | None = None,
     ) -> None:
         self.settings = settings
+        self._log_options = log or LogOptions()
         self._tell = tell or (lambda event: None)
         self._measure_cpu = measure_cpu
         self._started = time.monotonic()
@@ -326,12 +335,15 @@ class Session:
         path = folder / f"live-{datetime.now():%Y%m%d-%H%M%S-%f}.rtlog"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._log = self.engine.log(path)
-        except OSError as error:
-            named = f"{folder} cannot be written: {error.strerror.lower()}" if error.strerror else str(error)
-            raise LiveError(named) from None
+            self._log = self.engine.log(path, **asdict(self._log_options))
+        except FileExistsError:
+            raise LiveError(f"--log {folder} is no folder; name one, logs get names of their own in it") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None)
+            raise LiveError(f"{folder} cannot be written: {reason.lower()}" if reason else str(error)) from None
         self.log_path, self._log_failing, self._xruns_noted = path, False, self._native.counters()["xruns"]
-        self._event("log", f"logging input and output to {path}")
+        what = "timing and events, no audio," if self._log_options.redact else "input and output"
+        self._event("log", f"logging {what} to {path}")
         return path
 
     def log_off(self) -> None:
@@ -502,7 +514,8 @@ class Session:
         status = self._log.status()
         if bool(status.failing) != self._log_failing:
             self._log_failing = bool(status.failing)
-            self._event("log", f"the log fails: {status.error}" if self._log_failing else "the log is written again")
+            text = f"the log fails: {status.error}" if self._log_failing else "the log is written again"
+            self._event("log", text, warning=self._log_failing)
 
     def _say_priority(self) -> None:
         until = time.monotonic() + 1.0
@@ -517,14 +530,15 @@ class Session:
                 f"the audio thread has no real-time priority ({why.lower()}): other programs may interrupt the sound; "
                 "on Linux add '@audio - rtprio 95' to /etc/security/limits.d/audio.conf, and log in anew as one of the "
                 "group audio",
+                warning=True,
             )
         elif what != "unknown":
             self._event("priority", f"the audio thread runs at real-time priority ({what})")
 
-    def _event(self, kind: str, text: str) -> None:
+    def _event(self, kind: str, text: str, *, warning: bool = False) -> None:
         if self._log is not None and kind not in ("log", "start", "priority"):
             self._log.note(f"{kind}: {text}")
-        self._tell(Event(kind, text, round(self.seconds, 3)))
+        self._tell(Event(kind, text, round(self.seconds, 3), warning))
 
     # ---- Watching over it ------------------------------------------------------------------------------------------
 

@@ -73,6 +73,21 @@ class Settings:
     sliced: bool = False
 
 
+@dataclass(frozen=True)
+class LogOptions:
+    """What a session's real-time logs hold and how long they stay, as for :meth:`rtvoice.Engine.log`.
+
+    They are no part of a preset: a voice is logged when somebody asks for it this time.
+    """
+
+    audio: str = "float32"
+    redact: bool = False
+    retention_days: int = 0
+    rotate_mb: float = 0.0
+    rotate_minutes: float = 0.0
+    keep_files: int = 0
+
+
 _NUMBERS: dict[str, tuple[type, float, float]] = {
     "rate": (int, 8000, 192000),
     "block": (int, 1, 8192),
