@@ -24,9 +24,17 @@ RESULTS = ROOT / "build" / "hosts.xml"
 HOSTS = {
     "test_cmake_install": ("CMake and pkg-config projects", "cmake --version", "the installed package, in C and C++"),
     "test_file_host": ("C program", "cc --version", "every frame pattern at 48 and 44.1 kHz, bit for bit"),
-    "test_sdl": ("SDL2", "sdl2-config --version", "disk driver, blocks of 64 to 4096, bit for bit; dummy driver"),
-    "test_portaudio": ("PortAudio", "jackd --version", "virtual microphone and speaker, bit for bit at the delay"),
-    "test_miniaudio": ("miniaudio", "", "its null device at five block sizes, a file as the microphone, bit for bit"),
+    "test_sdl": (
+        "SDL2",
+        "sdl2-config --version",
+        "every frame pattern; disk driver, blocks of 64 to 4096; bit for bit; dummy driver",
+    ),
+    "test_portaudio": (
+        "PortAudio",
+        "jackd --version",
+        "every frame pattern; virtual microphone and speaker; bit for bit",
+    ),
+    "test_miniaudio": ("miniaudio", "", "every frame pattern; its null device at five block sizes; bit for bit"),
     "test_csharp": ("C#, Unity's filter", "mono --version", "every frame pattern, bit for bit; allocations; disposal"),
     "test_lv2": ("LV2", "lv2apply --version", "every frame pattern, lv2apply, lv2bench, bit for bit"),
     "test_clap": ("CLAP", "", "every frame pattern and events at their sample in our mini host, bit for bit"),

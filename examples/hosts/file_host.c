@@ -9,53 +9,32 @@
 
 #include "host_files.h"
 
-static int run(rtv_engine* engine, const host_audio* in, float* out, const uint32_t* sizes, size_t count,
-               uint32_t channels) {
-  size_t done = 0, turn = 0;
-  while (done < in->frames) {
-    const size_t left = in->frames - done;
-    const uint32_t wanted = sizes[turn++ % count], now = wanted < left ? wanted : (uint32_t)left;
-    const rtv_status status = host_process(engine, in->samples + done * channels, out + done * channels, channels, now);
-    if (status != RTV_OK) {
-      fprintf(stderr, "file_host: %s\n", rtv_status_string(status));
-      return 1;
-    }
-    done += now;
-    if (turn > (in->frames + 1) * count) { /* only zeros in the list */
-      fprintf(stderr, "file_host: the list of frame sizes never ends the input\n");
-      return 1;
-    }
-  }
-  return 0;
+typedef struct stream {
+  rtv_engine* engine;
+  uint32_t channels;
+} stream;
+
+static int called(void* user, const float* in, float* out, uint32_t frames) {
+  const stream* s = user;
+  return host_process(s->engine, in, out, s->channels, frames) != RTV_OK;
 }
 
 int main(int argc, char** argv) {
-  host_audio in = {NULL, 0};
-  rtv_engine* engine = NULL;
-  uint32_t* sizes = NULL;
-  float* out = NULL;
-  size_t count = 0;
-  uint32_t rate, channels;
+  stream s = {NULL, 0};
+  size_t frames = 0;
+  uint32_t rate;
   int status;
 
-  if (argc != 7 || (channels = (uint32_t)strtoul(argv[6], NULL, 10)) == 0) {
+  if (argc != 7 || (s.channels = (uint32_t)strtoul(argv[6], NULL, 10)) == 0) {
     fprintf(stderr, "usage: file_host MODEL.rtv IN.f32 OUT.f32 FRAMES.txt RATE CHANNELS\n");
     return 2;
   }
   rate = (uint32_t)strtoul(argv[5], NULL, 10);
-  status = host_read(argv[2], channels, &in) || host_read_sizes(argv[4], &sizes, &count) ||
-           host_open_engine(argv[1], rate, channels, &engine);
-  if (!status) {
-    out = malloc((in.frames * channels + 1) * sizeof(float));
-    status =
-        out == NULL || run(engine, &in, out, sizes, count, channels) || host_write(argv[3], out, in.frames * channels);
-  }
+  status = host_open_engine(argv[1], rate, s.channels, &s.engine) ||
+           host_drive(argv[4], argv[2], argv[3], s.channels, called, &s, &frames);
   if (!status)
-    printf("%lu samples at %lu Hz, latency %lu, %s\n", (unsigned long)in.frames, (unsigned long)rate,
-           (unsigned long)rtv_engine_latency(engine), rtv_isa());
-  rtv_engine_destroy(engine);
-  free(out);
-  free(sizes);
-  free(in.samples);
+    printf("%lu samples at %lu Hz, latency %lu, %s\n", (unsigned long)frames, (unsigned long)rate,
+           (unsigned long)rtv_engine_latency(s.engine), rtv_isa());
+  rtv_engine_destroy(s.engine);
   return status;
 }

@@ -80,6 +80,50 @@ int host_open_engine(const char* model_path, uint32_t sample_rate, uint32_t chan
   return status == RTV_OK ? 0 : fail(model_path, rtv_last_error());
 }
 
+static int drive(const uint32_t* sizes, size_t count, const host_audio* in, float* out, uint32_t channels,
+                 host_callback call, void* user) {
+  size_t done = 0, turn = 0;
+  while (done < in->frames) {
+    const size_t left = in->frames - done;
+    const uint32_t wanted = sizes[turn++ % count], now = wanted < left ? wanted : (uint32_t)left;
+    if (turn > (in->frames + 1) * count) return fail("the list of frame sizes", "holds only zeros");
+    if (call(user, in->samples + done * channels, out + done * channels, now) != 0)
+      return fail("the callback", "failed");
+    done += now;
+  }
+  return 0;
+}
+
+int host_drive(const char* sizes_path, const char* in_path, const char* out_path, uint32_t channels, host_callback call,
+               void* user, size_t* frames) {
+  host_audio in = {NULL, 0};
+  uint32_t* sizes = NULL;
+  float* out = NULL;
+  size_t count = 0;
+  int status = host_read(in_path, channels, &in) || host_read_sizes(sizes_path, &sizes, &count);
+  if (!status) {
+    out = malloc((in.frames * channels + 1) * sizeof(float));
+    status = out == NULL || drive(sizes, count, &in, out, channels, call, user) ||
+             host_write(out_path, out, in.frames * channels);
+  }
+  *frames = in.frames;
+  free(out);
+  free(sizes);
+  free(in.samples);
+  return status;
+}
+
+int host_frames_mode(char** words, rtv_engine** engine, host_callback call, void* user) {
+  size_t frames = 0;
+  const int status = host_open_engine(words[0], (uint32_t)strtoul(words[1], NULL, 10), 1, engine) ||
+                     host_drive(words[2], words[3], words[4], 1, call, user, &frames);
+  if (!status)
+    printf("{\"frames\": %lu, \"latency\": %lu}\n", (unsigned long)frames, (unsigned long)rtv_engine_latency(*engine));
+  rtv_engine_destroy(*engine);
+  *engine = NULL;
+  return status;
+}
+
 rtv_status host_process(rtv_engine* engine, const float* in, float* out, uint32_t channels, uint32_t frames) {
   rtv_status status = RTV_OK;
   while (frames != 0 && status == RTV_OK) {

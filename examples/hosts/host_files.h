@@ -25,4 +25,14 @@ int host_open_engine(const char* model, uint32_t sample_rate, uint32_t channels,
 /* A block of any length, in place allowed: cut into frames that the engine takes. Real-time safe. */
 rtv_status host_process(rtv_engine* engine, const float* in, float* out, uint32_t channels, uint32_t frames);
 
+/* A host's callback: `frames` from in to out. 0 when it went well. */
+typedef int (*host_callback)(void* user, const float* in, float* out, uint32_t frames);
+/* Calls back as a device would that asks for these sizes, again and again until the file is used up; *frames tells how long it was. The output is as long.
+ * 0 when it went well. */
+int host_drive(const char* sizes, const char* in, const char* out, uint32_t channels, host_callback call, void* user,
+               size_t* frames);
+/* The mode `--frames` of the hosts with a sound library: MODEL.rtv RATE FRAMES.txt IN.f32 OUT.f32, mono, with no device; the engine is *engine meanwhile.
+ * Returns the exit status. */
+int host_frames_mode(char** words, rtv_engine** engine, host_callback call, void* user);
+
 #endif

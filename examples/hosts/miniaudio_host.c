@@ -2,6 +2,7 @@
  *
  *   miniaudio_host MODEL.rtv SECONDS [RATE [BLOCK]]                 48000 Hz; blocks of 480, 0: as the device likes
  *   miniaudio_host MODEL.rtv SECONDS RATE BLOCK IN.f32 OUT.f32      without a sound card: a file is the microphone, another the speaker
+ *   miniaudio_host --frames MODEL.rtv RATE FRAMES.txt IN.f32 OUT.f32   without a device: the callback gets the sizes of a list
  *
  * One full-duplex callback with the engine in it. A device's blocks vary; what came is told at the end.
  */
@@ -49,6 +50,14 @@ static void called(ma_device* device, void* out, const void* in, ma_uint32 frame
   }
 }
 
+static int called_with(void* user, const float* in, float* out, uint32_t frames) {
+  ma_device device;
+  memset(&device, 0, sizeof device);
+  device.pUserData = user;
+  called(&device, out, in, frames);
+  return 0;
+}
+
 static int run(stream_state* s, double seconds, ma_uint32 rate, ma_uint32 block) {
   const ma_backend none = ma_backend_null;
   ma_context context;
@@ -87,6 +96,7 @@ int main(int argc, char** argv) {
   int status;
   memset(&s, 0, sizeof s);
   s.least = 0xffffffffu;
+  if (argc == 7 && strcmp(argv[1], "--frames") == 0) return host_frames_mode(argv + 2, &s.engine, called_with, &s);
   if ((argc < 3 || argc == 6 || argc > 7) || seconds <= 0) {
     fprintf(stderr, "usage: miniaudio_host MODEL.rtv SECONDS [RATE [BLOCK [IN.f32 OUT.f32]]]\n");
     return 2;

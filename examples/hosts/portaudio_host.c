@@ -1,6 +1,7 @@
 /* portaudio_host.c: microphone to speaker on one device with PortAudio.
  *
  *   portaudio_host MODEL.rtv SECONDS [RATE [BLOCK [INPUT OUTPUT]]]    48000 Hz; blocks of 128, 0: as the device likes; devices by name or "-"
+ *   portaudio_host --frames MODEL.rtv RATE FRAMES.txt IN.f32 OUT.f32  without a device: the callback gets the sizes of a list
  *
  * One full-duplex callback: the engine runs in it, in place of a copy. The frame sizes that came are told at the end.
  */
@@ -29,6 +30,10 @@ static int called(const void* in, void* out, unsigned long frames, const PaStrea
   if (in == NULL || host_process(s->engine, in, out, 1, (uint32_t)frames) != RTV_OK)
     memset(out, 0, frames * sizeof(float));
   return paContinue;
+}
+
+static int called_with(void* user, const float* in, float* out, uint32_t frames) {
+  return called(in, out, frames, NULL, 0, user) != paContinue;
 }
 
 /* The index of a device whose name is or starts with `name` and that has the wanted direction, or paNoDevice. */
@@ -91,6 +96,11 @@ int main(int argc, char** argv) {
   const unsigned long block = argc > 4 ? strtoul(argv[4], NULL, 10) : 128;
   stream_state* s;
   int status;
+  if (argc == 7 && strcmp(argv[1], "--frames") == 0) {
+    stream_state driven;
+    memset(&driven, 0, sizeof driven);
+    return host_frames_mode(argv + 2, &driven.engine, called_with, &driven);
+  }
   if ((argc < 3 || argc == 6 || argc > 7) || seconds <= 0) {
     fprintf(stderr, "usage: portaudio_host MODEL.rtv SECONDS [RATE [BLOCK [INPUT OUTPUT]]]\n");
     return 2;

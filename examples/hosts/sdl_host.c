@@ -1,6 +1,7 @@
 /* sdl_host.c: microphone to speaker with SDL2, as a game with voice chat would have it.
  *
  *   sdl_host MODEL.rtv SECONDS [RATE [BLOCK [AHEAD]]]      48000 Hz, blocks of 512 samples, 2 blocks ahead
+ *   sdl_host --frames MODEL.rtv RATE FRAMES.txt IN.f32 OUT.f32   without a device: both callbacks get the sizes of a list
  *
  * The microphone's callback runs the engine and fills a ring; the speaker's callback empties it. Two devices have two clocks: AHEAD blocks are stored
  * before the first is played, and a block that is not there in time is silence. SDL_AUDIODRIVER=disk takes and makes files instead of devices.
@@ -65,6 +66,14 @@ static void wanted(void* user, Uint8* bytes, int size) {
   SDL_AtomicAdd(&b->read, (int)frames);
 }
 
+/* Both callbacks in turn, as two devices with one clock would call them. */
+static int called_with(void* user, const float* in, float* out, uint32_t frames) {
+  memcpy(out, in, frames * sizeof(float));
+  captured(user, (Uint8*)(void*)out, (int)(frames * sizeof(float)));
+  wanted(user, (Uint8*)(void*)out, (int)(frames * sizeof(float)));
+  return ((bridge*)user)->missing != 0 || ((bridge*)user)->dropped != 0;
+}
+
 static SDL_AudioDeviceID open_device(bridge* b, int capture, int rate, int block) {
   SDL_AudioSpec spec, got;
   SDL_AudioDeviceID device;
@@ -114,6 +123,12 @@ int main(int argc, char** argv) {
   const int ahead = argc > 5 ? atoi(argv[5]) : 2;
   bridge* b;
   int status;
+  if (argc == 7 && strcmp(argv[1], "--frames") == 0) {
+    b = calloc(1, sizeof *b);
+    status = b == NULL || host_frames_mode(argv + 2, &b->engine, called_with, b) != 0;
+    free(b);
+    return status;
+  }
   if (argc < 3 || argc > 6 || seconds <= 0 || rate < 8000 || block < 16 || block > 32768 || ahead < 1 ||
       (int64_t)(ahead + 1) * block > kRing) {
     fprintf(stderr, "usage: sdl_host MODEL.rtv SECONDS [RATE [BLOCK, 16 to 32768 [AHEAD, 1 or more]]]\n");

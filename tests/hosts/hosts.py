@@ -71,6 +71,14 @@ def files(folder: Path, name: str, rate: int, channels: int) -> tuple[Path, Path
     return source, folder / "out.f32", sizes, expected
 
 
+def check_every_pattern(program: Path, folder: Path) -> None:
+    """Let a host's own callback be called with each pattern's sizes, and compare what it gives with the reference."""
+    for name in patterns():
+        source, target, sizes, expected = files(folder, name, 48000, 1)
+        sdk.run(program, "--frames", MODEL, "48000", sizes, source, target)
+        np.testing.assert_array_equal(read(target, 1), expected, err_msg=name)
+
+
 def read(path: Path, channels: int) -> np.ndarray:
     """Return a raw file's samples, (frames, channels)."""
     return np.fromfile(path, np.float32).reshape(-1, channels)

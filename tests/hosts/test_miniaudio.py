@@ -36,6 +36,10 @@ def test_a_device_without_sound_gives_the_same_bits(
     assert np.abs(out).max() > 1e-3
 
 
+def test_its_callback_gives_the_same_bits_whatever_the_frames(miniaudio_host: Path, tmp_path: Path) -> None:
+    hosts.check_every_pattern(miniaudio_host, tmp_path)
+
+
 @pytest.mark.parametrize(("words", "status", "says"), [((), 2, "usage"), (("nowhere.rtv", "1"), 1, "nowhere.rtv")])
 def test_says_what_is_wrong(miniaudio_host: Path, words: tuple[str, ...], status: int, says: str) -> None:
     done = sdk.run(miniaudio_host, *words, check=False)

@@ -115,6 +115,10 @@ def delay_where_equal(heard: np.ndarray, expected: np.ndarray) -> int | None:
     return delay if np.array_equal(part, expected) else None
 
 
+def test_its_callback_gives_the_same_bits_whatever_the_frames(tmp_path: Path) -> None:
+    hosts.check_every_pattern(hosts.built("examples/hosts") / "portaudio_host", tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [128, 441, 0])
 def test_microphone_to_speaker_is_the_reference(server: dict[str, str], model_path: Path, block: int) -> None:

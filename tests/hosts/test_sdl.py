@@ -54,6 +54,10 @@ def test_file_to_file_is_the_reference(sdl_host: Path, tmp_path: Path, block: in
     assert gaps(out.reshape(-1, block), expected[:whole].reshape(-1, block)) <= said["missing_blocks"]
 
 
+def test_its_callbacks_give_the_same_bits_whatever_the_frames(sdl_host: Path, tmp_path: Path) -> None:
+    hosts.check_every_pattern(sdl_host, tmp_path)
+
+
 def test_without_a_device(sdl_host: Path) -> None:
     done = sdk.run(sdl_host, hosts.MODEL, "0.3", "44100", env={"SDL_AUDIODRIVER": "dummy"})
     said = json.loads(done.stdout)
