@@ -311,9 +311,14 @@ def test_votes_that_were_not_blind_do_not_count(client: TestClient, prepared: tu
     got = client.get(f"/api/s/{slug}", params={"user": "open", "open": "1"}).json()
     assert set(got["trials"][0]["names"].values()) <= {"walrus", "zebra"}
     before = client.get(f"/api/s/{slug}/results").json()
-    client.post(f"/api/s/{slug}/votes", json=ballot("open", got["trials"][0]["id"], open=True), headers=ORIGIN)
+    client.post(f"/api/s/{slug}/votes", json=ballot("open", got["trials"][0]["id"]), headers=ORIGIN)
     told = client.get(f"/api/s/{slug}/results").json()
     assert (told["votes"], told["not_blind"]) == (before["votes"], before["not_blind"] + 1)
+    # Covering the names again makes nobody forget them.
+    covered = client.get(f"/api/s/{slug}", params={"user": "open"}).json()
+    assert (covered["blind"], covered["seen"], "names" in covered["trials"][0]) == (True, True, False)
+    client.post(f"/api/s/{slug}/votes", json=ballot("open", got["trials"][1]["id"]), headers=ORIGIN)
+    assert client.get(f"/api/s/{slug}/results").json()["not_blind"] == before["not_blind"] + 2
 
 
 def test_elsewhere_than_on_loopback_a_token_is_asked_for(prepared: tuple[Store, str]) -> None:

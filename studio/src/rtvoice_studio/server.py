@@ -122,6 +122,9 @@ class Studio:
             (t["id"] for t in trials if shared and clips[t["clip"]]["key"] == shared and t["kind"] == "plain"), None
         )
         opened = not options["blind"] or request.query_params.get("open") == "1"
+        seen = self.store.opened(session["id"], rater)
+        if opened and not seen:
+            self.store.open(session["id"], rater)
         listed = []
         for trial in trials:
             data = clips[trial["clip"]]["data"]
@@ -147,6 +150,7 @@ class Studio:
                 "user": rater,
                 "mode": options["mode"],
                 "blind": not opened,
+                "seen": opened or seen,
                 "heardSeconds": options["heard_seconds"],
                 "dimensions": options["dimensions"],
                 "trials": listed,
@@ -234,7 +238,8 @@ class Studio:
         options = session["options"]
         trial = self._trial(session, body)
         keys = [d["key"] for d in options["dimensions"]] + ([ABX] if options["mode"] == "abx" else [])
-        blind = bool(options["blind"]) and body.get("open") is not True
+        # Who was told once which is which does not forget it by covering the names again.
+        blind = bool(options["blind"]) and not self.store.opened(session["id"], trial["rater"])
         device = request.headers.get("user-agent", "")[:200]
         seconds = trial["data"]["frames"] / trial["data"]["rate"]
         # Who comes back to change an answer has heard both.

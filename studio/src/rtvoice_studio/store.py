@@ -133,6 +133,14 @@ _FLAGS = Table(
     Column("created", String(32), nullable=False),
 )
 
+_OPENED = Table(
+    "opened",
+    _META,
+    _id(),
+    Column("session", ForeignKey("sessions.id"), nullable=False),
+    Column("rater", String(80), nullable=False),
+    Column("created", String(32), nullable=False),
+)
 _COSTS = Table(
     "costs",
     _META,
@@ -348,6 +356,17 @@ class Store:
         query = select(_TRIALS, _CLIPS.c.data, _CLIPS.c.key.label("clip_key")).join(_CLIPS).where(_TRIALS.c.id == name)
         with self.engine.connect() as connection:
             return connection.execute(query).mappings().first()
+
+    def open(self, session: int, rater: str) -> None:
+        """Keep that a rater was told which is which, from now on."""
+        with self.engine.begin() as connection:
+            connection.execute(insert(_OPENED).values(session=session, rater=rater, created=now()))
+
+    def opened(self, session: int, rater: str) -> bool:
+        """Whether a rater was ever told which is which."""
+        query = select(_OPENED.c.id).where(_OPENED.c.session == session, _OPENED.c.rater == rater).limit(1)
+        with self.engine.connect() as connection:
+            return connection.execute(query).first() is not None
 
     # ---- what raters say -------------------------------------------------------------------------------------------
 

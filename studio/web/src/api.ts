@@ -29,6 +29,8 @@ export interface Session {
   user: string;
   mode: "rows" | "passes" | "abx";
   blind: boolean;
+  /** Whether this user was ever told which is which: his votes do not count from then on. */
+  seen: boolean;
   heardSeconds: number;
   dimensions: Dimension[];
   trials: Trial[];

@@ -54,6 +54,25 @@ export function ask(title: string, words: string, label: string, start = "", lim
   });
 }
 
+/** Asks whether to go on; resolves to the answer. */
+export function confirm(title: string, words: string, yes: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "confirm-title", close: () => (dialog.remove(), resolve(dialog.returnValue === "yes")) },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", { id: "confirm-title" }, title),
+        h("p", {}, words),
+        h("div", { class: "buttons" }, h("button", { value: "", class: "primary" }, "Go on rating"), h("button", { value: "yes" }, yes)),
+      ),
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 /** Shows something to read in a dialog. */
 export function show(title: string, ...children: Child[]): void {
   const dialog = h(

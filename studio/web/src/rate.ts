@@ -1,7 +1,7 @@
 // The page on which clips are heard and rated.
 
 import { get, Refused, uid, type Answer, type Dimension, type Listen, type Session, type Trial } from "./api";
-import { ask, h, show } from "./dom";
+import { ask, confirm, h, show } from "./dom";
 import { Outbox } from "./outbox";
 import { Player } from "./player";
 import { Plots } from "./plots";
@@ -185,7 +185,6 @@ export class RatePage {
       body: {
         user: this.session.user,
         trial: step.trial.id,
-        open: this.opened,
         plays: this.pair(this.player.plays),
         heardMs: this.pair(this.player.heardMs),
         dwellMs: Math.round(performance.now() - this.shownAt),
@@ -281,7 +280,20 @@ export class RatePage {
     input.click();
   }
 
+  private get unfinished(): boolean {
+    return !this.session.seen && this.steps.some((step) => !this.done(step));
+  }
+
+  private async results(event: Event): Promise<void> {
+    if (!this.unfinished) return;
+    event.preventDefault();
+    const words = "The results name both models, and by their notes and tables the side that each one stood on. Better rate all clips first.";
+    if (await confirm("See the results now?", words, "Show the results")) location.href = `/s/${this.slug}/results`;
+  }
+
   private async setOpen(open: boolean): Promise<void> {
+    const words = "Votes that you give once you know do not count, on any clip of this comparison.";
+    if (open && this.unfinished && !(await confirm("Show which is which?", words, "Show them"))) return;
     this.opened = open;
     await this.load(this.session.user, null);
   }
@@ -382,7 +394,7 @@ export class RatePage {
         "header",
         {},
         h("h1", {}, title),
-        h("div", { class: "who" }, button(`${this.session.user}`, () => void this.rename(), { title: "Change the user" }), h("a", { href: `/s/${this.slug}/results` }, "Results")),
+        h("div", { class: "who" }, button(`${this.session.user}`, () => void this.rename(), { title: "Change the user" }), h("a", { href: `/s/${this.slug}/results`, click: (e) => void this.results(e) }, "Results")),
         live("progress", h("progress", { max: this.steps.length, value: 0, "aria-label": "Clips rated" })),
         live("left", h("p", { class: "quiet" })),
       ),
@@ -441,7 +453,7 @@ export class RatePage {
         button("Own file as Model 1", () => void this.own("1")),
         button("Own file as Model 2", () => void this.own("2")),
         live("back", button("Back to the pair", () => void this.enter())),
-        button(this.opened ? "Blind again" : "Show which is which", () => void this.setOpen(!this.opened)),
+        button(this.opened ? "Cover the names" : "Show which is which", () => void this.setOpen(!this.opened)),
         button("Keys", () => this.help()),
       ),
     );
@@ -494,7 +506,7 @@ export class RatePage {
     (this.live["progress"] as HTMLProgressElement).value = done;
     const usual = this.durations.length ? [...this.durations].sort((a, b) => a - b)[this.durations.length >> 1]! : 36000;
     const minutes = Math.ceil(((this.steps.length - done) * usual) / 60000);
-    text("left", done === this.steps.length ? "All rated." : `${done} of ${this.steps.length} rated, about ${minutes} min left${this.session.blind ? "" : "; not blind: these votes do not count"}`);
+    text("left", done === this.steps.length ? "All rated." : `${done} of ${this.steps.length} rated, about ${minutes} min left${this.session.seen ? "; you know which is which: votes do not count" : ""}`);
     for (const [name, element] of Object.entries(this.live)) {
       if (!name.startsWith("side-")) continue;
       const side = name.slice(5) as Listen;

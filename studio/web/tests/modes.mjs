@@ -6,6 +6,16 @@ import { check, open } from "./browser.mjs";
 const [origin, abx, passes, report, own] = process.argv.slice(2);
 const { page, close } = await open();
 const errors = [];
+/** The rates of the page's audio contexts. */
+await page.addInitScript(() => {
+  globalThis.rates = [];
+  globalThis.AudioContext = class extends AudioContext {
+    constructor(options) {
+      super(options);
+      globalThis.rates.push(this.sampleRate);
+    }
+  };
+});
 page.on("pageerror", (error) => errors.push(error.message));
 
 async function enter(slug) {
@@ -83,14 +93,27 @@ try {
   check((await volume()) === "0.9", `-, - and + make the volume ${await volume()}`);
   await page.keyboard.press("r");
   check(await page.getByLabel("Start over on a switch").isChecked(), "r does not start over");
+  const at = (seconds) =>
+    page.evaluate((value) => {
+      const seek = document.querySelector(".transport input");
+      seek.value = String(value);
+      seek.dispatchEvent(new Event("input"));
+    }, seconds);
+  // Read where the key is pressed: the clip takes 0.8 s.
+  const after = (key) =>
+    page.evaluate((pressed) => {
+      document.dispatchEvent(new KeyboardEvent("keydown", { key: pressed, bubbles: true }));
+      return Number.parseFloat(document.querySelector(".time").textContent);
+    }, key);
+  await at(0.5);
+  await page.keyboard.press(" ");
+  check((await after("x")) < 0.2, "a switch does not start over");
+  await page.keyboard.press(" ");
   await page.keyboard.press("r");
+  check((await page.evaluate(() => globalThis.rates.join())) === "16000", "the sound does not run at the file's rate");
   check(!(await page.getByLabel("Start over on a switch").isChecked()), "r does not go on");
   // A loop from the middle, which playing does not leave.
-  await page.evaluate(() => {
-    const seek = document.querySelector(".transport input");
-    seek.value = "0.4";
-    seek.dispatchEvent(new Event("input"));
-  });
+  await at(0.4);
   await page.keyboard.press("[");
   await page.keyboard.press(" ");
   const places = [];
@@ -101,11 +124,7 @@ try {
   check(Math.min(...places) >= 0.4, `a loop from 0.4 s came to ${Math.min(...places)}`);
   check(places.some((place, i) => i > 0 && place < places[i - 1]), "the loop does not come around");
   await page.keyboard.press(" ");
-  await page.evaluate(() => {
-    const seek = document.querySelector(".transport input");
-    seek.value = "0.6";
-    seek.dispatchEvent(new Event("input"));
-  });
+  await at(0.6);
   await page.keyboard.press("]");
   check((await page.getByRole("button", { name: /^Loop 0.4 to 0.6 s/ }).count()) === 1, "] does not end the loop");
   await page.keyboard.press("\\");
@@ -154,8 +173,8 @@ try {
   await page.reload();
   await page.waitForSelector(".listen");
   const [, index] = noted.match(/Clip (\d+) of/);
-  for (let at = Number((await title()).match(/\d+/)[0]); at !== Number(index); at += at < Number(index) ? 1 : -1) {
-    await page.keyboard.press(at < Number(index) ? "n" : "p");
+  for (let step = Number((await title()).match(/\d+/)[0]); step !== Number(index); step += step < Number(index) ? 1 : -1) {
+    await page.keyboard.press(step < Number(index) ? "n" : "p");
   }
   await shown("the clip with the note is not found", async () => (await title()) === noted);
   await page.locator("summary", { hasText: "Notes" }).click();
@@ -164,7 +183,10 @@ try {
   await page.getByRole("button", { name: "Link to this clip" }).click();
   const link = await page.locator("dialog a").getAttribute("href");
   check(/\?clip=[0-9a-f]{16}$/.test(link), `the link ${link} tells more than the clip`);
-  await page.getByRole("button", { name: "Close" }).click();
+  await page.goto(link);
+  await page.waitForSelector(".listen");
+  const [of, from] = [await title(), noted].map((words) => (Number(words.match(/\d+/)[0]) - 1) % 3);
+  check(of === from, `the link to ${noted} leads to ${await title()}`);
   await page.goto(`${origin}/s/${passes}/results`);
   await page.waitForSelector("table");
   check((await page.content()).includes("&lt;b&gt;buzz"), "a note is not text on the results page");
