@@ -22,6 +22,8 @@ from small_model import build_model  # noqa: E402
 from speech_like import voice_like  # noqa: E402
 from studio_sounds import RATE  # noqa: E402
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_the_seven_rows_come_with_it() -> None:
     rows = dimensions.read_dimensions()
@@ -99,6 +101,19 @@ def test_a_model_is_rendered_as_a_host_calls_it_in_time_and_once(
     command.add(store, str(one), str(two), clips=clips, costs=False)
     assert {path: path.stat().st_mtime_ns for path in (store.folder / "renders").iterdir()} == renders
     assert len(renders) == 2
+    store.close()
+
+
+def test_the_demo_prepares_two_tiers_of_a_shipped_skin_for_a_whole_sitting(tmp_path: Path) -> None:
+    words = [sys.executable, ROOT / "scripts" / "demo_compare.py", "--store", tmp_path, "--no-serve", "--json"]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["a"], told["b"], told["clips"]) == ("whisper (default)", "whisper (hq)", 22)
+    store = command.Store(tmp_path)
+    kinds = [trial["kind"] for trial in store.trials(store.sessions()[0], "ann")]
+    assert (len(kinds), kinds.count("repeat"), kinds.count("trap")) == (25, 2, 1)
+    assert len(store.costs()) == 2
     store.close()
 
 

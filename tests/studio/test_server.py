@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -434,6 +435,19 @@ def test_clips_of_other_rates_lengths_and_channels_become_one_without_loss(tmp_p
     np.testing.assert_array_equal(kept["a"][0][:, 0], kept["a"][0][:, 1])
     assert np.abs(kept["a"][0]).max() == pytest.approx(np.abs(sound[: round(RATE * 0.7)]).max(), rel=0.05)
     store.close()
+
+
+def test_what_was_prepared_is_served_by_the_words_that_were_printed(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 2)
+    store = tmp_path / "a store"
+    done = run("compare", plain, hissing, "--clips", inputs, "--store", store, "--no-serve")
+    words = shlex.split(done.out.splitlines()[-1].removeprefix("serve it with: rtvoice "))
+    assert run(*words, "--no-serve").out.splitlines()[0] == done.out.splitlines()[0]
+    (tmp_path / "empty").mkdir()
+    done = run("compare", plain, hissing, "--clips", tmp_path / "empty", "--store", store, "--no-serve")
+    assert "empty holds no recordings" in done.err
+    done = run("compare", plain, hissing, "--clips", inputs, "--store", inputs / "clip00.wav", "--no-serve")
+    assert "clip00.wav is a file; name a folder" in done.err
 
 
 @pytest.mark.parametrize("damage", ["no database at all, but long enough to look like one" * 100, None])

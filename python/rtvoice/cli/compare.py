@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -193,4 +194,5 @@ def _tell(args: argparse.Namespace, facts: dict[str, Any]) -> None:
     if "url" in facts:
         print(f"open {facts['url']}    results: .../results    Ctrl-C ends")
     else:
-        print("serve it with: rtvoice compare --session " + facts["session"])
+        where = f" --store {shlex.quote(args.store)}" if args.store else ""
+        print(f"serve it with: rtvoice compare --session {facts['session']}{where}")

@@ -228,9 +228,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise ValueError(
-            f"{host} port {port} cannot be had ({(error.strerror or str(error)).lower()}); choose another with --port"
-        ) from None
+        why = (error.strerror or str(error)).lower()
+        raise ValueError(f"{host} port {port} cannot be had ({why}); choose another with --host or --port") from None
     return listening
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rtvoice import audio
 from rtvoice.render import render_file
 from rtvoice_studio.align import lag_ms
-from rtvoice_studio.systems import System, probe_ok, recordings
+from rtvoice_studio.systems import SOUNDS, System, probe_ok, recordings
 
 Frames = NDArray[np.float32]
 
@@ -66,6 +66,8 @@ def prepare(
         There is no clip, or one is unfit.
     """
     inputs = recordings(clips) if clips else {}
+    if clips and not inputs:
+        raise ValueError(f"{clips} holds no recordings ({', '.join(SOUNDS)}); name a folder that does with --clips")
     if (a.model or b.model) and not inputs:
         raise ValueError("a model needs recordings to speak; name a folder of them with --clips")
     names = sorted(inputs) if inputs else sorted(recordings(_folder(a)))

@@ -171,6 +171,8 @@ class Store:
     """The votes of a team, in one folder: ``studio.db`` and the audio beside it."""
 
     def __init__(self, folder: Path) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file; name a folder for sessions and votes with --store")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         path = folder / "studio.db"
