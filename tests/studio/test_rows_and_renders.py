@@ -109,10 +109,12 @@ def test_the_demo_prepares_two_tiers_of_a_shipped_skin_for_a_whole_sitting(tmp_p
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["a"], told["b"], told["clips"]) == ("whisper (default)", "whisper (hq)", 22)
+    assert (told["a"], told["b"]) == ("whisper (default)", "whisper (hq)")
+    # 22 of Debian's prompts, or the pieces of the shipped recordings where those are not installed.
+    assert 10 <= told["clips"] <= 22
     store = command.Store(tmp_path)
     kinds = [trial["kind"] for trial in store.trials(store.sessions()[0], "ann")]
-    assert (len(kinds), kinds.count("repeat"), kinds.count("trap")) == (25, 2, 1)
+    assert (len(kinds), kinds.count("repeat"), kinds.count("trap")) == (told["clips"] + 3, 2, 1)
     assert len(store.costs()) == 2
     store.close()
 
