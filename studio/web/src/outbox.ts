@@ -12,6 +12,8 @@ const PREFIX = "rtvoice-out:";
 export class Outbox {
   private sending = false;
   private timer: number | undefined;
+  /** What the browser would not keep, its storage being full: it lives as long as the page. */
+  private readonly unkept = new Map<string, string>();
 
   /** `tell` gets the number of things not yet saved, and what was refused. */
   constructor(
@@ -24,21 +26,34 @@ export class Outbox {
   /** Each thing has an entry of its own, so that two tabs never overwrite each other's. */
   put(sent: Sent): void {
     const time = String(Date.now()).padStart(15, "0");
-    localStorage.setItem(`${PREFIX}${this.slug}:${time}:${uid()}`, JSON.stringify(sent));
+    this.keep(`${PREFIX}${this.slug}:${time}:${uid()}`, JSON.stringify(sent));
     void this.flush();
   }
 
   /** Keeps what is still being written under one name, and sends it when it has rested for a second. */
   draft(name: string, sent: Sent): void {
-    localStorage.setItem(`${PREFIX}${this.slug}:${"9".repeat(15)}:${name}`, JSON.stringify(sent));
+    this.keep(`${PREFIX}${this.slug}:${"9".repeat(15)}:${name}`, JSON.stringify(sent));
     window.clearTimeout(this.timer);
     this.timer = window.setTimeout(() => void this.flush(), 1000);
     this.tell(this.waiting().length, null);
   }
 
+  private keep(key: string, text: string): void {
+    try {
+      localStorage.setItem(key, text);
+      this.unkept.delete(key);
+    } catch {
+      this.unkept.set(key, text);
+    }
+  }
+
+  private held(key: string): string | null {
+    return this.unkept.get(key) ?? localStorage.getItem(key);
+  }
+
   waiting(): [string, Sent][] {
-    const keys = Object.keys(localStorage).filter((key) => key.startsWith(`${PREFIX}${this.slug}:`));
-    return keys.sort().map((key) => [key, JSON.parse(localStorage.getItem(key) ?? "null") as Sent] as [string, Sent]).filter(([, sent]) => sent);
+    const keys = new Set([...Object.keys(localStorage).filter((key) => key.startsWith(`${PREFIX}${this.slug}:`)), ...this.unkept.keys()]);
+    return [...keys].sort().map((key) => [key, JSON.parse(this.held(key) ?? "null") as Sent] as [string, Sent]).filter(([, sent]) => sent);
   }
 
   /** Sends in order; what the server cannot take now is tried again, what it refuses is told and dropped. */
@@ -50,7 +65,7 @@ export class Outbox {
     try {
       for (let next = this.waiting()[0]; next; next = this.waiting()[0]) {
         const [key, sent] = next;
-        const held = localStorage.getItem(key);
+        const held = this.held(key);
         this.tell(this.waiting().length, null);
         const answer = await fetch(sent.path, {
           method: "POST",
@@ -60,7 +75,9 @@ export class Outbox {
         if (answer.status >= 500 || answer.status === 401) throw new Error("not now");
         if (!answer.ok) refused = await reason(answer);
         // A draft may have grown while it was on its way.
-        if (localStorage.getItem(key) === held) localStorage.removeItem(key);
+        if (this.held(key) !== held) continue;
+        this.unkept.delete(key);
+        localStorage.removeItem(key);
       }
       this.tell(0, refused);
       return true;

@@ -49,6 +49,16 @@ try {
   await page.keyboard.press("1");
   await saved();
   const told = await (await fetch(`${origin}/api/s/${abx}/results`)).json();
+  // A storage that is full loses no answer.
+  await page.evaluate(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await page.keyboard.press("4");
+  await saved();
+  const votes = await (await fetch(`${origin}/api/s/${abx}/votes.json`)).json();
+  check(votes.map((vote) => vote.side).join() === "1,skip", `of two answers the server has ${votes.map((vote) => vote.side)}`);
 
   await enter(passes);
   check((await title()) === "Clip 1 of 21", `three clips along seven dimensions are 21 steps, not ${await title()}`);
