@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hot_loops import Loop, loops
 
-TILES = r"gemm_tile"
+TILES = r"gemm_(tile|rows)"
 FMAS_PER_SPILL = 8
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 

@@ -187,8 +187,9 @@ void Compiler::emit_convolution(int node) {
     slot_of_value_[first_node_ + fusion.sibling] = static_cast<int>(out_b);
   }
   StepSpec& step = add_step(node, run_gemm, out);
-  // Without dilation a window of rows is one contiguous segment; grouped layers skip parts of each row, so theirs stay apart.
-  const bool contiguous = (at.dilation == 1 || kernel == 1 || ahead) && groups == 1;
+  // Without dilation a window of rows is one contiguous segment; grouped layers skip parts of each row, so theirs stay apart, and in a loop each row is
+  // read where it lies.
+  const bool contiguous = ((at.dilation == 1 && !in_loop_) || kernel == 1 || ahead) && groups == 1;
   step.taps = contiguous ? 1 : kernel;
   step.seg_len = contiguous ? dense.depth : ld_in;
   step.tap_rows = static_cast<size_t>(at.dilation);

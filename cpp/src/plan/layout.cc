@@ -100,7 +100,8 @@ bool Compiler::lay_out() {
     const double run_rows = static_cast<double>(slot.frames) *
                             static_cast<double>(slot.in_loop ? std::max(slot.rows_at_once, 1u) : max_hops_);
     // Moving a history longer than a hop costs more than the hop (28-75 % of a small layer): those become rings.
-    const bool ring = slot.history > slot.frames;
+    // In a loop all are: what is read late lies still while a frame's products run.
+    const bool ring = slot.in_loop ? slot.history != 0 : slot.history > slot.frames;
     const double rows = ring ? 2.0 * (slot.history + run_rows) + run_rows + slot.rows_after : slot.history + run_rows;
     (ring ? state : scratch) += rows * slot.ld;
     if ((state + scratch) * sizeof(float) > 8.0 * kMemoryLimit) break;
@@ -123,6 +124,23 @@ bool Compiler::lay_out() {
     const size_t own = step.scratch_per_hop * (slot.in_loop ? 1 : max_hops_) + step.scratch_floats;
     if (own != 0) intervals.push_back({i, i, own, &step.scratch});
     scratch += static_cast<double>(own);
+  }
+  // A product that reads several rows as one may meet the end of a ring: it waits for the mirror, and so runs by itself.
+  const auto by_rows = [&](const StepSpec& step) {
+    return step.run == run_gemm && step.seg_len <= plan_->slots_[step.in[0]].ld;
+  };
+  loop.runs.clear();
+  for (size_t i = 0; i < loop.steps.size(); ++i) {
+    const bool products = by_rows(loop.steps[i]);
+    if (products && !loop.runs.empty() && loop.runs.back().products) {
+      ++loop.runs.back().count;
+    } else {
+      loop.runs.push_back({static_cast<uint32_t>(i), 1, products, {}});
+    }
+    for (const int64_t slot : {static_cast<int64_t>(loop.steps[i].out), static_cast<int64_t>(loop.steps[i].out_b)}) {
+      if (slot >= 0 && plan_->slots_[static_cast<size_t>(slot)].history != 0)
+        loop.runs.back().kept.push_back(static_cast<uint32_t>(slot));
+    }
   }
   loop.counted.clear();
   for (const StepSpec& step : loop.steps) {

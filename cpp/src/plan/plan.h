@@ -99,6 +99,13 @@ struct LoopSpec {
   static constexpr size_t kAhead = 8;
   std::vector<StepSpec> ahead;
   std::vector<StepSpec> steps;
+  // The steps in groups: products that follow each other, in one call of the kernels; or a single step.
+  struct Run {
+    uint32_t first, count;
+    bool products;
+    std::vector<uint32_t> kept;  // slots with a history that its products write
+  };
+  std::vector<Run> runs;
   std::vector<Input> inputs;
   std::vector<Output> outputs;
   std::vector<Recall> recalls;
@@ -252,6 +259,7 @@ class Instance {
   void fill_parameters(size_t hops) noexcept RTV_NONBLOCKING;
   void run_step(const StepSpec& step, size_t hops) noexcept RTV_NONBLOCKING;
   void run_loop(size_t begin, size_t end) noexcept RTV_NONBLOCKING;  // turns; run_loop.cc
+  void run_products(const LoopSpec::Run& run) noexcept RTV_NONBLOCKING;
   void enter_loop(size_t t) noexcept RTV_NONBLOCKING;
   void prepare_products();
   bool keeps_step_with(const Instance& before) const noexcept RTV_NONBLOCKING;
@@ -272,7 +280,8 @@ class Instance {
   std::vector<Ramp> ramps_;
   std::vector<float> ramp_data_;
   std::vector<const float*> segments_, product_segments_;
-  std::vector<Product> products_;  // in the plan's order
+  std::vector<Product> products_;             // in the plan's order
+  std::vector<const simd::GemmArgs*> calls_;  // theirs
   std::vector<Place> places_;
   uint64_t seed_ = 0;
   uint64_t turn_ = 0, snapshot_turn_ = 0;                  // hops run: with it go the positions of all rings

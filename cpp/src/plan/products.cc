@@ -14,6 +14,7 @@ void Instance::prepare_products() {
   for (const StepSpec* step : steps) segments += is_product(*step) ? step->taps : 0;
   product_segments_.resize(segments);
   products_.resize(plan_->num_products_);
+  for (const Product& product : products_) calls_.push_back(&product.args);
   segments = 0;
   for (const StepSpec* each : steps) {
     const StepSpec& step = *each;

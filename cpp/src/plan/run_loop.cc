@@ -27,6 +27,16 @@ void Instance::enter_loop(size_t t) noexcept {
   }
 }
 
+// What they write is read row by row where it lies; the mirrors of its rings are for what runs ahead, a frame later.
+void Instance::run_products(const LoopSpec::Run& run) noexcept {
+  const StepAccess at{*this};
+  const size_t number = plan_->loop_.steps[run.first].product;
+  const Product &first = products_[number], &last = products_[number + run.count - 1];
+  at.move_places(first.first_place, last.first_place + last.num_places - first.first_place);
+  at.k().gemm_rows(calls_.data() + number, run.count);
+  for (const uint32_t slot : run.kept) commit(slots_[slot], 1);
+}
+
 void Instance::run_loop(size_t begin, size_t end) noexcept {
   const StepAccess at{*this};
   const LoopSpec& loop = plan_->loop_;
@@ -42,7 +52,13 @@ void Instance::run_loop(size_t begin, size_t end) noexcept {
       ready = ready < last ? ready : last;
       for (const StepSpec& step : loop.ahead) run_step(step, ready - t);
     }
-    for (const StepSpec& step : loop.steps) run_step(step, 1);
+    for (const LoopSpec::Run& run : loop.runs) {
+      if (run.products) {
+        run_products(run);
+      } else {
+        run_step(loop.steps[run.first], 1);
+      }
+    }
     for (const LoopSpec::Output& out : loop.outputs) {
       const size_t ld = at.spec(out.to).ld;
       copy_row(at.out(out.to) + t * ld, at.row(out.from, 0), ld);

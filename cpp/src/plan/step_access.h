@@ -48,12 +48,15 @@ struct StepAccess {
   simd::GemmArgs& product(uint32_t index, size_t hops) const {
     Instance::Product& product = in.products_[index];
     product.args.rows = product.rows * hops;
-    const Instance::Place* place = in.places_.data() + product.first_place;
-    for (uint32_t i = 0; i < product.num_places; ++i, ++place) {
+    move_places(product.first_place, product.num_places);
+    return product.args;
+  }
+  void move_places(uint32_t first, uint32_t count) const {
+    const Instance::Place* place = in.places_.data() + first;
+    for (uint32_t i = 0; i < count; ++i, ++place) {
       const uint64_t at = (in.slots_[place->slot].pos + static_cast<uint64_t>(-place->lag)) & place->mask;
       *place->pointer = place->base + at * place->ld;
     }
-    return product.args;
   }
 };
 

@@ -51,8 +51,9 @@ struct TileAt {
   size_t begin, length;  // of every segment
 };
 
-template <size_t kRows, size_t kVectors, class DT, class W>
-HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept {
+// kTurn: how many k a single row's loop takes in one turn.
+template <size_t kRows, size_t kVectors, class DT, class W, size_t kTurn = 1>
+HWY_INLINE void tile(const GemmArgs& args, const TileAt<W>& at) noexcept {
   const DT d;
   using VT = hn::Vec<DT>;
   constexpr size_t kN = hn::MaxLanes(DT());
@@ -81,11 +82,13 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
       return load_weights(d, w + j / kPerStream * at.stream_step + j % kPerStream * kN);
     };
     // One row needs each vector of weights once: 8 of them beside 8 accumulators and an input are one more than AVX2 has registers.
-    for (; kRows == 1 && k < at.length; ++k) {
-      const VT xi = hn::Set(d, *x.row(0));
-      RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[0][j] = hn::MulAdd(xi, weights_of(j), acc[0][j]);
-      x.advance(1);
-      w += at.stream_cols;
+    for (; kRows == 1 && k < at.length; k += kTurn) {
+      RTV_UNROLL for (size_t u = 0; u < kTurn; ++u) {
+        const VT xi = hn::Set(d, *x.row(0));
+        RTV_UNROLL for (size_t j = 0; j < kVectors; ++j) acc[0][j] = hn::MulAdd(xi, weights_of(j), acc[0][j]);
+        x.advance(1);
+        w += at.stream_cols;
+      }
     }
     for (; k < at.length; ++k) {
       VT b[kVectors];
@@ -138,6 +141,11 @@ HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept 
     }
   }
   finish_product(args, at.row, at.col, kRows, kVectors * kN, sums);
+}
+
+template <size_t kRows, size_t kVectors, class DT, class W>
+HWY_NOINLINE void gemm_tile(const GemmArgs& args, const TileAt<W>& at) noexcept {
+  tile<kRows, kVectors, DT, W>(args, at);
 }
 
 // Rows in tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1.

@@ -284,6 +284,8 @@ struct Kernels {
   size_t (*gate_cols)() noexcept;
 
   void (*gemm)(const GemmArgs&) noexcept RTV_NONBLOCKING;
+  // The same for products of one row, in their order: one may read what those before it wrote.
+  void (*gemm_rows)(const GemmArgs* const* products, size_t count) noexcept RTV_NONBLOCKING;
   void (*depthwise)(const DepthwiseArgs&) noexcept RTV_NONBLOCKING;
   void (*dot)(const DotArgs&) noexcept RTV_NONBLOCKING;
   void (*unary)(const UnaryArgs&) noexcept RTV_NONBLOCKING;

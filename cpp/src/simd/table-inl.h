@@ -9,6 +9,7 @@
 #include "simd/norm-inl.h"
 #include "simd/pointwise-inl.h"
 #include "simd/recurrent-inl.h"
+#include "simd/rows-inl.h"
 #include "simd/source-inl.h"
 
 namespace rtvoice::simd::HWY_NAMESPACE {
@@ -48,6 +49,7 @@ constexpr Kernels make_table(const char* isa) {
           kHalfWeights ? gemm_pack_half : nullptr,
           gate_cols,
           gemm,
+          gemm_rows,
           depthwise,
           dot,
           unary,
