@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cstring>
 #include <future>
+#include <mutex>
 #include <thread>
+#include <utility>
 
 namespace rtvoice::live {
 namespace {
@@ -22,6 +24,14 @@ double steady_seconds() noexcept {
 
 void add_one(std::atomic<uint64_t>& counter) noexcept RTV_NONBLOCKING {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// What a dead device's threads may still use, when it wakes up or as the process ends.
+void keep_for_ever(std::shared_ptr<void> used) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::shared_ptr<void>>;
+  const std::lock_guard<std::mutex> lock(mutex);
+  kept->push_back(std::move(used));
 }
 
 }  // namespace
@@ -103,22 +113,33 @@ bool LiveStream::open_one(const Device* in, const Device* out, PaCallback* callb
 bool LiveStream::close(bool drain) {
   if (streams_.empty()) return true;
   // In a thread of its own: PortAudio was seen to wait ten minutes for a JACK server that had been killed.
-  const auto done = std::make_shared<std::promise<void>>();
-  std::future<void> ended = done->get_future();
-  std::thread([api = api_, streams = streams_, lines = lines_, drain, done] {
+  struct Closing {
+    std::promise<void> done;
+    std::atomic<bool> abandoned{false};
+  };
+  const auto closing = std::make_shared<Closing>();
+  std::future<void> ended = closing->done.get_future();
+  std::thread([api = api_, streams = streams_, drain, closing] {
     for (PaStream* stream : streams) {
       if (drain) {
         api->stop_stream(stream);
       } else {
         api->abort_stream(stream);
       }
+      // It gave up, ten minutes later. To close what is dead was seen to crash: JACK's client is none any more.
+      if (closing->abandoned) return;
       api->close_stream(stream);
     }
-    done->set_value();
+    closing->done.set_value();
   }).detach();
   const bool closed = ended.wait_for(kClosing) == std::future_status::ready;
   if (!closed) {
-    for (const auto& line : lines_) line->live.store(nullptr);
+    closing->abandoned = true;
+    for (const auto& line : lines_) {
+      line->live.store(nullptr);
+      keep_for_ever(line);
+    }
+    keep_for_ever(api_);
     api_.reset();
   }
   streams_.clear();

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rtvoice.cli import console
@@ -196,7 +201,7 @@ def _run(args: argparse.Namespace, settings: Settings) -> None:
     from rtvoice.live.session import Session
 
     view, options = _view(args), _log_options(args)
-    with Session(settings, view.tell, measure_cpu=args.cpu_time, log=options) as session:
+    with _one_interrupt(), Session(settings, view.tell, measure_cpu=args.cpu_time, log=options) as session:
         if args.log is not None:
             session.log_on(args.log)
         session.start()
@@ -209,6 +214,29 @@ def _run(args: argparse.Namespace, settings: Settings) -> None:
         last = session.snapshot()
         logged = session.log_path
     view.end(session, last, logged)
+
+
+@contextlib.contextmanager
+def _one_interrupt() -> Iterator[None]:
+    """Take interrupts that come within a second as one: ``timeout`` sends two, impatient people more."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    last = -math.inf
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > 1.0:
+            raise KeyboardInterrupt
+
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in (signal.SIG_IGN, None)]
+    kept = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def _measure(args: argparse.Namespace, session: Session) -> None:

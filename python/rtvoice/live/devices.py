@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -108,6 +109,8 @@ def abandon() -> None:
     copies.append(tempfile.TemporaryDirectory(prefix="rtvoice-portaudio-", ignore_cleanup_errors=True))
     target = Path(copies[-1].name) / f"{len(copies)}-{source.name}"
     shutil.copyfile(source, target)
+    left_behind.append(sounddevice._lib)
+    let_be_at_exit()
     sounddevice._lib = sounddevice._ffi.dlopen(os.fspath(target))
     sounddevice._libname = os.fspath(target)
     sounddevice._initialized = 0
@@ -115,8 +118,17 @@ def abandon() -> None:
         sounddevice._initialize()
 
 
+def let_be_at_exit() -> None:
+    """Do not end PortAudio with the process: with a server that has died it aborts, or waits ten minutes."""
+    handler = getattr(portaudio(), "_exit_handler", None)
+    if handler is not None:
+        atexit.unregister(handler)
+
+
 #: Folders of the library's copies, which go when the process ends.
 copies: list[tempfile.TemporaryDirectory[str]] = []
+#: Libraries that wait for a dead device: they stay loaded, for their threads may still run.
+left_behind: list[Any] = []
 
 
 def _file_of(name: str) -> Path | None:

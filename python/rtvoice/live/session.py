@@ -192,7 +192,9 @@ class Session:
             return
         self._closed = True
         self._watchdog.end()
-        if not self._watchdog.away:
+        if self._watchdog.away:
+            devices.let_be_at_exit()
+        else:
             with devices.quiet():
                 self._native.close(True)
         self.log_off()
