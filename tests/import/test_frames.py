@@ -111,12 +111,65 @@ def test_an_lstm_that_is_written_out(joined, make_net, imported):
     assert report.ops["lstm"] == 1 and "delay" not in report.ops
 
 
-def test_other_loops_are_refused(make_net, refused):
+def named(net, made, name):
+    net.nodes.append(helper.make_node("Identity", [made], [name]))
+
+
+def test_any_other_state_becomes_a_loop(make_net, imported):
     net = make_net(shape=(1, 6))
     state = net.input("state", (1, 6))
     new = net("Add", net("Mul", net("Tanh", state), np.float32(0.9)), net.x)
-    net.nodes.append(helper.make_node("Identity", [new], ["stateN"]))
-    assert "its own result of the frame before" in refused(net.model(net("Tanh", new), "stateN"))
+    named(net, new, "stateN")
+    assert imported(net.model(net("Tanh", new), "stateN")).ops["recall"] == 1
+
+
+def test_a_gru_that_is_written_out(make_net, imported):
+    """A GRUCell as it is exported, from a state of three axes among those of other layers."""
+    net = make_net(shape=(1, 6))
+    state = net.input("state_in", (2, 1, 5))
+    y, news = net.x, []
+    for layer, size in enumerate((6, 5)):
+        h = net("Gather", state, np.int64(layer), axis=0)
+        given = net("Gemm", y, net.random(15, size), net.random(15), transB=1)
+        kept = net("Gemm", h, net.random(15, 5), net.random(15), transB=1)
+        a, b = (net("Split", part, outputs=3, axis=1) for part in (given, kept))
+        r, z = (net("Sigmoid", net("Add", a[gate], b[gate])) for gate in (0, 1))
+        n = net("Tanh", net("Add", a[2], net("Mul", r, b[2])))
+        y = net("Add", net("Mul", net("Sub", np.float32(1), z), n), net("Mul", z, h))
+        news.append(net("Unsqueeze", y, net.ints(0)))
+    net.nodes.append(helper.make_node("Concat", news, ["state_out"], axis=0))
+    assert imported(net.model(net("MatMul", y, net.random(5, 2)), "state_out")).ops["recall"] == 2
+
+
+def test_a_running_mean_over_frames(make_net, imported):
+    """Normalised by the mean of the past, which the network hands on: nothing else reads its newest value."""
+    net = make_net(opset=18, shape=(1, 6))
+    mean = net.input("mean_in", (1, 1))
+    y = net("Sub", net.x, mean)
+    now = net("Mul", net("ReduceMean", net.x, net.ints(1)), np.float32(0.01))
+    new = net("Add", net("Mul", mean, np.float32(0.99)), now)
+    named(net, new, "mean_out")
+    assert imported(net.model(net("Tanh", y), "mean_out")).ops["recall"] == 1
+
+
+def test_a_buffer_of_what_is_made_of_it(make_net, imported):
+    """A convolution over its own last three results."""
+    net = make_net(shape=(1, 4, 1))
+    past = net.input("past_in", (1, 4, 3))
+    y = net("Tanh", net("Add", net.conv(past, 4, 4, 3), net.x))
+    newest(net, net("Concat", past, y, axis=2), 3, "past_out")
+    report = imported(net.model(net("Sigmoid", y), "past_out"))
+    assert report.ops["recall"] == 1 and report.ops["delay"] == 2
+
+
+def test_a_loop_beside_a_layers_own_state(make_net, imported):
+    net = make_net(shape=(1, 1, 6))
+    start, gain = net.input("h", (1, 1, 5)), net.input("gain", (1, 1, 5))
+    y = net("Squeeze", recurrent(net, "GRU", net.x, start, ["hn"]), net.ints(1))
+    new = net("Add", net("Mul", gain, np.float32(0.9)), net("Mul", net("Abs", y), np.float32(0.1)))
+    named(net, new, "gainN")
+    report = imported(net.model(net("Div", y, net("Add", new, np.float32(0.1))), "gainN", "hn"))
+    assert report.ops["recall"] == 1 and report.ops["gru"] == 1
 
 
 def test_states_may_be_named(make_net, imported, refused):

@@ -7,12 +7,12 @@ from math import ceil, prod
 
 import numpy as np
 
-from . import bands
+from . import bands, products
 from .bands import has_bands
 from .ir import Array, Node
 from .pointwise import affine, maximum
 from .refusals import ADVICE, ATTENTION
-from .values import Known, Stream, Value, fresh, in_order
+from .values import Known, Scores, Stream, Value, fresh, in_order
 from .walk import Call, RefusalError, lowers
 
 _PICTURE = "convolve along time only: give the network (batch, channels, time), or (batch, channels, 1, time)"
@@ -203,6 +203,8 @@ def _gemm(call: Call) -> Value:
         if call.attr(name, 0):
             sides[place] = _transposed(sides[place])
     product = matmul(call, sides[0], sides[1])
+    if not isinstance(product, Stream):
+        raise RefusalError(*ATTENTION)
     alpha, beta = float(call.attr("alpha", 1.0)), float(call.attr("beta", 1.0))
     if alpha != 1.0:
         product = affine(call, product, alpha)
@@ -216,10 +218,10 @@ def _matmul(call: Call) -> Value:
     return matmul(call, call.inputs[0], call.inputs[1])
 
 
-def matmul(call: Call, a: Value | None, b: Value | None) -> Stream:
-    """Multiply a stream with a constant matrix, on either side."""
+def matmul(call: Call, a: Value | None, b: Value | None) -> Stream | Scores:
+    """Multiply a stream with a constant matrix on either side, or two streams."""
     if isinstance(a, Stream) and isinstance(b, Stream):
-        raise RefusalError(*ATTENTION)
+        return products.of_two(call, a, b)
     if isinstance(a, Stream) and isinstance(b, Known):
         if _constant(b).ndim > 2 and prod(_constant(b).shape[:-2]) > 1:
             return _by_group(call, a, _constant(b))
@@ -294,6 +296,8 @@ def _einsum(call: Call) -> Value:
     if any(len(set(item)) != len(item) for item in [*letters, out]):
         call.refuse(*ADVICE["Einsum"])
     streams = [place for place, value in enumerate(call.inputs) if isinstance(value, Stream)]
+    if len(letters) == 2 and len(streams) == 2 and "." not in left and out:
+        return products.einsum(call, letters, out)
     if len(letters) != 2 or len(streams) != 1 or "." in left or not out:
         call.refuse(*ADVICE["Einsum"])
     place = streams[0]

@@ -12,6 +12,7 @@ from .values import Known, known
 
 # A tensor of ones as long as the recording is folded too (the probes are about 10^5 samples long); more is a mistake.
 _LARGEST = 1 << 27
+_SPREADING = ("Add", "Sub", "Mul", "Div", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "Where", "And")
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 
@@ -76,3 +77,10 @@ def _check_size(node: Any, arrays: list[Array | None]) -> None:
         base = 1 if node.op_type != "Tile" or arrays[0] is None else arrays[0].size
         if shape is not None and base * float(np.prod(shape.astype(np.float64))) > _LARGEST:
             raise ValueError("makes a constant of more than 10^8 numbers")
+    elif node.op_type in _SPREADING:
+        try:
+            shape = np.asarray(np.broadcast_shapes(*(array.shape for array in arrays if array is not None)))
+        except ValueError:
+            return
+        if float(np.prod(shape.astype(np.float64))) > _LARGEST:
+            raise ValueError("makes a constant of more than 10^8 numbers (a mask of time by time at the audio's rate)")

@@ -14,6 +14,7 @@ from rtvoice.errors import ModelError
 from rtvoice.graph import GraphBuilder
 
 from . import dense, layout, norms, pointwise, recurrent, timeline  # noqa: F401  (they register what they lower)
+from .attention import TOO_SHORT
 from .inputs import Asked, Reading, clean, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
@@ -22,7 +23,7 @@ from .rewrite import COMPARING, FOLDING, LAST, LAST_ROUNDED, rewrite
 from .rounding import read_by_few_rows, rounded
 from .source import Source, damage_of, read
 from .states import States
-from .values import Refused, Stream, in_order
+from .values import Refused, Scores, Stream, in_order
 from .walk import Walk
 from .write import Out, quantum, write
 
@@ -152,9 +153,8 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
             if half:  # before anything is compared: the source is given the weights that the file holds
                 chosen = None
                 if options["weights"] == "auto":
-                    found, _ = _rewritten(
-                        [out.node for out in _outputs(walk, source, reading, label)[0]], keep_matrices=True
-                    )
+                    outs, _ = _outputs(walk, source, reading, label)
+                    found, _ = _rewritten([*(out.node for out in outs), *walk.loops], keep_matrices=True)
                     chosen = read_by_few_rows(source, walk.values, options["hop"] or quantum(found))
                 source = rounded(source, walk.values, chosen)
                 half = half and (chosen is None or source is not original)
@@ -162,8 +162,9 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
         except ModelError as error:
             raise ModelError(f"{label}: {error}") from None
         outs, notes = _outputs(walk, source, reading, label)
-        nodes, fused = _rewritten([out.node for out in outs], keep_matrices=half)
-    outs = [replace(out, node=node) for out, node in zip(outs, nodes, strict=True)]
+        nodes, fused = _rewritten([*(out.node for out in outs), *walk.loops], keep_matrices=half)
+    loops = nodes[len(outs) :]
+    outs = [replace(out, node=node) for out, node in zip(outs, nodes, strict=False)]
     steps = quantum(nodes)
     hop = steps if options["hop"] is None else int(options["hop"])
     if hop < 1 or hop % steps:
@@ -183,7 +184,7 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
                 "weights": options["weights"] if half or options["weights"] == "fp16" else "source",
             },
         )
-        write(builder, outs, options["parameters"], half=half)
+        write(builder, outs, loops, options["parameters"], half=half)
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from None
     report = _report(walk, reading, builder, fused, notes)
@@ -208,10 +209,13 @@ def _walk(source: Source, options: dict[str, Any]) -> tuple[Walk, Reading]:
         options["sample_rate"],
     )
     for reading in readings(source, asked):
-        walk = Walk(source, reading.probes)
-        walk.run(open_inputs(source, reading))
-        if not walk.errors:
-            return walk, reading
+        for probes in reading.attempts(source):
+            walk = Walk(source, probes)
+            walk.run(open_inputs(source, reading, probes))
+            if not walk.errors:
+                return walk, reading
+            if not any(TOO_SHORT in error or "together may read" in error for error in walk.errors):
+                break
         failed.append(walk)
     errors = min(failed, key=lambda walk: len(walk.errors)).errors
     if len(errors) == 1:
@@ -236,6 +240,7 @@ def _outputs(walk: Walk, source: Source, reading: Reading, label: str) -> tuple[
             continue
         if not isinstance(value, Stream):
             what = "a final state" if isinstance(value, Refused) else "a constant"
+            what = "a table of scores" if isinstance(value, Scores) else what
             notes.append(f"output '{name}' is {what} and was left out")
             continue
         if value.node.control:
@@ -262,6 +267,7 @@ def _outputs(walk: Walk, source: Source, reading: Reading, label: str) -> tuple[
             )
         audio = audio or is_audio
         outs.append(Out(clean(name), name, node, "audio" if is_audio else "value", value.time))
+    walk.loops = [] if states is None else states.loops()
     if not outs:
         raise ModelError(f"{label}: has no output that depends on its input; export it again")
     return outs, notes

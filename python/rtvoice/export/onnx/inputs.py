@@ -19,6 +19,7 @@ from .values import Known, Stream, Value, fresh
 
 # Multiples of every small stride, so that each layer has whole frames; short enough to fold a tensor of that length.
 PROBES = (2 * 38400, 3 * 38400)
+SHORT_PROBES = (2 * 9600, 3 * 9600)  # first where there may be attention, whose masks are squares of them
 FRAME_PROBES = (2 * 768, 3 * 768)  # the same in frames
 _LARGEST_PARAMETER = 4096
 _LARGEST_FRAME = 16_384
@@ -110,6 +111,12 @@ class Reading:
         if self.frames is not None:
             return FRAME_PROBES if self.frames.timed else (1,)
         return PROBES if self.length is None else (self.length,)
+
+    def attempts(self, source: Source) -> list[tuple[int, ...]]:
+        """Return the lengths to follow, and those to follow if these are too short."""
+        if self.frames is None and self.length is None and any(n.op_type == "Softmax" for n in source.model.graph.node):
+            return [SHORT_PROBES, PROBES]
+        return [self.probes]
 
     def shape(self, length: int) -> list[int]:
         """Return the input's shape for `length` samples."""
@@ -348,11 +355,12 @@ def state_shape(port: Port) -> tuple[int, ...]:
     return tuple(1 if size is None else size for size in port.dims)
 
 
-def open_inputs(source: Source, reading: Reading) -> dict[str, Value]:
+def open_inputs(source: Source, reading: Reading, probes: tuple[int, ...] | None = None) -> dict[str, Value]:
     """Return the inputs: the audio or frames, numbers, states at rest, and parameters for the others."""
     streams: dict[str, Value] = {}
+    probes = probes or reading.probes
     if reading.frames is not None:
-        streams.update(_cut_frames(reading.frames, reading.probes))
+        streams.update(_cut_frames(reading.frames, probes))
     for port in source.inputs:
         if port.name in streams:
             continue
@@ -372,12 +380,12 @@ def open_inputs(source: Source, reading: Reading) -> dict[str, Value]:
             continue
         if port.name == reading.audio.name:
             node = Node("input", [], 1, Fraction(1), label="audio")
-            streams[port.name] = fresh(node, reading.axes, reading.time, reading.probes)
+            streams[port.name] = fresh(node, reading.axes, reading.time, probes)
             continue
         shape = parameter_shape(port, reading)
         size = int(np.prod(shape, dtype=np.int64))
         node = Node("parameter", [], size, Fraction(0), label=clean(port.name))
-        streams[port.name] = fresh(node, shape, None, () if _stepped(reading) else reading.probes)
+        streams[port.name] = fresh(node, shape, None, () if _stepped(reading) else probes)
     return streams
 
 

@@ -164,7 +164,12 @@ class Oracle:
             name: array.astype(np.float64) if np.asarray(array).dtype.kind == "f" else array
             for name, array in feeds.items()
         }
-        results = dict(zip(list(self._reference.output_names), self._reference.run(None, feeds), strict=True))
+        try:
+            found = self._reference.run(None, feeds)
+        except Exception as error:  # whatever numpy raises
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise ModelError(f"onnx's reference implementation cannot run the model ({reason})") from None
+        results = dict(zip(list(self._reference.output_names), found, strict=True))
         return [results[name] for name in names]
 
 

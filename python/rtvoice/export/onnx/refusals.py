@@ -6,7 +6,7 @@ _ALL_TIME = "normalises over all time, which a stream does not have"
 _NORM_ADVICE = "train with LayerNorm or RMSNorm over channels, or BatchNorm (folded when exported in eval mode)"
 ATTENTION = (
     "multiplies two signals (attention, or a filter made by the network)",
-    "use convolutions, GRU or LSTM layers",
+    "use convolutions, GRU or LSTM layers, or attention whose mask bounds its past, exported with time as a free axis",
 )
 _NORMS = ("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization", "Attention", "MultiHeadAttention")
 

@@ -2,7 +2,7 @@
 
 A network that is called once for each frame has its memory outside. Where a recurrent layer starts from what it ended
 with, the op's own state is that memory. Everything else that comes back unchanged is a buffer: its channel `j` of this
-frame is some signal of one, two, ... frames ago.
+frame is some signal of one, two, ... frames ago. A state that is computed from itself is a loop, which `recall` closes.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class States:
         self._done: dict[int, Node] = {}
         self._open: set[int] = set()
         self._late: dict[tuple[int, int], Node] = {}
+        self._looped: list[Node] = []  # what a recall gives, as it stood before
         self._check_cells()
         for name in self._made:
             for node in {id(node): node for node, _ in self._made[name] if node is not None}.values():
@@ -109,14 +110,13 @@ class States:
             self._rebuild(item)
         return self._rebuild(node)
 
+    def loops(self) -> list[Node]:
+        """Return what each recall gives of the frame before, by the number that it has."""
+        return [self._rebuild(node) for node in self._looped]
+
     def _rebuild(self, node: Node) -> Node:
         if id(node) in self._done:
             return self._done[id(node)]
-        if id(node) in self._open:
-            raise ModelError(
-                f"{node.origin or node.label}: is computed from its own result of the frame before; of such loops GRU "
-                "and LSTM operators and buffers of the past are known, so write it with those"
-            )
         self._open.add(id(node))
         made = node
         if _shows_state(node):
@@ -143,24 +143,42 @@ class States:
                 return None, 0, 0  # it keeps the zero that it starts from
         return node, channel, back
 
+    def _before(self, node: Node, back: int) -> Node:
+        """Return a node as it was some frames ago; what is being computed itself closes a loop."""
+        if back == 0:
+            return self._rebuild(node)
+        if id(node) in self._open and id(node) not in self._done:
+            key = (id(node), 1)
+            if key not in self._late:
+                self._emit.origin, self._emit.label = node.origin, node.label
+                self._late[key] = self._emit.node(
+                    "recall", channels=node.channels, rate=node.rate, slot=len(self._looped)
+                )
+                self._looped.append(node)
+        key = (id(node), back)
+        if key not in self._late:
+            near = max((age for of, age in self._late if of == id(node) and age < back), default=0)
+            source = self._late[(id(node), near)] if near else self._rebuild(node)
+            self._late[key] = self._emit.node("delay", source, frames=back - near)
+        return self._late[key]
+
     def _join(self, found: list[tuple[Node | None, int, int]]) -> Node:
         """Make a node of channels of several nodes, each some frames ago."""
         parts: list[Node] = []
         first: dict[tuple[int, int], int] = {}
         index = []
+        # The newest first: what is older is then a delay of what is a little less old.
+        for node, _, back in sorted(found, key=lambda item: item[2]):
+            if node is not None:
+                self._before(node, back)
         for node, channel, back in found:
             if node is None:
                 index.append(-1)
                 continue
             key = (id(node), back)
             if key not in first:
-                late = self._late.get(key)
-                if late is None:
-                    source = self._rebuild(node)
-                    late = self._emit.node("delay", source, frames=back) if back else source
-                    self._late[key] = late
                 first[key] = sum(part.channels for part in parts)
-                parts.append(late)
+                parts.append(self._before(node, back))
             index.append(first[key] + channel)
         if not parts:
             raise ModelError("a state that is never set stays zero; remove it")

@@ -123,7 +123,46 @@ class Refused:
     attention: bool = False
 
 
-Value = Known | Stream | Refused
+@dataclass(frozen=True)
+class Scores:
+    """What queries and keys of an attention give, (..., time, time), on its way to the sum of values.
+
+    Parameters
+    ----------
+    q
+        The queries, (..., time, channels).
+    k
+        The keys, (..., channels, time).
+    scale
+        What the scores are multiplied by.
+    blocked
+        Which of them are masked, (time, time) for each probe; none so far where empty.
+    shares
+        Whether they have been through Softmax; then `back` and `ahead` tell which frames have a share.
+    back, ahead
+        How many frames back and ahead a query sees.
+    """
+
+    q: Stream
+    k: Stream
+    scale: float = 1.0
+    blocked: tuple[Array, ...] = ()
+    shares: bool = False
+    back: int = 0
+    ahead: int = 0
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+        return self.q.rank
+
+    def shape(self, probe: int) -> list[int]:
+        """Return the ONNX shape at a probe."""
+        lead = np.broadcast_shapes(self.q.index.shape[:-2], self.k.index.shape[:-2])
+        return [*lead, self.q.lengths[probe], self.k.lengths[probe]]
+
+
+Value = Known | Stream | Scores | Refused
 
 
 def in_order(stream: Stream, emit: Emitter) -> Node:

@@ -12,11 +12,12 @@ from .fold import fold
 from .ir import Array, Emitter, Node
 from .refusals import ATTENTION, cannot_stream, is_cause, unsupported
 from .source import BROKEN, Source, first_line, require_onnx, to_array
-from .values import Known, Refused, Stream, Value, in_order, known
+from .values import Known, Refused, Scores, Stream, Value, in_order, known
 
 Result = Value | Sequence[Value]
 Handler = Callable[["Call"], Result]
 HANDLERS: dict[str, Handler] = {}
+SCORES: dict[str, Callable[[Call], Value]] = {}  # what may be done with the scores of an attention
 _H = TypeVar("_H", bound=Handler)
 
 
@@ -132,6 +133,7 @@ class Walk:
         self.folded = 0
         self.lowered = 0
         self.cells: list[Any] = []  # recurrent layers that are given their state
+        self.loops: list[Node] = []  # what recalls give, by their number
 
     def run(self, streams: Mapping[str, Value]) -> None:
         """Walk over the whole graph, with the inputs `streams`."""
@@ -168,7 +170,8 @@ class Walk:
             return [Refused(result.signal, attention=ATTENTION[0] in told)] * len(node.output)
         self.errors.append(text)
         parts = result.parts | {text} if node.op_type in _RESHAPING else frozenset()
-        return [Refused(result.signal, parts)] * len(node.output)
+        of_scores = any(isinstance(value, Scores) for value in inputs)
+        return [Refused(result.signal, parts, of_scores)] * len(node.output)
 
     def _node(self, node: Any) -> Sequence[Value]:
         inputs: list[Value | None] = []
@@ -190,6 +193,8 @@ class Walk:
             return [_after(node, inputs)] * len(node.output)
         if node.op_type == "If" and isinstance(inputs[0], Known):
             return self._branch(node, inputs[0])
+        if any(isinstance(value, Scores) for value in inputs) and node.domain in ("", "ai.onnx"):
+            return self._of_scores(node, inputs)
         if node.domain in ("", "ai.onnx") and not any(isinstance(value, Stream) for value in inputs):
             return self._fold(node, inputs)
         if node.domain not in ("", "ai.onnx") or node.op_type not in HANDLERS:
@@ -197,7 +202,20 @@ class Walk:
         self._check_moments(inputs)
         self.lowered += 1
         result = HANDLERS[node.op_type](Call(self, node, inputs))
-        return [result] if isinstance(result, (Known, Stream, Refused)) else result
+        return [result] if isinstance(result, (Known, Stream, Scores, Refused)) else result
+
+    def _of_scores(self, node: Any, inputs: list[Value | None]) -> Sequence[Value]:
+        """Lower what stands between the two products of an attention."""
+        call = Call(self, node, inputs)
+        if node.op_type in ("Shape", "Size"):
+            return [_shape_of_scores(call)]
+        if node.op_type not in SCORES:
+            raise RefusalError(
+                "works on the scores of an attention",
+                "scale, mask and Softmax are all that may stand between the two products",
+            )
+        self.lowered += 1
+        return [SCORES[node.op_type](call)]
 
     def _fold(self, node: Any, inputs: list[Value | None]) -> Sequence[Value]:
         if any(attribute.HasField("g") for attribute in node.attribute):
@@ -248,6 +266,16 @@ def shape_of(call: Call) -> Known:
     return known([np.asarray(stream.shape(probe), np.int64) for probe in range(call.probes)])
 
 
+def _shape_of_scores(call: Call) -> Known:
+    table = call.inputs[0]
+    assert isinstance(table, Scores)
+    dims = [np.asarray(table.shape(probe), np.int64) for probe in range(call.probes)]
+    if call.op == "Size":
+        return known([np.asarray(array.prod(), np.int64) for array in dims])
+    start, end = call.attr("start", 0), call.attr("end", None)
+    return known([array[start:end] for array in dims])
+
+
 _RESHAPING = frozenset(
     {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Split", "Slice", "Concat"}
 )
@@ -267,7 +295,7 @@ _CARRYING = _RESHAPING | {
 
 
 def _is_signal(value: Value | None) -> bool:
-    return isinstance(value, Stream) or (isinstance(value, Refused) and value.signal)
+    return isinstance(value, (Stream, Scores)) or (isinstance(value, Refused) and value.signal)
 
 
 def _in_attention(inputs: Sequence[Value | None]) -> bool:

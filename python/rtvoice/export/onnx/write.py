@@ -47,6 +47,7 @@ def quantum(outputs: Sequence[Node]) -> int:
 def write(
     builder: GraphBuilder,
     outputs: Sequence[Out],
+    loops: Sequence[Node],
     parameters: Mapping[str, Mapping[str, Any]],
     *,
     half: bool,
@@ -59,23 +60,29 @@ def write(
         An empty builder.
     outputs
         What to write.
+    loops
+        What each recall gives of the frame before.
     parameters
         Options of `GraphBuilder.parameter` by name.
     half
         Whether matrices whose numbers float16 holds are stored so.
     """
     try:
-        _write(builder, outputs, parameters, half)
+        _write(builder, outputs, loops, parameters, half)
     except ValueError as error:
         raise ModelError(str(error)) from None
 
 
 def _write(
-    builder: GraphBuilder, outputs: Sequence[Out], parameters: Mapping[str, Mapping[str, Any]], half: bool
+    builder: GraphBuilder,
+    outputs: Sequence[Out],
+    loops: Sequence[Node],
+    parameters: Mapping[str, Mapping[str, Any]],
+    half: bool,
 ) -> None:
     tensors: dict[int, Tensor] = {}
     taken: set[str] = {"audio"}
-    order = topological([out.node for out in outputs])
+    order = topological([*(out.node for out in outputs), *loops])
     sources = [node for node in order if node.op in ("input", "parameter")]
     if not any(node.op == "input" for node in sources):
         raise ModelError("no output depends on the audio input; name the right one with audio_input=")
@@ -93,15 +100,20 @@ def _write(
     left = [f"{node.origin}: {_LEFT_OVER[node.op]}" for node in order if node.op in _LEFT_OVER]
     if left:
         raise ModelError(left[0] if len(left) == 1 else f"{len(left)} nodes cannot be imported. " + " | ".join(left))
+    names = {
+        id(node): _free(clean(node.label or node.op), taken) for node in order if node.op not in ("input", "parameter")
+    }
     for node in order:
         if node.op in ("input", "parameter"):
             continue
         op, options = _row(node)
+        if op == "recall":
+            of, frames = names[id(loops[options["slot"]])], int(node.rate * builder.metadata["hop"])
+            options = {"of": of, "channels": node.channels, "frames": frames}
         weights = {role: _storable(array, half) for role, array in options.items() if isinstance(array, np.ndarray)}
-        name = _free(clean(node.label or op), taken)
         try:
             inputs = [tensors[id(item)] for item in node.inputs]
-            tensors[id(node)] = builder.node(op, *inputs, name=name, **{**options, **weights})
+            tensors[id(node)] = builder.node(op, *inputs, name=names[id(node)], **{**options, **weights})
         except ValueError as error:
             raise ModelError(f"{node.origin}: {error}") from None
     for out in outputs:
