@@ -200,8 +200,9 @@ def _name_standard_output() -> None:
     out: Any = _StandardOutput(text.fileno(), "w", closefd=False)
     if hasattr(text.buffer, "raw"):  # not so under 'python -u'
         out = io.BufferedWriter(out)
-    options = {"line_buffering": text.line_buffering, "write_through": text.write_through}
-    sys.stdout = io.TextIOWrapper(out, text.encoding, text.errors, **options)
+    sys.stdout = io.TextIOWrapper(
+        out, text.encoding, text.errors, line_buffering=text.line_buffering, write_through=text.write_through
+    )
 
 
 def _catch_signals() -> None:
