@@ -7,6 +7,7 @@ A host whose tools or headers are missing is written down as not run, with what 
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -93,9 +94,10 @@ def run(names: list[str]) -> dict[str, Result]:
 def version(command: str) -> str:
     """Return the first line that names a version, or nothing."""
     words = command.split()
-    if not words or shutil.which(words[0]) is None:
+    own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # where pip puts its commands
+    if not words or (program := shutil.which(words[0], path=own)) is None:
         return ""
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run([program, *words[1:]], capture_output=True, text=True, check=False)
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if any(c.isdigit() for c in line)]
     return lines[0][:60] if lines else ""
 

@@ -74,7 +74,7 @@ class Bed:
 
     def __init__(self, audio: np.ndarray, seconds: float) -> None:
         jack = pytest.importorskip("jack")
-        for _ in range(50):
+        for _ in range(300):
             try:
                 self.client = jack.Client("bed", no_start_server=True)
                 break
