@@ -284,6 +284,22 @@ class Maker:
         y = n("Reshape", n("Transpose", n("MatMul", rows, matrix), perm=[0, 2, 3, 1]), n.ints(1, 8, -1))
         return n.conv(y, 8, c)
 
+    def transformed(self, x):
+        """The power of the channels' spectrum, and of a window over the mean of all."""
+        n, c = self.net, self.channels
+        if self.rng.random() < 0.5:
+            y = n("Unsqueeze", n("Transpose", x, perm=[0, 2, 1]), n.ints(3))
+            y = n("DFT", y, "", np.int64(2), onesided=int(self.rng.integers(0, 2)))
+            y = n("DFT", n("Tanh", y), np.int64(c), np.int64(2), inverse=1)
+            y = n("Transpose", n("ReduceSum", y, n.ints(3), keepdims=0), perm=[0, 2, 1])
+            return n("Mul", x, n("Sigmoid", y))
+        size = int(self.rng.integers(2, 9))
+        low = n("Transpose", n.conv(x, c, 1), perm=[0, 2, 1])
+        low = n("Pad", low, n.ints(0, size - 1, 0, 0, 0, 0))
+        y = n("STFT", low, np.int64(1), n.random(size), np.int64(size))
+        power = n("ReduceSum", n("Mul", y, y), n.ints(2, 3), keepdims=0)
+        return n("Mul", x, n("Tanh", n("Unsqueeze", power, n.ints(1))))
+
     def down(self, x, stride):
         if self.rng.random() < 0.25:
             return self.packed(x, stride)
@@ -344,7 +360,7 @@ class Maker:
         kinds = ["conv", "shifted", "activated", "gated", "residual", "joined", "normed", "recurrent"]
         kinds += ["banded", "reduced", "chosen", "weighed", "summed", "grouped"]
         kinds += ["divided", "measured", "shuffled", "pooled", "several", "steered", "reordered", "framed"]
-        kinds += ["attended", "multiplied"]
+        kinds += ["attended", "multiplied", "transformed"]
         for _ in range(int(self.rng.integers(3, 8))):
             chance = self.rng.random()
             if self.back and chance < 0.25:
@@ -427,7 +443,7 @@ class Stepper:
         return n("Reshape", n("MatMul", shares, wholes[1]), n.ints(1, c))
 
     def network(self):
-        x = self.dense(self.net.x)
+        x = self.remembered(self.dense(self.net.x))  # without a state it would be a recording
         kinds = ["dense", "remembered", "leaking", "recurrent", "attended"]
         for _ in range(int(self.rng.integers(2, 6))):
             y = getattr(self, str(self.rng.choice(kinds)))(x)

@@ -20,8 +20,6 @@ ADVICE: dict[str, tuple[str, str]] = {
     "Attention": ("looks at all time at once", "use convolutions, GRU or LSTM layers"),
     "MultiHeadAttention": ("looks at all time at once", "use convolutions, GRU or LSTM layers"),
     "RNN": ("is not among the streaming ops", "use GRU or LSTM"),
-    "STFT": ("is not supported as an op", "write the transform as a Conv with the windowed DFT basis and stride = hop"),
-    "DFT": ("is not supported as an op", "write the transform as a Conv or MatMul with the DFT basis"),
     "Loop": ("is a loop", "export with the loop unrolled over layers, not over time"),
     "Scan": ("is a loop over time", "use the GRU or LSTM operators"),
     "If": ("branches on data that is not constant", "export with the condition fixed"),
