@@ -1,4 +1,4 @@
-"""Voice networks in the style of known ones, from `rtvoice.nn` with random weights: streamed as offline, and the cost."""
+"""Voices in the style of known ones, of `rtvoice.nn` with random weights: streamed as computed, and the cost."""
 
 from __future__ import annotations
 
