@@ -70,7 +70,7 @@ def test_binds_symbols_at_load_and_finds_neighbours() -> None:
 def test_library_is_small(tmp_path: Path) -> None:
     stripped = tmp_path / "stripped.so"
     sdk.run("strip", "-o", stripped, sdk.library_folder() / "librtvoice.so")
-    assert stripped.stat().st_size <= 1 << 20
+    assert stripped.stat().st_size <= 1_000_000
 
 
 @pytest.mark.parametrize("target", ["rtvoice::rtvoice", "rtvoice::static"])

@@ -28,6 +28,7 @@ _NAMES = {
     "cos": "Cos",
     "softplus": "Softplus",
 }
+MASKED = -1e9  # what a key outside the window, or before the stream, adds to its product
 _BINARY = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div"}
 
 
@@ -231,7 +232,24 @@ class _Onnx:
         )
 
     def attention(self, q: str, k: str, v: str, seen: str, heads: int, window: int, scale: float, frames: int) -> str:
-        raise Unsupported("attention over a ring of keys")
+        """Write attention as exporters do: products, a mask added, softmax, products."""
+        keys = frames + window - 1
+        at, seen_at = np.arange(frames)[:, None], np.arange(keys)[None]
+        near = np.where((seen_at >= at) & (seen_at < at + window), 0.0, MASKED).astype(np.float32)
+        before = self.add("Sub", [self.add("Reshape", [seen, self.ints(1, keys)]), self.array(np.float32(1.0))])
+        mask = self.add("Add", [self.array(near), self.add("Mul", [before, self.array(np.float32(-MASKED))])])
+
+        def heads_of(x: str, rows: int, perm: list[int]) -> str:
+            return self.add(
+                "Transpose", [self.add("Reshape", [self._rows(x), self.ints(1, rows, heads, -1)])], perm=perm
+            )
+
+        scaled = self.add("Mul", [heads_of(q, frames, [0, 2, 1, 3]), self.array(np.float32(scale))])
+        products = self.add("MatMul", [scaled, heads_of(k, keys, [0, 2, 3, 1])])
+        weights = self.add("Softmax", [self.add("Add", [products, mask])], axis=-1)
+        made = self.add("MatMul", [weights, heads_of(v, keys, [0, 2, 1, 3])])
+        rows = self.add("Reshape", [self.add("Transpose", [made], perm=[0, 2, 1, 3]), self.ints(1, frames, -1)])
+        return self._from_rows(rows)
 
     def softmax(self, x: str) -> str:
         return self.add("Softmax", [x], axis=self.channel_axis)

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/processor_state.h"
+#include "stream/samples.h"
 
 namespace rtvoice {
 namespace {
@@ -254,33 +255,6 @@ uint32_t Engine::output(const char* name, float* values, uint32_t capacity) cons
   return control->size();
 }
 
-// Copies the frame; what is not finite becomes 0.
-size_t Engine::guard_input(const float* in, size_t samples) noexcept {
-  size_t bad = 0;
-  for (size_t i = 0; i < samples; ++i) {
-    const bool finite = std::fabs(in[i]) <= 3.4028234e38f;
-    in_.data()[i] = finite ? in[i] : 0.0f;
-    bad += finite ? 0 : 1;
-  }
-  return bad;
-}
-
-// Finite but absurd samples may overflow in a resampler or in the mix. By bits, without a branch, so that the usual case is vector code.
-size_t Engine::guard_output(float* out, size_t samples) noexcept {
-  constexpr uint32_t kExponent = 0x7f800000u;
-  uint32_t any = 0;
-  for (size_t i = 0; i < samples; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, out + i, sizeof bits);
-    any |= static_cast<uint32_t>((bits & kExponent) == kExponent);
-  }
-  if (any == 0) return 0;
-  for (size_t i = 0; i < samples; ++i) {
-    if (!std::isfinite(out[i])) out[i] = 0.0f;
-  }
-  return 1;
-}
-
 void Engine::finish_swap() noexcept {
   retired_.store(active_, std::memory_order_release);
   active_ = incoming_;
@@ -293,17 +267,11 @@ void Engine::finish_swap() noexcept {
   swapping_.store(false, std::memory_order_release);
 }
 
-// The input as late as the wet signal is.
+// The input as late as the wet signal is. The ring holds the latency and a frame, so that all is written before anything is read.
 void Engine::delay_dry(size_t frames) noexcept {
-  float* dry = dry_.data();
-  for (size_t i = 0; i < frames; ++i, ++dry_write_) {
-    float* write = dry + (dry_write_ & dry_mask_) * channels_;
-    const float* read = dry + ((dry_write_ - static_cast<size_t>(latency_)) & dry_mask_) * channels_;
-    for (size_t c = 0; c < channels_; ++c) {
-      write[c] = in_.data()[i * channels_ + c];
-      delayed_.data()[i * channels_ + c] = read[c];
-    }
-  }
+  ring_write(dry_.data(), dry_mask_, dry_write_, in_.data(), frames, channels_);
+  ring_read(dry_.data(), dry_mask_, dry_write_ - static_cast<size_t>(latency_), delayed_.data(), frames, channels_);
+  dry_write_ += frames;
 }
 
 // An analyser leaves the audio as it is.
@@ -366,6 +334,10 @@ void Engine::mix(float* out, size_t frames) noexcept {
     gain_left_ = fade_frames_;
     gain_step_ = (target - gain_) / static_cast<float>(fade_frames_);
   }
+  if (gain_left_ == 0 && (gain_ == 1.0f || gain_ == 0.0f)) {
+    std::memcpy(out, (gain_ == 1.0f ? wet_ : delayed_).data(), frames * channels_ * sizeof(float));
+    return;
+  }
   for (size_t i = 0; i < frames; ++i) {
     if (gain_left_ != 0) {
       --gain_left_;
@@ -392,7 +364,7 @@ void Engine::settle() noexcept {
 
 void Engine::take_in(const float* in, uint32_t frames) noexcept {
   if (dry_write_ == 0) settle();
-  statistics_.count_nonfinite(guard_input(in, frames * channels_));
+  statistics_.count_nonfinite(copy_finite(in, in_.data(), frames * channels_));
   delay_dry(frames);
 }
 
@@ -418,7 +390,8 @@ rtv_status Engine::process(const float* in, float* out, uint32_t frames) noexcep
   take_in(in, frames);
   run_models(frames);
   mix(out, frames);
-  statistics_.count_nonfinite(guard_output(out, frames * channels_));
+  // Finite but absurd samples may overflow in a resampler or in the mix.
+  if (!mend_not_finite(out, frames * channels_)) statistics_.count_nonfinite(1);
   const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
   const uint64_t ticks = read_ticks() - start;
   statistics_.record(frames, ticks, static_cast<uint64_t>(budget));
@@ -445,7 +418,7 @@ void Engine::end(float* out, uint32_t frames, size_t nonfinite, uint64_t ticks) 
   leave_as_is(active_->stage(), wet_.data(), frames);
   keep_last(frames);
   mix(out, frames);
-  statistics_.count_nonfinite(nonfinite + guard_output(out, frames * channels_));
+  statistics_.count_nonfinite(nonfinite + (mend_not_finite(out, frames * channels_) ? 0 : 1));
   const double budget = static_cast<double>(frames) / config_.sample_rate * ticks_per_second_;
   statistics_.record(frames, ticks, static_cast<uint64_t>(budget));
   if (logging_ != nullptr) close_log(out, frames, ticks, budget, RTV_OK);

@@ -74,8 +74,6 @@ class Engine {
   static float faded(float from, float to, float share) noexcept RTV_NONBLOCKING {
     return share < 1.0f ? from + (to - from) * share : to;
   }
-  size_t guard_input(const float* in, size_t samples) noexcept RTV_NONBLOCKING;
-  static size_t guard_output(float* out, size_t samples) noexcept RTV_NONBLOCKING;
   void delay_dry(size_t frames) noexcept RTV_NONBLOCKING;
   void keep_last(size_t frames) noexcept RTV_NONBLOCKING;
   void leave_as_is(const Stage& stage, float* wet, size_t frames) noexcept RTV_NONBLOCKING;

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "stream/samples.h"
+
 namespace rtvoice {
 namespace {
 
@@ -199,11 +201,15 @@ void Pipeline::run_instances(size_t hops) noexcept { Instance::run_together(toge
 }
 
 void Pipeline::store(Lane& lane, const float* samples, size_t count) noexcept {
-  size_t write = fifo_write_;
-  for (size_t i = 0; i < count; ++i) lane.fifo.data()[write++ & fifo_mask_] = samples[i];
+  ring_write(lane.fifo.data(), fifo_mask_, fifo_write_, samples, count);
 }
 
 void Pipeline::take_in(const float* in, size_t frames) noexcept {
+  if (channels_ == 1) {
+    std::memcpy(lanes_[0].gather.data() + pending_, in, frames * sizeof(float));
+    pending_ += frames;
+    return;
+  }
   for (size_t c = 0; c < channels_; ++c) {
     float* gather = lanes_[c].gather.data() + pending_;
     const float* from = in + c;
@@ -213,6 +219,11 @@ void Pipeline::take_in(const float* in, size_t frames) noexcept {
 }
 
 void Pipeline::hand_out(float* out, size_t frames) noexcept {
+  if (channels_ == 1) {
+    ring_read(lanes_[0].fifo.data(), fifo_mask_, fifo_read_, out, frames);
+    fifo_read_ += frames;
+    return;
+  }
   for (size_t c = 0; c < channels_; ++c) {
     const float* fifo = lanes_[c].fifo.data();
     float* to = out + c;
