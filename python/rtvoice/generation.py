@@ -63,7 +63,8 @@ def _choose(logits: F64, u: F64) -> NDArray[np.int64]:
     """Return the first class whose cumulative share exceeds `u`."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     total = np.cumsum(shares, axis=1)
-    return np.minimum((total <= u[:, None] * total[:, -1:]).sum(axis=1), logits.shape[1] - 1)
+    chosen: NDArray[np.int64] = np.minimum((total <= u[:, None] * total[:, -1:]).sum(axis=1), logits.shape[1] - 1)
+    return chosen
 
 
 def looped(graph: Graph) -> tuple[list[Node], list[Node]]:

@@ -33,7 +33,7 @@ class Attend(Module):
         """Attend from `(batch, frames, channels)` to keys and values; values may have channels of their own."""
 
         def split(x: Tensor) -> Tensor:
-            return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
         at = torch.arange(q.shape[1], device=q.device)
         age = at[:, None] - at[None, :]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,10 @@ from rtvoice.nn.module import Builder, Handle, Module
 from rtvoice.nn.noise import counted_words
 
 DISTRIBUTIONS = ("gaussian", "logistic", "categorical")
+
+
+def _linears(modules: Iterable[torch.nn.Module]) -> list[Linear]:
+    return cast("list[Linear]", list(modules))
 
 
 class GatedStack(Module):
@@ -59,6 +64,13 @@ class GatedStack(Module):
         self.skips = torch.nn.ModuleList(Linear(channels, skip) for _ in range(layers))
         self.middle, self.leave = Linear(skip, head), Linear(head, outputs)
 
+    def _gates(self) -> list[Conv1d]:
+        return cast("list[Conv1d]", list(self.gates))
+
+    def steered(self, condition: Tensor) -> list[Tensor]:
+        """Return what each layer adds before its gate, `(..., 2 * channels)`, for a condition `(..., condition)`."""
+        return [steer(condition) for steer in _linears(self.steers)]
+
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map signal `(batch, samples, 1)` and condition `(batch, frames, condition)` to `(batch, samples, outputs)`.
 
@@ -67,16 +79,17 @@ class GatedStack(Module):
         factor = x.shape[1] // condition.shape[1]
         h = F.conv1d(x.transpose(1, 2), self.enter.weight, self.enter.bias)
         total: Tensor | None = None
-        for i, (gate, steer) in enumerate(zip(self.gates, self.steers, strict=True)):
+        skips, residuals = _linears(self.skips), _linears(self.residuals)
+        for i, (gate, steered) in enumerate(zip(self._gates(), self.steered(condition), strict=True)):
             late = F.conv1d(F.pad(h, (gate.left, 0)), gate.weight, None, 1, 0, gate.dilation)
-            spread = steer(condition).transpose(1, 2).repeat_interleave(factor, dim=2)
+            spread = steered.transpose(1, 2).repeat_interleave(factor, dim=2)
             a, b = (late + spread).chunk(2, dim=1)
             z = torch.tanh(a) * torch.sigmoid(b)
-            out = self.skips[i]
-            if i < len(self.residuals):
-                on = self.residuals[i]
+            out = skips[i]
+            if i < len(residuals):
+                on = residuals[i]
                 both = F.conv1d(z, torch.cat([out.weight, on.weight])[:, :, None], torch.cat([out.bias, on.bias]))
-                skipped, kept = both.split([self.skip, self.channels], dim=1)
+                skipped, kept = torch.split(both, [self.skip, self.channels], dim=1)
                 h = h + kept
             else:
                 skipped = F.conv1d(z, out.weight[:, :, None], out.bias)
@@ -91,18 +104,19 @@ class GatedStack(Module):
             builder.node(
                 "upsample", steer.emit(builder, condition, f"{name}.steer{i}"), factor=factor, name=f"{name}.spread{i}"
             )
-            for i, steer in enumerate(self.steers)
+            for i, steer in enumerate(_linears(self.steers))
         ]
         h = self.enter.emit(builder, x, f"{name}.enter")
         total = None
-        for i, (gate, steer) in enumerate(zip(self.gates, steers, strict=True)):
+        skips, residuals = _linears(self.skips), _linears(self.residuals)
+        for i, (gate, steer) in enumerate(zip(self._gates(), steers, strict=True)):
             late = builder.node("add", gate.emit(builder, h, f"{name}.late{i}"), steer, name=f"{name}.sum{i}")
             z = builder.node("glu", late, a="tanh", b="sigmoid", name=f"{name}.gate{i}")
-            skipped = self.skips[i].emit(builder, z, f"{name}.skip{i}")
-            if i < len(self.residuals):
-                kept = self.residuals[i].emit(builder, z, f"{name}.keep{i}")
+            skipped = skips[i].emit(builder, z, f"{name}.skip{i}")
+            if i < len(residuals):
+                kept = residuals[i].emit(builder, z, f"{name}.keep{i}")
             total = skipped if total is None else builder.node("add", skipped, total, name=f"{name}.total{i}")
-            if i < len(self.residuals):
+            if i < len(residuals):
                 h = builder.node("add", kept, h, name=f"{name}.residual{i}")
         y = builder.node("relu", total, name=f"{name}.relu")
         y = builder.node("relu", self.middle.emit(builder, y, f"{name}.middle"), name=f"{name}.relu2")
@@ -122,7 +136,7 @@ class GatedStack(Module):
         """
         h = F.linear(x, self.enter.weight[:, :, 0], self.enter.bias)
         total: Tensor | None = None
-        for i, (gate, steer) in enumerate(zip(self.gates, steered, strict=True)):
+        for i, (gate, steer) in enumerate(zip(self._gates(), steered, strict=True)):
             late = F.linear(memory[i][0], gate.weight[:, :, 0]) + F.linear(h, gate.weight[:, :, 1]) + steer
             memory[i] = torch.cat([memory[i][1:], h[None]])
             a, b = late.chunk(2, dim=1)
@@ -139,7 +153,7 @@ class GatedStack(Module):
         weight = self.enter.weight
         return [
             torch.zeros(gate.dilation, batch, self.channels, dtype=weight.dtype, device=weight.device)
-            for gate in self.gates
+            for gate in self._gates()
         ]
 
 
@@ -194,7 +208,12 @@ class WaveNet(Module):
         outputs = {"gaussian": 2, "logistic": 3 * components, "categorical": classes}[distribution]
         self.stack = GatedStack(condition, outputs, **sizes)
         self.samples, self.distribution, self.outputs = samples, distribution, outputs
-        self.attributes = {"distribution": distribution, "floor": floor, "limit": limit, "stream": stream}
+        self.attributes: dict[str, Any] = {
+            "distribution": distribution,
+            "floor": floor,
+            "limit": limit,
+            "stream": stream,
+        }
         self.temperature = temperature
         self.seed = 0
         self.recalled: Tensor | None = None
@@ -240,7 +259,7 @@ class WaveNet(Module):
             x = torch.zeros(batch, 1, dtype=torch.float64)
             memory, drawn = stack.memory(batch), []
             for frame in range(frames):
-                steered = [steer(condition[:, frame].double()) for steer in stack.steers]
+                steered = stack.steered(condition[:, frame].double())
                 for sample in range(self.samples):
                     made = stack.step(memory, x, steered)
                     x = torch.cat([self._drawn(row[None], frame * self.samples + sample) for row in made])

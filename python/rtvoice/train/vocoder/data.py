@@ -49,5 +49,5 @@ def crops(speech: Floats, size: int, samples: int, rng: np.random.Generator, *, 
     starts = HOP * rng.integers(0, (speech.size - samples) // HOP, size)
     batch = np.stack([speech[start : start + samples] for start in starts])
     if gain:
-        batch = batch * 10 ** (rng.uniform(-10, 3, (size, 1)).astype(np.float32) / 20)
+        batch = batch * np.power(10, rng.uniform(-10, 3, (size, 1)) / 20).astype(np.float32)
     return torch.from_numpy(batch[..., None])

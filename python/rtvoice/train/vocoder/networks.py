@@ -60,7 +60,7 @@ class Teacher(Module):
 
     def gaussian(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the deviation of every sample of `x`, given those before it."""
-        mean, scale = self.voice.parameters_of(x, condition).split(1, dim=-1)
+        mean, scale = torch.split(self.voice.parameters_of(x, condition), 1, dim=-1)
         return mean, scale.clamp(min=LEAST)
 
     def loss(self, audio: Tensor) -> Tensor:
