@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import shutil
 import sys
@@ -109,7 +110,9 @@ def abandon() -> None:
     copies.append(tempfile.TemporaryDirectory(prefix="rtvoice-portaudio-", ignore_cleanup_errors=True))
     target = Path(copies[-1].name) / f"{len(copies)}-{source.name}"
     shutil.copyfile(source, target)
-    left_behind.append(sounddevice._lib)
+    # JACK's threads call into both until the process is gone, longer than Python lives: ctypes never unloads a library.
+    for library in (source, target):
+        ctypes.CDLL(os.fspath(library))
     let_be_at_exit()
     sounddevice._lib = sounddevice._ffi.dlopen(os.fspath(target))
     sounddevice._libname = os.fspath(target)
@@ -127,8 +130,6 @@ def let_be_at_exit() -> None:
 
 #: Folders of the library's copies, which go when the process ends.
 copies: list[tempfile.TemporaryDirectory[str]] = []
-#: Libraries that wait for a dead device: they stay loaded, for their threads may still run.
-left_behind: list[Any] = []
 
 
 def _file_of(name: str) -> Path | None:
