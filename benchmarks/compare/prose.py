@@ -23,8 +23,8 @@ REASONS: dict[str, str] = {
     "separable64_t160": "Its products are 64 and 128 deep, a third of a layer of 3 taps: what follows each sum (ReLU, residual, stores) weighs three times as much, 7 % of the time, and the depthwise layer takes 5 % for 2 % of the multiply-adds.",
     "avx2": "AVX2 has 16 registers of 8 floats where AVX-512 has 32 of 16, at the same peak on this processor: a tile is smaller, and its inputs are loaded more often for each multiply-add.",
     "size": "Loading reads, checks, hashes and packs, each once; half of the time is the system's, for the first touch of the memory.",
-    "skins": "The goals are for the default skin, whisper. kathleen's tiers read 5 and 16 MB of 16-bit weights a hop: what the larger one takes is what reading as much from memory takes.",
-    "tail": "The rest is memory that the other work has taken away and is still using: fetching the next layer's weights during each tile gained nothing. The machine is a virtual one and ran other heavy work at raised priority meanwhile.",
+    "skins": "The goals are those of skins. The vocoder's two networks are none, and stand beside them: a WaveNet draws each of 16,000 samples a second.",
+    "tail": "The rest is memory that the other work has taken away and is still using: fetching the next layer's weights during each tile gained nothing. The machine is a virtual one.",
 }
 
 GOALS = """\
@@ -47,7 +47,7 @@ METHOD = """\
 - Everyone first gives 12 hops of the same random input; an output more than 1e-4 of the peak away from the float64 reference is not
   timed. The largest errors are in the JSON.
 - Rounds: each times the peak loop, then for every network the reading of as many bytes and each engine once, so that all share the
-  machine's moods. A sample is one untimed hop, then hops for about 250 us, in thread CPU time. Ratios and percentages are medians of
+  machine's moods. A sample is three untimed hops, then hops for about 250 us, in thread CPU time. Ratios and percentages are medians of
   the rounds' ratios. The rounds run at the lowest real-time priority where the system allows it, as an audio thread does.
 - onnxruntime: its C interface, from the library in its wheel; one thread, all optimisations, every tensor bound to fixed memory, states
   as inputs and outputs that swap places between hops without a copy. `Conv`: rank 3; `H=1`: an image of height 1; `MatMul`: windows as
