@@ -48,6 +48,7 @@ def test_the_seven_rows_come_with_it() -> None:
         ("", "has no [[dimension]]"),
         ("[[dimension]]\nlabel = 'Warmth'", "key must be"),
         ("[[dimension]]\nkey = 'warmth'", "label must be"),
+        ("[[dimension]]\nkey = 'abx'\nlabel = 'Same?'", "ABX test's own"),
         ("[[dimension]]\nkey = 'warmth'\nlabel = 'Warmth'\nweigth = 2", "'weigth' is unknown"),
         ("[[dimension]]\nkey = 'warmth'\nlabel = 'Warmth'\nweight = 0", "weight must be"),
         ("[[dimension]]\nkey = 'warmth'\nlabel = 'Warmth'\n" * 2, "stands twice"),

@@ -256,6 +256,39 @@ def test_one_rater_cannot_vote_in_the_plan_of_another(client: TestClient, prepar
     assert client.post(f"/api/s/{slug}/votes", json=ballot("bob", trial), headers=ORIGIN).status_code == 404
 
 
+def test_another_site_cannot_open_what_is_blind(client: TestClient, prepared: tuple[Store, str]) -> None:
+    address = f"/api/s/{prepared[1]}?user=ann&open=1"
+    for site in ("cross-site", "same-site", "none"):
+        assert client.get(address, headers={"sec-fetch-site": site}).status_code == 403
+    assert not plan(client, prepared[1], "ann")["seen"]
+    assert client.get(address, headers={"sec-fetch-site": "same-origin"}).json()["seen"]
+
+
+@pytest.mark.parametrize("name", ["مریم\u200cخانی", "\U0001f469\u200d\U0001f4bb", "Ann\u00a0Lee"])
+def test_names_of_any_script_are_taken(name: str, client: TestClient, prepared: tuple[Store, str]) -> None:
+    assert plan(client, prepared[1], name)["user"] == name
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\u200c\u200d", "a\x07b", "a\nb", "x" * 61])
+def test_what_is_no_name_is_refused(name: str, client: TestClient, prepared: tuple[Store, str]) -> None:
+    assert client.get(f"/api/s/{prepared[1]}", params={"user": name}).status_code == 400
+
+
+def test_a_store_is_served_at_an_address_of_its_own(tmp_path: Path) -> None:
+    with command._listen_again("127.0.0.1", tmp_path) as first:
+        port = first.getsockname()[1]
+        first.listen()
+        with command._listen_again("127.0.0.1", tmp_path) as second:  # taken: another is found
+            assert second.getsockname()[1] != port
+    with command._listen_again("127.0.0.1", tmp_path) as again:
+        assert again.getsockname()[1] == port
+
+
+def test_repeats_and_traps_leave_pairs_to_rate() -> None:
+    with pytest.raises(ValueError, match="nothing of 25 trials"):
+        command.Options(length=25, repeats=24, traps=1).plain()
+
+
 def test_large_bodies_are_refused(client: TestClient, prepared: tuple[Store, str]) -> None:
     data = json.dumps({"text": "x" * 70000})
     headers = {**ORIGIN, "content-type": "application/json"}

@@ -57,7 +57,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", metavar="ID", help="serve or export this one of the store's sessions")
     parser.add_argument("--store", metavar="DIR", help="where sessions and votes are kept (default: $RTVOICE_COMPARE)")
     parser.add_argument("--host", metavar="H", default="127.0.0.1", help="other than loopback asks for a token")
-    parser.add_argument("--port", metavar="P", type=console.whole(0, 65535), default=0, help="(default: a free one)")
+    parser.add_argument(
+        "--port", metavar="P", type=console.whole(0, 65535), default=0, help="(default: the store's own)"
+    )
     parser.add_argument("--no-serve", action="store_true", help="prepare the session and leave")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     console.add_common(parser)

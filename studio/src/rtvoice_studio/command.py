@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +45,18 @@ class Options:
     queued_by: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Return them as the store keeps them."""
+        """Return them as the store keeps them.
+
+        Raises
+        ------
+        ValueError
+            Repeats and traps leave no pair of a sitting.
+        """
+        if self.repeats + self.traps >= self.length:
+            raise ValueError(
+                f"{self.repeats} repeats and {self.traps} traps leave nothing of {self.length} trials; "
+                "ask for fewer, or for more trials"
+            )
         rows = read_dimensions(self.dimensions or SHIPPED)
         return {
             "mode": self.mode,
@@ -190,7 +202,7 @@ def serve(
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     app = make_app(store, hosts=(*LOOPBACK, host) if local else (), token=token)
-    listening = _listen(host, port)
+    listening = _listen(host, port) if port else _listen_again(host, store.folder)
     number = listening.getsockname()[1]
     shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
     shown = f"[{shown}]" if ":" in shown else shown
@@ -218,6 +230,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _listen_again(host: str, folder: Path) -> socket.socket:
+    """Take a port that is the store's own where it is free: what a browser still keeps belongs to an address."""
+    try:
+        return _listen(host, 49152 + zlib.crc32(str(folder.resolve()).encode()) % 16000)
+    except ValueError:
+        return _listen(host, 0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -66,6 +66,8 @@ def _dimension(path: Path, number: int, row: Any) -> Dimension:
     key, label = row.get("key"), row.get("label")
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise ValueError(f"{where}: key must be lower-case letters, digits and _, as in 'intelligibility'")
+    if key == "abx":
+        raise ValueError(f"{where}: the key 'abx' is the ABX test's own; take another")
     if not isinstance(label, str) or not 0 < len(label) <= 60:
         raise ValueError(f"{where}: label must be a text of 1 to 60 characters")
     definition, weight, match = row.get("definition", ""), row.get("weight", 1), row.get("match_loudness", True)

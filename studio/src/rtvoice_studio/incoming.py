@@ -37,7 +37,9 @@ def rater(value: Any) -> str:
     if not isinstance(value, str):
         raise BadRequest("give your name")
     name = unicodedata.normalize("NFC", value).strip()
-    if not 1 <= len(name) <= 60 or not name.isprintable():
+    kinds = {unicodedata.category(letter) for letter in name}
+    # Joiners are letters' own in Persian and in emoji; what is only invisible is no name.
+    if not 1 <= len(name) <= 60 or kinds & {"Cc", "Cs", "Zl", "Zp"} or kinds <= {"Cf", "Zs", "Mn"}:
         raise BadRequest("a name is 1 to 60 visible characters")
     return name
 

@@ -117,6 +117,13 @@ class Studio:
         written: dict[str, dict[str, str]] = {}
         for note in notes:
             written.setdefault(note["trial"], {})[note["side"]] = note["text"]
+        if (
+            request.query_params.get("open") == "1"
+            and request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
+        ):
+            return refuse(
+                403, "only the page itself may ask which is which: from then on this rater's votes do not count"
+            )
         shared = request.query_params.get("clip")
         start = next(
             (t["id"] for t in trials if shared and clips[t["clip"]]["key"] == shared and t["kind"] == "plain"), None

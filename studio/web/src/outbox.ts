@@ -56,7 +56,10 @@ export class Outbox {
     return [...keys].sort().map((key) => [key, JSON.parse(this.held(key) ?? "null") as Sent] as [string, Sent]).filter(([, sent]) => sent);
   }
 
-  /** Sends in order; what the server cannot take now is tried again, what it refuses is told and dropped. */
+  /**
+   * Sends in order. What the server cannot take now is tried again, and so is what it does not know: another store may answer
+   * at this address until the right one is back. What it refuses for its content is told and dropped.
+   */
   async flush(): Promise<boolean> {
     if (this.sending) return false;
     this.sending = true;
@@ -72,7 +75,10 @@ export class Outbox {
           headers: { "Content-Type": "application/json" },
           body: JSON.stringify(sent.body),
         });
-        if (answer.status >= 500 || answer.status === 401) throw new Error("not now");
+        if (answer.status >= 500 || [401, 403, 404, 421].includes(answer.status)) {
+          if (answer.status < 500) refused = await reason(answer);
+          throw new Error("not now");
+        }
         if (!answer.ok) refused = await reason(answer);
         // A draft may have grown while it was on its way.
         if (this.held(key) !== held) continue;

@@ -72,11 +72,26 @@ export class RatePage {
     while (!user) {
       user = await ask("Who is listening?", "Your name stands with your votes, so that several people can rate at once.", "Name", "", 60);
     }
-    localStorage.setItem("rtvoice-user", user);
     const shared = new URLSearchParams(location.search).get("clip");
     // Before the first clip's sounds are there, too: what shows can be used.
     document.addEventListener("keydown", (event) => this.key(event));
-    await this.load(user, shared);
+    // Kept only when the server has taken it: a name that it refuses would otherwise be refused at every visit.
+    for (let refusal: string | null = ""; refusal !== null; ) {
+      try {
+        await this.load(user, shared);
+        refusal = null;
+      } catch (error) {
+        if (!(error instanceof Refused) || error.status !== 400) throw error;
+        refusal = error.message;
+        user = null;
+        while (!user) user = await ask("Who is listening?", refusal, "Name", "", 60);
+      }
+    }
+    localStorage.setItem("rtvoice-user", user);
+    if (shared && !this.session.start) {
+      this.error = "The clip of this link is not among yours; another one of the comparison is shown.";
+      this.refresh();
+    }
     if (!known) this.greet();
     void this.outbox.flush();
   }
@@ -92,7 +107,9 @@ export class RatePage {
     const query = new URLSearchParams({ user });
     if (shared) query.set("clip", shared);
     if (this.opened) query.set("open", "1");
-    this.session = await get<Session>(`/api/s/${this.slug}?${query}`);
+    const session = await get<Session>(`/api/s/${this.slug}?${query}`);
+    if (session.trials.length === 0) throw new Refused("Every clip of this comparison was removed; there is nothing to rate.", 410);
+    this.session = session;
     this.mergeWaiting();
     this.makeSteps();
     const first = this.steps.findIndex((step) => step.trial.id === this.session.start);
@@ -161,18 +178,18 @@ export class RatePage {
 
   // ---- rating --------------------------------------------------------------------------------------------------------
 
-  private heard(side: "1" | "2"): boolean {
+  private heard(side: "1" | "2" | "x"): boolean {
     const wanted = 1000 * Math.min(this.session.heardSeconds, this.step.trial.seconds);
     return (this.player.heardMs[side] ?? 0) >= wanted || this.step.dimensions.some((d) => ["1", "2", "both"].includes(this.step.trial.answers[d.key] ?? ""));
   }
 
   private get mayRate(): boolean {
-    return this.player.replaced.size === 0 && !this.step.trial.removed && this.heard("1") && this.heard("2");
+    return this.player.replaced.size === 0 && !this.step.trial.removed && this.heard("1") && this.heard("2") && (this.session.mode !== "abx" || this.heard("x"));
   }
 
   private answer(side: Answer): void {
     if (side !== "skip" && !this.mayRate) {
-      this.error = this.player.replaced.size ? "A recording of your own is loaded: go back to the pair to rate." : "Listen to both models before you choose.";
+      this.error = this.player.replaced.size ? "A recording of your own is loaded: go back to the pair to rate." : this.session.mode === "abx" ? "Listen to both models and to X before you choose." : "Listen to both models before you choose.";
       this.refresh();
       return;
     }
@@ -238,8 +255,8 @@ export class RatePage {
 
   private async flag(): Promise<void> {
     const trial = this.step.trial;
-    const reason = trial.removed ? "" : await ask("Remove this clip?", "It is left out for everyone; its votes are kept and can come back.", "Reason");
-    if (reason === null) return;
+    const reason = trial.removed ? "" : (await ask("Remove this clip?", "It is left out for everyone; its votes are kept and can come back.", "Reason"))?.trim();
+    if (reason === undefined || (!trial.removed && reason === "")) return;
     trial.removed = !trial.removed;
     this.outbox.put({
       path: `/api/s/${this.slug}/flags`,
@@ -302,8 +319,8 @@ export class RatePage {
     const user = await ask("Who is listening?", "Each name has a plan and votes of its own.", "Name", this.session.user, 60);
     if (!user || user === this.session.user) return;
     try {
-      localStorage.setItem("rtvoice-user", user);
       await this.load(user, null);
+      localStorage.setItem("rtvoice-user", user);
       this.greet();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -513,7 +530,7 @@ export class RatePage {
       element.setAttribute("aria-pressed", String(player.side === side));
       (element as HTMLButtonElement).disabled = !player.ready;
       const small = element.querySelector("small")!;
-      const words = player.replaced.has(side) ? "own file" : (side === "1" || side === "2") && this.heard(side) ? "heard" : "";
+      const words = player.replaced.has(side) ? "own file" : side !== "input" && side !== "target" && this.heard(side) ? "heard" : "";
       if (small.textContent !== words) small.textContent = words;
     }
     text("play", player.playing ? "Pause" : "Play");

@@ -47,6 +47,13 @@ try {
   await page.keyboard.press("x");
   check((await page.locator(".side[aria-pressed=true] span").textContent()) === "X", "x does not play X");
   await page.keyboard.press("1");
+  check(/to X before/.test(await page.locator(".message").first().textContent()), "an ABX test takes an answer before X was heard");
+  await page.waitForFunction(() => document.querySelectorAll(".side small")[2].textContent === "heard");
+  // Another store at this address, which knows no such comparison, is waited out.
+  await page.route("**/votes", (route) => route.fulfill({ status: 404, contentType: "application/json", body: '{"error":"there is no such comparison"}' }));
+  await page.keyboard.press("1");
+  await page.waitForFunction(() => /not saved yet/.test(document.querySelector(".buttons [role=status]").textContent));
+  await page.unroute("**/votes");
   await saved();
   const told = await (await fetch(`${origin}/api/s/${abx}/results`)).json();
   // A storage that is full loses no answer.
