@@ -87,6 +87,15 @@ def test_what_is_wrong_in_a_preset_is_named(text: str, words: tuple[str, ...], t
     assert all(word in str(error.value) for word in words)
 
 
+def test_only_the_preset_that_is_taken_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "live.toml"
+    path.write_text("[good]\nblock = 128\n[bad]\nblok = 3\n", encoding="utf-8-sig")
+    assert resolve("good", path, {}).block == 128
+    assert resolve(None, path, {}) == Settings()
+    with pytest.raises(LiveError, match="blok"):
+        resolve("bad", path, {})
+
+
 def test_a_preset_that_is_not_there_is_named(file: Path) -> None:
     with pytest.raises(LiveError, match="default, stream"):
         resolve("game", file, {})
@@ -105,6 +114,8 @@ def test_a_preset_that_is_not_there_is_named(file: Path) -> None:
         (["--redact"], "--log DIR"),
         (["--pcm16"], "--log DIR"),
         (["--log", "logs", "--keep-files", "0"], "--keep-files"),
+        (["--log", "logs", "--keep-files", "3"], "--rotate-mb"),
+        (["--log", ""], "no folder is named"),
     ],
 )
 def test_wrong_usage_is_one_line_and_two(words: list[str], expected: str) -> None:

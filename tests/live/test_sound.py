@@ -356,6 +356,17 @@ def test_the_log_holds_what_was_heard_and_where_the_sound_broke(server: Server, 
         assert np.array_equal(made[first : first + len(noise), 0], card.heard[at : at + len(noise)])
 
 
+def test_the_log_tells_the_switches_around_the_engine(server: Server, tmp_path: Path) -> None:
+    with Bed(seconds=4), Live("--input", "bed", "--output", "bed", "--mute", "--gate", -45, "--log", tmp_path) as live:
+        live.wait_for(type="start")
+        time.sleep(0.5)
+        live.signal(signal.SIGINT)
+        live.end()
+    (file,) = tmp_path.iterdir()
+    notes = [event.values["text"] for event in read_log(file).events if event.kind == "note"]
+    assert [note for note in notes if note.endswith(" on")] == ["mute on", "gate on"]
+
+
 def test_keys_turn_the_knobs_on_a_terminal(server: Server) -> None:
     import pty
 

@@ -107,7 +107,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_log(parser: argparse.ArgumentParser) -> None:
     log = parser.add_argument_group("log")
-    log.add_argument("--log", metavar="DIR", type=Path, help="write a real-time log of input, output and timing there")
+    log.add_argument(
+        "--log", metavar="DIR", type=_folder, help="write a real-time log of input, output and timing there"
+    )
     log.add_argument("--redact", action="store_true", help="timing and events only, no audio")
     log.add_argument("--pcm16", action="store_true", help="audio in 16 bits, half the bytes (default: float32)")
     log.add_argument(
@@ -118,6 +120,12 @@ def _configure_log(parser: argparse.ArgumentParser) -> None:
     log.add_argument(
         "--keep-files", metavar="N", type=console.whole(1, 10**6), help="delete all but the newest of those"
     )
+
+
+def _folder(text: str) -> Path:
+    if not text:  # an empty variable of a script would otherwise record a voice into the current folder
+        raise argparse.ArgumentTypeError("no folder is named; write . for the current one")
+    return Path(text)
 
 
 def _within(low: float, high: float) -> Any:
@@ -168,6 +176,10 @@ def _log_options(args: argparse.Namespace) -> LogOptions:
     if given and args.log is None:
         option = "pcm16" if "audio" in given else next(iter(given)).replace("_", "-")
         raise console.CommandError(f"--{option} is of a log: give --log DIR, too", 2)
+    if args.keep_files is not None and args.rotate_mb is None and args.rotate_minutes is None:
+        raise console.CommandError(
+            "--keep-files counts files of a rotation: give --rotate-mb or --rotate-minutes, too", 2
+        )
     return LogOptions(**given)
 
 

@@ -188,7 +188,15 @@ def _replay(args: argparse.Namespace, log: Log) -> int:
     if args.json:
         console.print_json(console.finite(done.as_dict()))
         return 1 if failed else 0
-    verdict = "bit-identical" if done.identical else "NOT identical" if done.promised else "not the same bits"
+    verdict = (
+        "nothing to compare"
+        if done.compared == 0
+        else "bit-identical"
+        if done.identical
+        else "NOT identical"
+        if done.promised
+        else "not the same bits"
+    )
     rows = [
         ("log", done.log),
         ("model", done.model),

@@ -293,6 +293,7 @@ class Session:
         """Silence the output."""
         self.mute = on
         self._native.mute(on)
+        self._note_switch("mute", on)
 
     def set_mix(self, mix: float) -> None:
         """Set dry (0) to wet (1)."""
@@ -303,11 +304,13 @@ class Session:
         """Switch the noise gate."""
         self.gate_on = on
         self._apply()
+        self._note_switch("gate", on)
 
     def set_match(self, on: bool) -> None:
         """Switch the matching of loudness."""
         self.match_on = on
         self._native.match(on)
+        self._note_switch("match", on)
 
     def set_limiter(self, on: bool) -> None:
         """Switch the limiter, where the session has one.
@@ -321,6 +324,7 @@ class Session:
             raise LiveError("this session has no limiter: start it with --limiter (1 ms of latency)")
         self.limit_on = on
         self._native.limit(on)
+        self._note_switch("limiter", on)
 
     # ---- The log ---------------------------------------------------------------------------------------------------
 
@@ -344,9 +348,17 @@ class Session:
             reason = getattr(error, "strerror", None)
             raise LiveError(f"{folder} cannot be written: {reason.lower()}" if reason else str(error)) from None
         self.log_path, self._log_failing, self._xruns_noted = path, False, self._native.counters()["xruns"]
+        switches = {"mute": self.mute, "gate": self.gate_on, "match": self.match_on, "limiter": self.limit_on}
+        for name in (name for name, on in switches.items() if on):
+            self._note_switch(name, True)
         what = "timing and events, no audio," if self._log_options.redact else "input and output"
         self._event("log", f"logging {what} to {path}")
         return path
+
+    def _note_switch(self, name: str, on: bool) -> None:
+        """Tell a switch in words: what lies around the engine is not in the log's audio."""
+        if self._log is not None:
+            self._log.note(f"{name} {'on' if on else 'off'}")
 
     def log_off(self) -> None:
         """End the log, if there is one."""

@@ -159,8 +159,16 @@ def load_presets(path: Path) -> dict[str, dict[str, Any]]:
     LiveError
         The file is not there, no TOML, or has a setting that is none.
     """
+    return {name: _preset(path, name, table) for name, table in _tables(path).items()}
+
+
+def _preset(path: Path, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(table, f"{path}, preset {name!r}")
+
+
+def _tables(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Notepad writes a mark in front
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise LiveError(f"{path}: {reason}; a preset is a table of settings, see docs/live.md") from None
@@ -170,18 +178,16 @@ def load_presets(path: Path) -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise LiveError(f"{path} is no TOML: {error}") from None
-    made = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise LiveError(f"{path}: {name} stands outside of a preset; put it under [NAME]")
-        made[name] = checked(table, f"{path}, preset {name!r}")
-    return made
+    return tables
 
 
 def resolve(preset: str | None, path: Path | None, options: Mapping[str, Any]) -> Settings:
     """Return the settings of a preset with the options that were given over them.
 
-    Without a name the preset ``default`` is taken where the file has one.
+    Without a name the preset ``default`` is taken where the file has one. Only the one that is taken is checked.
 
     Raises
     ------
@@ -191,9 +197,10 @@ def resolve(preset: str | None, path: Path | None, options: Mapping[str, Any]) -
     base: dict[str, Any] = {}
     file = path or presets_file()
     if preset is not None or path is not None or file.is_file():
-        presets = load_presets(file)
+        presets = _tables(file)
         if preset is not None and preset not in presets:
             there = ", ".join(presets) or "none"
             raise LiveError(f"--preset {preset}: {file} has no such preset; there is: {there}")
-        base = presets.get(preset or "default", {})
+        taken = preset or "default"
+        base = _preset(file, taken, presets.get(taken, {}))
     return replace(Settings(**base), **checked(options, "the options"))
