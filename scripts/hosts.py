@@ -3,6 +3,8 @@
 scripts/hosts.py [NAME...] runs the tests of tests/hosts and of the installed package, and writes benchmarks/hosts.md.
 A host whose tools or headers are missing is written down as not run, with what is missing; never as passed. With names
 (test_clap) only those are run, and the other rows stay.
+
+scripts/hosts.py --of REPORT.xml runs nothing: it says in one line which hosts a run of pytest has run.
 """
 
 from __future__ import annotations
@@ -76,8 +78,13 @@ def run(names: list[str]) -> dict[str, Result]:
     files = [path_of(name) for name in names]
     RESULTS.parent.mkdir(exist_ok=True)
     subprocess.run([sys.executable, "-m", "pytest", "-q", f"--junitxml={RESULTS}", *files], cwd=ROOT, check=False)
+    return results_in(RESULTS)
+
+
+def results_in(report: Path) -> dict[str, Result]:
+    """Return what a report of pytest's (--junitxml) says, by file of tests."""
     found: dict[str, Result] = defaultdict(Result)
-    for case in xml.parse(RESULTS).iter("testcase"):
+    for case in xml.parse(report).iter("testcase"):
         result = found[case.get("classname", "").split(".")[-1]]
         result.seconds += float(case.get("time", 0))
         skipped = case.find("skipped")
@@ -113,6 +120,20 @@ def verdict(result: Result) -> str:
     return f"{counts['passed']} passed{skipped}"
 
 
+def in_one_line(found: dict[str, Result]) -> str:
+    """Return which hosts ran, and why the others did not."""
+    ran = [name for name in HOSTS if name in found and set(found[name].outcomes) - {"skipped"}]
+    failed = [HOSTS[name][0] for name in ran if found[name].outcomes["failed"]]
+    missing = [
+        f"{HOSTS[name][0]} ({'; '.join(sorted(found[name].reasons)) if name in found else 'no test of it ran'})"
+        for name in HOSTS
+        if name not in ran
+    ]
+    line = f"hosts: {len(ran)} of {len(HOSTS)} run"
+    line += f"; FAILED: {', '.join(failed)}" if failed else ""
+    return line + (f"; not run: {', '.join(missing)}" if missing else "")
+
+
 def kept_rows() -> dict[str, str]:
     """Return the rows of the table that is there, by host."""
     lines = TABLE.read_text().splitlines() if TABLE.exists() else []
@@ -120,6 +141,9 @@ def kept_rows() -> dict[str, str]:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--of"] and len(sys.argv) == 3:
+        print(in_one_line(results_in(Path(sys.argv[2]))))
+        return
     names = sys.argv[1:] or list(HOSTS)
     if unknown := [name for name in names if name not in HOSTS]:
         raise SystemExit(f"{unknown[0]} is no host's test; there are {', '.join(HOSTS)}")

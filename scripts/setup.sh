@@ -89,7 +89,7 @@ install_debian() {
       debian_install "the instruction counts" "they are skipped" valgrind || true
       debian_install "the gate on the C interface" "it is skipped" abigail-tools || true
       debian_install "the tests of microphone and speaker" "they are skipped" jackd2 libportaudio2 alsa-utils || true
-      # 40 MB for all of them; what is larger (wine, Godot, cross compilers) is for make hosts.
+      # 40 MB for all of them; what is larger (wine, Godot, cross compilers) is for make hosts and .ci/run.
       debian_install "the tests of game hosts" "they are skipped" mono-runtime mono-mcs libsdl2-dev portaudio19-dev jackd2 lv2-dev lilv-utils || true
       have npm || debian_install "the comparison page" "its tests are skipped" nodejs npm || true
       debian_install "the comparison page in a browser" "those tests are skipped" chromium || true

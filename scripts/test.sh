@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 jobs=${JOBS:-2}
 mkdir -p build
+rm -f build/pytest.xml
 failed=0
 
 native() {
@@ -22,7 +23,7 @@ scripts/sanitize.sh | tee build/sanitize.log
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
 scripts/neon.sh | tee build/neon-short.log
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
-.venv/bin/python -m pytest | tee build/pytest.log
+.venv/bin/python -m pytest --junitxml=build/pytest.xml | tee build/pytest.log
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
 
 echo
@@ -30,5 +31,6 @@ grep -E 'tests passed, .* tests failed' build/ctest.log || echo "C++: no test ra
 echo "sanitizers:"
 grep -E 'tests passed, .* tests failed|[0-9]+ files, |PASSED|FAILED' build/sanitize.log || echo "sanitizers: nothing ran"
 grep '^neon: ' build/neon-short.log || echo "neon: nothing ran"
+.venv/bin/python scripts/hosts.py --of build/pytest.xml || echo "hosts: nothing ran"
 tail -1 build/pytest.log
 exit $failed
