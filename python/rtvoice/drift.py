@@ -1,175 +1,430 @@
-"""Does a stream still give the same after ten minutes: one recording again and again, against its first repetitions.
+"""Does a stream still give the same after ten minutes: the engine's against float64, window by window, from the start.
 
-A network forgets. Once what it remembers repeats itself, every later repetition must come out as that one did offline;
-what grows in between (a sum that rounds, a counter, a state) is drift. No offline output of ten minutes is needed.
+Both hear the same sound, draw the same noise and begin with the same state. Where float64 is fast enough it goes all
+the way, and every sample is compared; else at windows spread over the time, if what the network remembers is proven to
+be forgotten by then: from two states as far apart as can be, it must come to the same. What remembers for longer is
+followed from the beginning, for as long as there is patience, and the report says how far.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rtvoice import parity
-from rtvoice.model import Model
+from rtvoice.graph import Graph
+from rtvoice.ops import MAX_CHANNELS
 from rtvoice.parity import F32, F64, Run
+from rtvoice.recurrence import RECURRENT
+from rtvoice.stretch import Given, Stretch
 
-_SETTLED = (3, 6, 12, 40)  # repetitions after which the offline output may repeat itself
-_FORGOTTEN = 100.0  # tolerances by which repetitions may differ for drift to be told at all
-_THOUGHT = 8.0  # seconds of offline output beyond which no longer one is tried
+if TYPE_CHECKING:
+    from rtvoice.model import Model
+
+_WINDOW = 16_384  # samples at least
+_WINDOWS = 24  # that are looked at where not all can be, if there is the time
+_LEAST = 4
+_FORGOTTEN = 0.1  # tolerances by which two pasts may differ
+ROUNDING = 3.0  # times what float32 does to the recurrences alone that the engine may differ by
+MOST_ROUNDING = 1e-3
 _TOLD = 4  # runs in a report
-Offline = Callable[[F32], dict[str, F64]]
+_FED = ("phase", "recall")  # ops whose float64 goes on from what the engine made
 
 
 @dataclass
 class Drift:
-    """What came out of many repetitions.
+    """What came out of some minutes.
 
     Attributes
     ----------
     runs
         A few, spread over the time, and the worst.
     bad
-        The first repetition that parts, from 0; None where none does.
-    heard
-        Samples that were streamed.
+        First hop of the window that parts; None where none does.
+    hops
+        Of a window.
+    warm
+        Hops in front of a window after which everything is forgotten; None where float64 went all the way.
+    notes
+        What a reader should know.
     """
 
-    runs: list[Run]
-    bad: int | None
-    heard: int
+    runs: list[Run] = field(default_factory=list)
+    bad: int | None = None
+    hops: int = 0
+    warm: int | None = None
+    notes: list[str] = field(default_factory=list)
 
 
-@dataclass
-class Settled:
-    """What offline outputs end up repeating.
-
-    Attributes
-    ----------
-    rows
-        One repetition of each output, the audio under the empty name.
-    first
-        Its number, from 0.
-    apart
-        How far the repetition before is from it, relative to the peak: what the network still remembers.
-    """
-
-    rows: dict[str, F64]
-    first: int
-    apart: float
-
-
-def settled(offline: Offline, period: F32, tolerance: float) -> Settled | None:
-    """Return the repetition that offline outputs end up repeating; None where they never do.
+class Heard:
+    """The engine over a sound without end, with what it gave.
 
     Parameters
     ----------
-    offline
-        The offline outputs of a signal by name, ``(samples or repetitions, channels)``: as many for each repetition.
+    graph
+        What to run, at `parity.RATE`.
     period
-        The recording.
-    tolerance
-        Of the check; repetitions that agree to a tenth of it end the search, others may be a hundred times as far.
+        Whole hops, which come again and again.
+    outputs
+        Nodes to be value outputs, in place of the graph's own outputs.
     """
-    began = time.perf_counter()
-    best: Settled | None = None
-    for count in _SETTLED:
-        if time.perf_counter() - began > _THOUGHT:
-            break
-        # One more: a network that looks ahead hears how the recording goes on.
-        rows = {name: np.array_split(out, count + 1) for name, out in offline(np.tile(period, count + 1)).items()}
-        last = {name: parts[count - 1] for name, parts in rows.items()}
-        apart = max(
-            float(np.abs(part - rows[name][count - 2]).max() / max(parity.peak_of(part), 1e-30))
-            for name, part in last.items()
-        )
-        if apart <= _FORGOTTEN * tolerance:
-            best = Settled(last, count - 1, apart)
-        if apart <= 0.1 * tolerance:
-            break
-    return best
+
+    def __init__(self, graph: Graph, period: F32, outputs: Sequence[str] | None = None) -> None:
+        from rtvoice.engine import Engine
+
+        self.graph, self.hop, self._period = graph, graph.hop, period
+        fed = {node.name: node.attrs.get("of") or node.inputs[0] for node in graph.nodes if node.op in _FED}
+        builder = parity.rebuilt(graph, outputs=outputs, whole=list(dict.fromkeys(fed.values())))
+        model: Model = builder.model()
+        self.model = model
+        self.delays = {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
+        # What is fed to float64 is read after every hop.
+        self._step = 1 if fed else max(1, parity.LONGEST_FRAME // self.hop)
+        self.engine = Engine(model, parity.RATE, max_frame=self._step * self.hop, block=self.hop if fed else None)
+        self.hops, self.skip = 0, graph.warm_hops
+        self.audio = Given(1)
+        self._late = self.engine.latency
+        self.values: dict[str, tuple[str, list[tuple[int, F32]]]] = {}
+        made = {output.name: output.tensor for output in builder.graph().outputs}
+        for output in builder.graph().outputs:
+            if output.kind == "value" and not output.name.startswith(parity.WHOLE):
+                self.values[output.name] = (output.tensor, [])
+        self.terms: dict[str, Given] = {}
+        self._read: list[tuple[str, int, int, Given]] = []
+        for node, source in fed.items():
+            name = f"{parity.WHOLE}{source}"[:128]
+            given = Given(graph.values[source].channels)
+            self._read.append((name, self.delays[made[name]], graph.values[source].frames, given))
+            self.terms[node] = given
+
+    def signal(self, first: int, hops: int) -> F32:
+        """Return the sound of some hops, counted from before what prewarms the network."""
+        at = (np.arange(hops * self.hop) + (first - self.skip) * self.hop) % len(self._period)
+        sound = self._period[at]
+        sound[: max(self.skip - first, 0) * self.hop] = 0.0
+        return sound
+
+    def until(self, hop: int, *, every: bool = False) -> None:
+        """Go on until a hop, counted as in `signal`; `every` reads values after each."""
+        hop -= self.skip
+        while self.hops < hop:
+            count = min(1 if every else self._step, hop - self.hops)
+            out = self.engine.process(self.signal(self.hops + self.skip, count))
+            self.hops += count
+            skipped = min(self._late, len(out))
+            self._late -= skipped
+            self.audio.append(np.array(out[skipped:], np.float32).reshape(-1, 1))
+            for name, (_, rows) in self.values.items():
+                rows.append((self.hops, np.array(self.engine.outputs[name], np.float32).ravel()))
+            for name, delay, frames, given in self._read:
+                if self.hops > delay:
+                    given.append(np.array(self.engine.outputs[name], np.float32).reshape(frames, -1))
+
+    def forget(self, hop: int) -> None:
+        """Drop what came before a hop."""
+        self.audio.drop((hop - self.skip) * self.hop)
+        for node, given in self.terms.items():
+            given.drop((hop - self.skip) * self.graph.values[node].frames - 1)
+        for _, rows in self.values.values():
+            rows[:] = [row for row in rows if row[0] + self.skip >= hop]
 
 
-def drift(
-    model: Model, period: F32, offline: Settled, samples: int, tolerance: float, patience: float, rate: int
-) -> Drift:
-    """Stream a recording again and again, and hold every repetition against the offline one.
-
-    Parameters
-    ----------
-    model
-        At `parity.RATE`.
-    period
-        The recording: whole hops, longer than the latency.
-    offline
-        What `settled` gave: of the audio output all samples, of values their last frame.
-    samples
-        How long to go on.
-    tolerance
-        Relative to the peak.
-    patience
-        Seconds after which to stop.
-    rate
-        Of the network, in Hz, which tells the time.
-    """
-    from rtvoice.engine import Engine
-
-    engine = Engine(model, parity.RATE, max_frame=parity.LONGEST_FRAME)
-    size, latency, expected, first = len(period), engine.latency, offline.rows, offline.first
-    peaks = {name: parity.peak_of(rows) for name, rows in expected.items()}
-    late = np.zeros(0, np.float32)
-    kept: dict[str, list[Run]] = {name: [] for name in expected}
-    began, turn = time.perf_counter(), 0
-    while turn < max(samples // size, first + 2) and time.perf_counter() - began < patience:
-        starts = range(0, size, parity.LONGEST_FRAME)
-        parts = [engine.process(period[at : at + parity.LONGEST_FRAME]) for at in starts]
-        turn += 1
-        late = np.concatenate([late, *parts])
-        if turn == 1:
-            late = late[latency:]
-        done, late = (late[:size], late[size:]) if len(late) >= size else (late[:0], late)
-        number = turn - (2 if latency else 1)
-        for name, rows in expected.items():
-            got = done if not name else np.array(engine.outputs[name], copy=True).reshape(1, -1)
-            if (number if not name else turn - 1) < first or not len(got):
-                continue
-            what = f"'{name}' at the end of" if name else "repeated to"
-            label = f"{what} {_clock(turn * size, rate)}"
-            kept[name].append(parity.compare(label, got, rows.reshape(got.shape), peaks[name], tolerance))
-        if any(runs and not runs[-1].passed for runs in kept.values()):
-            return Drift(_told(kept), turn - 1, turn * size)
-    return Drift(_told(kept), None, turn * size)
+def unlike(graph: Graph) -> str:
+    """Say why a graph cannot be followed; empty where it can."""
+    for node in graph.nodes:
+        if node.op in _FED:
+            source = graph.values[node.attrs.get("of") or node.inputs[0]]
+            if source.channels * source.frames > MAX_CHANNELS:
+                return (
+                    f"'{node.name}' adds up {source.channels * source.frames} numbers a hop; {MAX_CHANNELS} can be read"
+                )
+            if graph.warm_hops:
+                return f"'{node.name}' goes on from what was heard before the start"
+    return ""
 
 
-def _clock(samples: int, rate: int) -> str:
+def rounding(graph: Graph, signal: F32) -> float:
+    """Return how far float32 in the recurrent layers alone takes the outputs from float64, relative to their peaks."""
+    if unlike(graph) or not any(node.op in RECURRENT for node in graph.nodes):
+        return 0.0
+    heard = Heard(graph, np.concatenate([signal, np.zeros(-len(signal) % graph.hop, np.float32)]))
+    hops = len(signal) // graph.hop + graph.warm_hops
+    pair = [Stretch(graph, heard.signal, heard.terms, dtype) for dtype in (np.float64, np.float32)]
+    if heard.terms:
+        heard.until(hops + pair[0].context + max(heard.delays.values(), default=0) + 1)
+    exact, rounded = (stretch.carried(hops) for stretch in pair)
+    return max(
+        float(np.abs(exact[o.tensor] - rounded[o.tensor]).max(initial=0.0))
+        / max(parity.peak_of(exact[o.tensor]), 1e-30)
+        for o in graph.outputs
+    )
+
+
+class Follower:
+    """Holds what the engine gives against float64, a window at a time."""
+
+    def __init__(self, heard: Heard, rate: int, tolerance: float) -> None:
+        self.heard, self.graph, self.rate, self.tolerance = heard, heard.graph, rate, tolerance
+        self.exact = Stretch(heard.graph, heard.signal, heard.terms)
+        self.peaks: dict[str, float] = {}
+        self.runs: dict[str, list[Run]] = {}
+        self.allowed = tolerance
+        self._rounded: Stretch | None = None
+        self.audio = next((output.tensor for output in self.graph.outputs if output.kind == "audio"), None)
+        late = -(-heard.engine.latency // heard.hop) + max(heard.delays.values(), default=0) + 1
+        self.ahead = self.exact.context + (late if heard.terms else -(-heard.engine.latency // heard.hop))
+
+    def compare(self, found: Mapping[str, F64], first: int, hops: int) -> list[Run]:
+        """Compare a window that the engine has gone through."""
+        heard, runs = self.heard, []
+        label = clock((first - heard.skip + hops) * heard.hop, self.rate)
+        if self.audio is not None and not heard.values.keys() - {o.name for o in self.graph.outputs}:
+            begin = max(first, heard.skip)
+            expected = found[self.audio][(begin - first) * heard.hop :]
+            got = heard.audio.take((begin - heard.skip) * heard.hop, len(expected))
+            runs.append(self._run("", f"followed to {label}", got, expected))
+        for name, (tensor, rows) in heard.values.items():
+            frames, delay = self.graph.values[tensor].frames, heard.delays.get(tensor, 0)
+            places = np.array([(hop + heard.skip - first) * frames - 1 - delay for hop, _ in rows], np.int64)
+            inside = np.flatnonzero((places >= 0) & (places < len(found[tensor])))
+            if len(inside):
+                got = np.stack([np.asarray(rows[at][1], np.float64) for at in inside])
+                expected = found[tensor][places[inside]]
+                runs.append(self._run(name, f"'{name}' followed to {label}", got, expected))
+        return runs
+
+    def _run(self, key: str, label: str, got: F64, expected: F64) -> Run:
+        self.peaks[key] = max(self.peaks.get(key, 0.0), parity.peak_of(expected))
+        run = parity.compare(label, got, expected, self.peaks[key], self.allowed)
+        self.runs.setdefault(key, []).append(run)
+        return run
+
+
+def clock(samples: int, rate: int) -> str:
+    """Return a time in minutes and seconds."""
     seconds = samples / rate
     return f"{int(seconds // 60)} min {seconds % 60:.0f} s"
 
 
-def _told(kept: Mapping[str, Sequence[Run]]) -> list[Run]:
-    """Choose the runs of each output that a report shows: spread over the time, the last, and the worst."""
-    told: list[Run] = []
-    for runs in kept.values():
-        places = {round(place) for place in np.linspace(0, len(runs) - 1, _TOLD)} if runs else set()
-        if runs:
+def follow(graph: Graph, period: F32, minutes: float, rate: int, tolerance: float, patience: float) -> Drift:
+    """Hold the engine against float64 for some minutes.
+
+    Parameters
+    ----------
+    graph
+        At `parity.RATE`.
+    period
+        Sound of whole hops, which comes again and again.
+    minutes
+        How long to go on.
+    rate
+        Of the network, in Hz, which tells the time.
+    tolerance
+        Relative to the peak.
+    patience
+        Seconds of the processor after which to stop.
+    """
+    reason = unlike(graph)
+    if reason:
+        return Drift(notes=[f"drift was not followed: {reason}"])
+    heard = Heard(graph, period)
+    seen = _Seen(Follower(heard, rate, tolerance), minutes, patience)
+    seen.go()
+    return seen.result()
+
+
+class _Seen:
+    """The way through the minutes: all of it, or windows."""
+
+    def __init__(self, follower: Follower, minutes: float, patience: float) -> None:
+        self.follower, self.minutes, self.patience = follower, minutes, patience
+        heard = follower.heard
+        self.total = max(round(minutes * 60 * follower.rate / heard.hop), 1) + heard.skip
+        context = follower.exact.context
+        self.hops = min(max(context, -(-_WINDOW // heard.hop)), self.total)
+        self.began = time.process_time()
+        self.drift = Drift(hops=self.hops)
+        self.reached, self.windows, self.unsure = 0, 0, 0
+
+    def left(self) -> float:
+        return self.patience - (time.process_time() - self.began)
+
+    def go(self) -> None:
+        place, engine, exact = 0, 0.0, 0.0
+        while place < self.total and self.left() > 0:
+            began = time.process_time()
+            self.drift.hops = min(self.hops, self.total - place)
+            self._hear(place)
+            between = time.process_time()
+            if not self._judge(place, self.follower.exact.carried(self.drift.hops), self._carried_rounding):
+                return
+            engine, exact = between - began, time.process_time() - between
+            place += self.hops
+            self.reached, self.windows = place, self.windows + 1
+            self.follower.heard.forget(place - self.follower.exact.context - 1)
+            left = (self.total - place) / self.hops
+            if self.windows == 2 and left * (engine + exact) > self.left() and self._leap(place, engine, exact):
+                return
+
+    def _hear(self, place: int) -> None:
+        self.follower.heard.until(place + self.hops + self.follower.ahead)
+
+    def _judge(self, place: int, found: Mapping[str, F64], rounded: Callable[[int], Mapping[str, F64] | None]) -> bool:
+        follower = self.follower
+        runs = follower.compare(found, place, self.drift.hops)
+        if all(run.passed for run in runs):
+            return True
+        if follower.exact.recurrent:
+            small = rounded(place)
+            apart = 0.0
+            for output in follower.graph.outputs:
+                if small is not None:
+                    difference = float(np.abs(small[output.tensor] - found[output.tensor]).max(initial=0.0))
+                    key = "" if output.kind == "audio" else output.name
+                    apart = max(apart, difference / max(follower.peaks.get(key, 0.0), 1e-30))
+            follower.allowed = max(follower.allowed, min(ROUNDING * apart, MOST_ROUNDING))
+            for run in runs:
+                if run.error <= follower.allowed:
+                    run.passed, run.first = True, None
+        if all(run.passed for run in runs):
+            return True
+        self.drift.bad, self.reached = place, place + self.drift.hops
+        return False
+
+    def _carried_rounding(self, place: int) -> Mapping[str, F64] | None:
+        """Return a window with the recurrences in float32, from the beginning on."""
+        follower = self.follower
+        if follower.heard.terms:
+            return None
+        rounded = Stretch(follower.graph, follower.heard.signal, {}, np.float32)
+        for _ in range(place // self.hops):
+            rounded.carried(self.hops)
+        return rounded.carried(self.drift.hops)
+
+    def _leap(self, place: int, engine: float, exact: float) -> bool:
+        """Look at windows only; False where what is remembered does not allow that."""
+        follower = self.follower
+        heard, stretch = follower.heard, follower.exact
+        warm = 0
+        if stretch.recurrent:
+            found = self._forgets(place)
+            if found is None:
+                return False
+            warm, exact = found
+        end = min(self.total, place + int(0.7 * max(self.left(), 0.0) / max(engine / self.hops, 1e-9)))
+        count = int((self.left() - (end - place) / self.hops * engine) / max(exact, 1e-9))
+        count = min(max(count, _LEAST), _WINDOWS)
+        self.drift.warm, self.drift.hops = warm, self.hops
+        far = stretch.far_states(np.random.default_rng(1))
+        for at in np.unique(
+            np.linspace(max(place, stretch.context + warm), max(end - self.hops, place), count).astype(int)
+        ):
+            heard.forget(int(at) - stretch.context - warm - 1)
+            self._hear(int(at))
+            one = stretch.alone(int(at), self.hops, warm, far[0])
+            self.reached = int(at) + self.hops
+            if stretch.recurrent and self._apart(one, stretch.alone(int(at), self.hops, warm, far[1])) > 1.0:
+                self.unsure += 1
+                continue
+            self.windows += 1
+
+            def rounded(first: int) -> Mapping[str, F64]:
+                small = Stretch(follower.graph, heard.signal, heard.terms, np.float32)
+                return small.alone(first, self.hops, warm, far[0])
+
+            if not self._judge(int(at), one, rounded):
+                return True
+        return True
+
+    def _forgets(self, place: int) -> tuple[int, float] | None:
+        """Return after how many hops two far states have come to the same, and the seconds that a window then takes."""
+        stretch = self.follower.exact
+        warm, allowed = self.hops, self.left() / 4
+        far = stretch.far_states(np.random.default_rng(1))
+        spent = time.process_time()
+        at = place
+        while time.process_time() - spent < allowed:
+            at = max(at, warm + stretch.context)
+            self._hear(at)
+            began = time.process_time()
+            one, other = (stretch.alone(at, self.hops, warm, states) for states in far)
+            taken = time.process_time() - began
+            if self._apart(one, other) <= 1.0:
+                return warm, taken
+            warm *= 2
+        return None
+
+    def _apart(self, one: Mapping[str, F64], other: Mapping[str, F64]) -> float:
+        """Return how far two windows are apart, in what is forgotten."""
+        return max(
+            float(np.abs(one[o.tensor] - other[o.tensor]).max(initial=0.0))
+            / max(parity.peak_of(one[o.tensor]) * self.follower.tolerance * _FORGOTTEN, 1e-30)
+            for o in self.follower.graph.outputs
+        )
+
+    def result(self) -> Drift:
+        follower, heard, notes = self.follower, self.follower.heard, self.drift.notes
+        for runs in follower.runs.values():
+            places = {round(place) for place in np.linspace(0, len(runs) - 1, _TOLD)}
             places.add(int(np.argmax([run.error for run in runs])))
-        told += [runs[place] for place in sorted(places)]
-    return told
+            self.drift.runs += [runs[place] for place in sorted(places)]
+        seconds = self.hops * heard.hop / follower.rate
+        if self.drift.warm is not None:
+            notes.append(
+                f"drift was looked for in {self.windows} windows of {seconds:.1f} s, all that float64 had the time for"
+            )
+        if self.unsure:
+            notes.append(
+                f"{self.unsure} windows were left out: what the network remembers there lasts longer than elsewhere"
+            )
+        if follower.allowed > follower.tolerance:
+            notes.append(
+                f"drift was followed to {follower.allowed:.1e} of the peak: float32 alone does a third of that "
+                "to what the network remembers"
+            )
+        if any(node.op == "recall" for node in follower.graph.nodes):
+            notes.append("each frame of a loop was held by itself, from the engine's own frame before")
+        if self.drift.bad is None and self.reached < self.total - self.hops:
+            reached = f"{self.reached * heard.hop / follower.rate / 60:.1f} of {self.minutes:g} minutes"
+            notes.append(f"drift was followed for {reached}, which took {self.patience:g} s")
+        return self.drift
 
 
-def hop_by_hop(model: Model, period: F32, names: Sequence[str], hop: int, before: int) -> dict[str, F64]:
-    """Return what value outputs hold after each hop of a repetition that `before` others went before."""
-    from rtvoice.engine import Engine
+def parts(graph: Graph, period: F32, seen: Drift, names: Sequence[str], tolerance: float) -> dict[str, Run]:
+    """Compare nodes over the window that parts.
 
-    engine = Engine(model, parity.RATE, max_frame=parity.LONGEST_FRAME)
-    for _ in range(before):
-        for at in range(0, len(period), parity.LONGEST_FRAME):
-            engine.process(period[at : at + parity.LONGEST_FRAME])
-    rows: dict[str, list[F32]] = {name: [] for name in names}
-    for at in range(0, len(period) - hop + 1, hop):
-        engine.process(period[at : at + hop])
-        for name in names:
-            rows[name].append(np.array(engine.outputs[name], copy=True).ravel())
-    return {name: np.asarray(values, np.float64) for name, values in rows.items()}
+    Parameters
+    ----------
+    graph, period, tolerance
+        As `follow` had them.
+    seen
+        What it gave.
+    names
+        Nodes.
+    """
+    assert seen.bad is not None
+    heard = Heard(graph, period, names)
+    follower = Follower(heard, parity.RATE, tolerance)
+    stretch = follower.exact
+    if seen.warm is not None:
+        first = max(seen.bad - stretch.context - seen.warm, 0)
+        heard.until(first)
+        heard.forget(first - 1)
+        heard.until(seen.bad + seen.hops + follower.ahead, every=True)
+        found = stretch.alone(seen.bad, seen.hops, seen.warm, stretch.far_states(np.random.default_rng(1))[0])
+    else:
+        first, most = 0, max(stretch.context, -(-_WINDOW // heard.hop))
+        while first < seen.bad:
+            hops = min(most, seen.bad - first)
+            heard.until(first + hops + follower.ahead, every=first + hops + follower.ahead >= seen.bad)
+            stretch.carried(hops)
+            first += hops
+            heard.forget(first - stretch.context - 1)
+        heard.until(seen.bad + seen.hops + follower.ahead, every=True)
+        found = stretch.carried(seen.hops)
+    follower.compare(found, seen.bad, seen.hops)
+    return {name: follower.runs[name][0] for name in names if name in follower.runs}

@@ -19,7 +19,7 @@ RATE = 48_000  # a network knows no rate; at this one no resampler comes between
 LONGEST_FRAME = 8192
 _PRIMES = (7, 61, 127, 509)
 _LONGEST_BY_SAMPLE = 6_000
-_WHOLE = "whole "  # begins the names of outputs that hold a whole hop
+WHOLE = "whole "  # begins the names of outputs that hold a whole hop
 _NOISE_ATTRS = {"gaussian": ("low", "high"), "uniform": ("mean", "std")}
 
 
@@ -97,7 +97,7 @@ def rebuilt(
             builder.output(tensors[name], name=name, kind="value")
     for name in whole:
         folded = builder.node("time_to_depth", tensors[name], factor=graph.values[name].frames, order="time")
-        builder.output(folded, name=f"{_WHOLE}{name}"[:128], kind="value")
+        builder.output(folded, name=f"{WHOLE}{name}"[:128], kind="value")
     return builder
 
 
@@ -121,7 +121,7 @@ def phase_terms(
     model = builder.model()
     delays = {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
     made = {output.name: output.tensor for output in builder.graph().outputs}
-    names = [f"{_WHOLE}{name}"[:128] for name in sources]
+    names = [f"{WHOLE}{name}"[:128] for name in sources]
     rows = stream_values(model, signal, names, graph.hop)
     late = {source: rows[name][delays[made[name]] :] for source, name in zip(sources, names, strict=True)}
     return {
@@ -148,12 +148,12 @@ def recalled_terms(
     builder = rebuilt(graph, defaults=parameters, outputs=outputs, whole=sources)
     model = builder.model()
     delays = {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
-    rows = stream_values(model, signal, [f"{_WHOLE}{name}"[:128] for name in sources], graph.hop)
+    rows = stream_values(model, signal, [f"{WHOLE}{name}"[:128] for name in sources], graph.hop)
     found: dict[str, F32] = {}
     for node in recalls:
-        flat = rows[f"{_WHOLE}{node.attrs['of']}"[:128]].reshape(-1, node.attrs["channels"])
+        flat = rows[f"{WHOLE}{node.attrs['of']}"[:128]].reshape(-1, node.attrs["channels"])
         # Frames are folded by hops, whose delay is rounded up: the rest is in the delay of what folds them.
-        made = {o.name: o.tensor for o in builder.graph().outputs}[f"{_WHOLE}{node.attrs['of']}"[:128]]
+        made = {o.name: o.tensor for o in builder.graph().outputs}[f"{WHOLE}{node.attrs['of']}"[:128]]
         drawn = flat[delays[made] * graph.values[node.attrs["of"]].frames :]
         found[node.name] = np.ascontiguousarray(np.concatenate([np.zeros((1, flat.shape[1])), drawn[:-1]]), np.float32)
     return found

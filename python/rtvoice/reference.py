@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .generation import draw, looped, settle
 from .graph import Graph, Node
-from .safetensors_io import Array, BFloat16
+from .recurrence import RECURRENT, phase, recur, sigmoid, wide
 
-__all__ = ["evaluate", "noise"]
+__all__ = ["control_values", "evaluate", "node_value", "noise"]
 
 F64 = NDArray[np.float64]
 _CHUNK = 4096  # output frames of a convolution at once
@@ -31,16 +31,11 @@ def _f64(x: Any) -> F64:
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
-def _sigmoid(x: F64) -> F64:
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small)
-
-
 PLAIN: dict[str, Callable[[F64], F64]] = {
     "relu": lambda x: np.maximum(x, 0.0),
-    "silu": lambda x: x * _sigmoid(x),
+    "silu": lambda x: x * sigmoid(x),
     "tanh": np.tanh,
-    "sigmoid": _sigmoid,
+    "sigmoid": sigmoid,
     "exp": np.exp,
     "log": np.log,
     "sqrt": np.sqrt,
@@ -107,10 +102,6 @@ def noise(node: Node, frames: int, seed: int = 0, start: int = 0) -> F64:
     return np.asarray(values, dtype=np.float64).reshape(frames, a["channels"])
 
 
-def _wide(array: Array) -> F64:
-    return (array.widen() if isinstance(array, BFloat16) else array).astype(np.float64)
-
-
 def _rows(x: F64, first: int, count: int) -> F64:
     """Return frames ``first`` to ``first + count - 1``; those before 0 and beyond the end are zero."""
     out = np.zeros((max(count, 0), x.shape[1]))
@@ -126,7 +117,7 @@ def _windowed(length: int, kernel: int, dilation: int, stride: int, pad: int) ->
 
 
 def _conv1d(node: Node, x: F64) -> F64:
-    a, weight = node.attrs, _wide(node.weights["weight"])
+    a, weight = node.attrs, wide(node.weights["weight"])
     out_channels, per_group, kernel = weight.shape
     stride, dilation, groups, pad = a["stride"], a["dilation"], a["groups"], a["pads"][0]
     count = _windowed(len(x), kernel, dilation, stride, pad)
@@ -139,11 +130,11 @@ def _conv1d(node: Node, x: F64) -> F64:
         taps = taps[::stride, :, ::dilation]  # (size, channels, kernel)
         grouped = taps.reshape(size, groups, per_group * kernel).transpose(1, 0, 2)
         out[begin : begin + size] = (grouped @ matrix).transpose(1, 0, 2).reshape(size, out_channels)
-    return _f64(out + _wide(node.weights["bias"]) if "bias" in node.weights else out)
+    return _f64(out + wide(node.weights["bias"]) if "bias" in node.weights else out)
 
 
 def _conv_transpose1d(node: Node, x: F64) -> F64:
-    a, weight = node.attrs, _wide(node.weights["weight"])
+    a, weight = node.attrs, wide(node.weights["weight"])
     channels, per_group, kernel = weight.shape
     stride, dilation, groups = a["stride"], a["dilation"], a["groups"]
     length = len(x)
@@ -154,75 +145,31 @@ def _conv_transpose1d(node: Node, x: F64) -> F64:
         target = full[k * dilation : k * dilation + length * stride : stride]
         target += part.transpose(1, 0, 2).reshape(length, per_group * groups)
     full = full[a["crop"][0] : length * stride]
-    return full + _wide(node.weights["bias"]) if "bias" in node.weights else full
+    return full + wide(node.weights["bias"]) if "bias" in node.weights else full
 
 
 def _linear(node: Node, x: F64) -> F64:
-    out = x @ _wide(node.weights["weight"]).T
-    return _f64(out + _wide(node.weights["bias"]) if "bias" in node.weights else out)
+    out = x @ wide(node.weights["weight"]).T
+    return _f64(out + wide(node.weights["bias"]) if "bias" in node.weights else out)
 
 
 def _affine(node: Node, x: F64) -> F64:
     if "scale" in node.weights:
-        x = x * _wide(node.weights["scale"])
-    return x + _wide(node.weights["shift"]) if "shift" in node.weights else x
-
-
-def _recurrent_parts(node: Node, x: F64) -> tuple[F64, F64, F64]:
-    """Return the input's part of every gate with its bias, the recurrent matrix and its bias."""
-    given = x @ _wide(node.weights["weight_ih"]).T
-    matrix = _wide(node.weights["weight_hh"])
-    if "bias_ih" in node.weights:
-        given = given + _wide(node.weights["bias_ih"])
-    bias = _wide(node.weights["bias_hh"]) if "bias_hh" in node.weights else np.zeros(len(matrix))
-    return given, matrix, bias
-
-
-def _start(node: Node, role: str, size: int) -> F64:
-    return _wide(node.weights[role]) if role in node.weights else np.zeros(size)
-
-
-def _gru(node: Node, x: F64) -> F64:
-    given, matrix, bias = _recurrent_parts(node, x)
-    size = matrix.shape[1]
-    state, out = _start(node, "initial_h", size), np.empty((len(x), size))
-    for t in range(len(x)):
-        gates = _sigmoid(given[t, : 2 * size] + matrix[: 2 * size] @ state + bias[: 2 * size])
-        reset, update = gates[:size], gates[size:]
-        if node.attrs["linear_before_reset"]:
-            inner = reset * (matrix[2 * size :] @ state + bias[2 * size :])
-        else:
-            inner = matrix[2 * size :] @ (reset * state) + bias[2 * size :]
-        new = np.tanh(given[t, 2 * size :] + inner)
-        state = (1.0 - update) * new + update * state
-        out[t] = state
-    return out
-
-
-def _lstm(node: Node, x: F64) -> F64:
-    given, matrix, bias = _recurrent_parts(node, x)
-    size = matrix.shape[1]
-    state, cell, out = _start(node, "initial_h", size), _start(node, "initial_c", size), np.empty((len(x), size))
-    for t in range(len(x)):
-        gates = given[t] + matrix @ state + bias
-        i, f, o = (_sigmoid(gates[k * size : (k + 1) * size]) for k in (0, 1, 3))
-        cell = f * cell + i * np.tanh(gates[2 * size : 3 * size])
-        state = o * np.tanh(cell)
-        out[t] = state
-    return out
+        x = x * wide(node.weights["scale"])
+    return x + wide(node.weights["shift"]) if "shift" in node.weights else x
 
 
 def _layer_norm(node: Node, x: F64) -> F64:
     centred = x - x.mean(axis=1, keepdims=True)
     out = centred / np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + node.attrs["eps"])
     if "weight" in node.weights:
-        out = out * _wide(node.weights["weight"])
-    return _f64(out + _wide(node.weights["bias"]) if "bias" in node.weights else out)
+        out = out * wide(node.weights["weight"])
+    return _f64(out + wide(node.weights["bias"]) if "bias" in node.weights else out)
 
 
 def _rms_norm(node: Node, x: F64) -> F64:
     out = x / np.sqrt(np.square(x).mean(axis=1, keepdims=True) + node.attrs["eps"])
-    return _f64(out * _wide(node.weights["weight"]) if "weight" in node.weights else out)
+    return _f64(out * wide(node.weights["weight"]) if "weight" in node.weights else out)
 
 
 def _gelu(node: Node, x: F64) -> F64:
@@ -232,8 +179,8 @@ def _gelu(node: Node, x: F64) -> F64:
 
 
 def _snake(node: Node, x: F64) -> F64:
-    alpha = _wide(node.weights["alpha"])
-    beta = _wide(node.weights["beta"]) if "beta" in node.weights else alpha
+    alpha = wide(node.weights["alpha"])
+    beta = wide(node.weights["beta"]) if "beta" in node.weights else alpha
     return _f64(x + np.sin(alpha * x) ** 2 / beta)
 
 
@@ -289,15 +236,6 @@ def _softmax(node: Node, x: F64) -> F64:
     return _f64(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _phase(node: Node, x: F64) -> F64:
-    part = np.fmod(np.where(np.isfinite(x), x, 0.0), 1.0) * 2.0**32
-    high = np.trunc(part)
-    low = np.trunc((part - high) * 2.0**32)
-    turns = (high.astype(np.int64) << np.int64(32)) + low.astype(np.int64)
-    total = np.cumsum(turns.view(np.uint64), axis=0, dtype=np.uint64)
-    return _f64((total >> np.uint64(40)).astype(np.float64) * 2.0**-24)
-
-
 def _harmonics(node: Node, phase: F64, frequency: F64) -> F64:
     sounds = frequency > 0
     room = node.attrs["limit"] / np.where(sounds, frequency, 1.0) - 1.0
@@ -337,7 +275,7 @@ def _fir(node: Node, x: F64, taps: F64, per_frame: int) -> F64:
 
 
 def _conv_bands(node: Node, x: F64) -> F64:
-    a, weight = node.attrs, _wide(node.weights["weight"])
+    a, weight = node.attrs, wide(node.weights["weight"])
     out_channels, per_group, taps, band_taps = weight.shape
     groups, bands, (before, after) = a["groups"], a["bands"], a["band_pads"]
     left = a["pads"][0]
@@ -355,23 +293,13 @@ def _conv_bands(node: Node, x: F64) -> F64:
             y += np.einsum("tfgc,goc->tfgo", used, kernel[..., k, b])
     y = y.reshape(len(y), bands_out, out_channels)
     if "bias" in node.weights:
-        y = y + _wide(node.weights["bias"])
+        y = y + wide(node.weights["bias"])
     return _f64(y.reshape(len(y), -1))
 
 
 def _pick(node: Node, x: F64) -> F64:
     index = np.asarray(node.attrs["index"])
     return _f64(np.where(index >= 0, x[:, index], 0.0))
-
-
-def _leaky_sum(node: Node, x: F64) -> F64:
-    decay = _wide(node.weights["decay"])
-    total = np.broadcast_to(_wide(node.weights["start"]) if "start" in node.weights else 0.0, x.shape[1:]).copy()
-    y = np.empty_like(x)
-    for n, frame in enumerate(x):
-        total = decay * total + frame
-        y[n] = total
-    return y
 
 
 def _attention(node: Node, q: F64, k: F64, v: F64) -> F64:
@@ -392,8 +320,6 @@ UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "conv_transpose1d": _conv_transpose1d,
     "linear": _linear,
     "affine": _affine,
-    "gru": _gru,
-    "lstm": _lstm,
     "layer_norm": _layer_norm,
     "rms_norm": _rms_norm,
     "leaky_relu": lambda node, x: np.where(x >= 0, x, node.attrs["alpha"] * x),
@@ -401,7 +327,7 @@ UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "gelu": _gelu,
     "softplus": lambda node, x: np.logaddexp(0.0, node.attrs["beta"] * x) / node.attrs["beta"],
     "clip": lambda node, x: np.clip(x, node.attrs["min"], node.attrs["max"]),
-    "prelu": lambda node, x: np.where(x >= 0, x, _wide(node.weights["weight"]) * x),
+    "prelu": lambda node, x: np.where(x >= 0, x, wide(node.weights["weight"]) * x),
     "snake": _snake,
     "glu": _glu,
     "slice": lambda node, x: x[:, node.attrs["start"] : node.attrs["stop"]],
@@ -412,10 +338,10 @@ UNARY: dict[str, Callable[[Node, F64], F64]] = {
     "depth_to_time": _depth_to_time,
     "time_to_depth": _time_to_depth,
     "softmax": _softmax,
-    "phase": _phase,
+    "phase": lambda node, x: phase(x)[0],
     "conv_bands": _conv_bands,
     "pick": _pick,
-    "leaky_sum": _leaky_sum,
+    **{op: lambda node, x: _f64(recur(node, x)[0]) for op in RECURRENT},
 }
 
 BINARY: dict[str, Callable[[F64, F64], F64]] = {
@@ -438,13 +364,17 @@ def _expand(control: F64, frames: int, length: int) -> F64:
     return _f64((before[:, None, :] + (now - before)[:, None, :] * share).reshape(hops * frames, -1)[:length])
 
 
-def _node(graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: int) -> F64:
+def node_value(
+    graph: Graph, node: Node, values: Mapping[str, F64], hops: int, seed: int = 0, first_hop: int = 0
+) -> F64:
+    """Return what a node makes of `values` over some hops; its counters stand where `first_hop` hops have gone by."""
     made = graph.values[node.name]
     if node.op == "noise":
-        return noise(node, hops * made.frames, seed)
+        return noise(node, hops * made.frames, seed, first_hop * made.frames)
     inputs = [values[name] for name in node.inputs]
     if node.op == "sample":
-        return draw(node, inputs[0], lambda index: _words(index, seed, node.attrs["stream"]))
+        drawn = first_hop * made.frames
+        return draw(node, inputs[0], lambda index: _words(index, seed, node.attrs["stream"]), drawn)
     if node.op == "fir":
         return _fir(node, inputs[0], inputs[1], made.frames // graph.values[node.inputs[1]].frames)
     if not made.control and len(inputs) > 1:
@@ -487,8 +417,8 @@ def _run(
     def compute(node: Node, known: Mapping[str, F64]) -> F64:
         with np.errstate(all="ignore"):
             if node.name in turns:
-                return _phase(node, _extended(_f64(turns[node.name]), known[node.inputs[0]]))
-            return _node(graph, node, known, hops, seed)
+                return phase(_extended(_f64(turns[node.name]), known[node.inputs[0]]))[0]
+            return node_value(graph, node, known, hops, seed)
 
     recalls, inside = looped(graph)
     left = list(graph.nodes)
@@ -522,7 +452,8 @@ def _extended(given: F64, computed: F64) -> F64:
     return _f64(np.concatenate([given, computed[len(given) :]]))
 
 
-def _controls(graph: Graph, parameters: Mapping[str, ArrayLike], hops: int) -> dict[str, F64]:
+def control_values(graph: Graph, parameters: Mapping[str, ArrayLike], hops: int) -> dict[str, F64]:
+    """Return the values of the parameters, a row for each hop, by name; the defaults where left out."""
     known = {parameter.name: parameter for parameter in graph.parameters}
     for name in parameters:
         if name not in known:
@@ -577,7 +508,7 @@ def evaluate(
     if samples.ndim != 1:
         raise ValueError(f"signal has shape {samples.shape}; it must be (n,)")
     hops = -(-len(samples) // graph.hop)
-    controls = _controls(graph, parameters or {}, hops)
+    controls = control_values(graph, parameters or {}, hops)
     wanted = {name: hops * tensor.frames for name, tensor in graph.values.items()}
     extra = 0
     while extra <= _MAX_EXTRA_HOPS:
