@@ -103,3 +103,11 @@ def test_every_view_is_accessible_in_light_and_dark_and_fits_a_phone(tmp_path: P
     assert told["rules"] > 20
     assert told["texts"] > 100
     assert told["stops"] > 20
+
+
+def test_a_link_to_a_clip_outside_the_sitting_is_heard_blind_and_apart(tmp_path: Path) -> None:
+    inputs, one, other = make_folders(tmp_path, 6)
+    store = tmp_path / "store"
+    words = ["--clips", inputs, "--store", store, "--trials", 3, "--repeats", 0, "--traps", 0, "--heard", 0.2]
+    slug = run("compare", one, other, *words, "--no-serve", "--json").json["session"]
+    assert served(store, "links.mjs", slug) == {"kept": 1}

@@ -26,9 +26,8 @@ from commands import run  # noqa: E402
 from rtvoice.audio import AudioError  # noqa: E402
 from rtvoice_studio import command, server  # noqa: E402
 from rtvoice_studio.store import Store, as_json  # noqa: E402
+from studio_client import ORIGIN, ballot, client_of, plan  # noqa: E402
 from studio_sounds import RATE, make_folders  # noqa: E402
-
-ORIGIN = {"origin": "http://127.0.0.1"}
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, str]:
 
 @pytest.fixture
 def client(prepared: tuple[Store, str]) -> TestClient:
-    return TestClient(server.make_app(prepared[0], hosts=("127.0.0.1",)), base_url="http://127.0.0.1")
-
-
-def plan(client: TestClient, slug: str, user: str) -> dict[str, Any]:
-    answer = client.get(f"/api/s/{slug}", params={"user": user})
-    assert answer.status_code == 200
-    return answer.json()
-
-
-def ballot(user: str, trial: str, **changes: Any) -> dict[str, Any]:
-    vote = {"uid": str(uuid.uuid4()), "dimension": "champion", "side": "1", "matched": True}
-    heard = {"1": 900.0, "2": 900.0}
-    body = {"user": user, "trial": trial, "plays": {"1": 1, "2": 1}, "heardMs": heard, "dwellMs": 5, "votes": [vote]}
-    return {**body, **changes}
+    return client_of(prepared[0])
 
 
 def test_a_vote_counts_for_the_system_that_stood_there_and_once_only(

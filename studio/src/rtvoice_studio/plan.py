@@ -79,6 +79,22 @@ def make_trials(
     ]
 
 
+def extra_trial(clip: int, rater: str, session: str, secret: bytes, *, randomise: bool = True) -> Trial:
+    """Return the pair of a clip that is none of a rater's plan, for when a link leads there; the same each time."""
+    digest = hmac.new(secret, f"extra\0{session}\0{rater}\0{clip}".encode(), hashlib.sha256).digest()
+    chance = random.Random(digest)
+    first: Side = chance.choice(("a", "b")) if randomise else "a"
+    # Behind every position of a plan, which is of 500 pairs at most.
+    return Trial(
+        digest.hex()[:24], clip, 1000 + clip, first, "extra", chance.choice("12"), int.from_bytes(digest[-4:], "big")
+    )
+
+
+def link_of(secret: bytes, trial: str) -> str:
+    """Return what a link calls a trial: each has a word of its own, so that repeats and traps are not told by it."""
+    return hmac.new(secret, f"link\0{trial}".encode(), hashlib.sha256).hexdigest()[:16]
+
+
 def _name(secret: bytes, session: str, rater: str, position: int) -> str:
     return hmac.new(secret, f"trial\0{session}\0{rater}\0{position}".encode(), hashlib.sha256).hexdigest()[:24]
 

@@ -47,7 +47,7 @@ def as_votes(session: Row, clips: dict[int, Row], rows: Sequence[Row]) -> list[V
             session["name_b"],
         )
         for row in latest(rows)
-        if row["blind"] and not clips[row["clip"]]["removed"]
+        if row["blind"] and row["kind"] != "extra" and not clips[row["clip"]]["removed"]
     ]
 
 
@@ -55,6 +55,7 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
     """Return everything that the results page shows, as JSON holds it."""
     clips = {row["id"]: row for row in store.clips(session["id"])}
     rows, notes = store.said(session["id"])
+    rows = [row for row in rows if row["kind"] != "extra"]
     votes = as_votes(session, clips, rows)
     a, b = session["name_a"], session["name_b"]
     dimensions, shares = [], []

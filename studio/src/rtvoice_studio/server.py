@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,18 +124,15 @@ class Studio:
             return refuse(
                 403, "only the page itself may ask which is which: from then on this rater's votes do not count"
             )
-        shared = request.query_params.get("clip")
-        start = next(
-            (t["id"] for t in trials if shared and clips[t["clip"]]["key"] == shared and t["kind"] == "plain"), None
-        )
+        linked = self._linked(session, rater, trials, request.query_params.get("clip"))
         opened = not options["blind"] or request.query_params.get("open") == "1"
         seen = self.store.opened(session["id"], rater)
         if opened and not seen:
             self.store.open(session["id"], rater)
-        listed = []
-        for trial in trials:
+
+        def entry(trial: Row) -> dict[str, Any]:
             data = clips[trial["clip"]]["data"]
-            entry = {
+            told = {
                 "id": trial["id"],
                 "seconds": data["frames"] / data["rate"],
                 "rate": data["rate"],
@@ -146,11 +143,12 @@ class Studio:
                 "notes": written.get(trial["id"], {}),
             }
             if opened:
-                entry["names"] = {
+                told["names"] = {
                     side: session[f"name_{system_of(side, trial['first'], trial['kind'])}"] for side in "12"
                 }
-                entry["clip"] = data["name"]
-            listed.append(entry)
+                told["clip"] = data["name"]
+            return told
+
         return JSONResponse(
             {
                 "slug": session["slug"],
@@ -160,16 +158,20 @@ class Studio:
                 "seen": opened or seen,
                 "heardSeconds": options["heard_seconds"],
                 "dimensions": options["dimensions"],
-                "trials": listed,
-                "start": start,
+                "trials": [entry(trial) for trial in trials],
+                "start": linked["id"] if linked else None,
+                # A clip outside the plan: heard and noted like any other, and no part of the sitting.
+                "linked": entry(linked) if linked and linked["kind"] == "extra" else None,
                 "version": __version__,
             }
         )
 
     def share(self, request: Request) -> Response:
-        """Give the key of a trial's clip for a link. Not in the plan, where equal keys would show repeats and traps."""
+        """Give a word for a link to a trial's clip: one of each trial, for the clip's own would tell repeats and traps."""
         query = {"user": request.query_params.get("user"), "trial": request.path_params["trial"]}
-        return self._with_session(request, lambda s: JSONResponse({"key": self._trial(s, query)["clip_key"]}))
+        return self._with_session(
+            request, lambda s: JSONResponse({"key": self.store.link(str(self._trial(s, query)["id"]))})
+        )
 
     def results(self, request: Request) -> Response:
         """Give what the votes say."""
@@ -279,6 +281,14 @@ class Studio:
         if session is None:
             raise BadRequest("there is no such comparison", 404)
         return session
+
+    def _linked(self, session: Row, rater: str, trials: Sequence[Row], link: str | None) -> Row | None:
+        """Return where a link leads a rater: the pair it was made from if it is his, else his own of that clip."""
+        meant = self.store.linked(session["id"], link) if link else None
+        if meant is None or meant["rater"] == rater:
+            return meant
+        mine = next((t for t in trials if t["clip"] == meant["clip"] and t["kind"] == "plain"), None)
+        return mine or self.store.extra(session, rater, meant["clip"])
 
     def _with_session(self, request: Request, answer: Callable[[Row], Response]) -> Response:
         try:

@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as insert_new
 from sqlalchemy.exc import DatabaseError
 
-from rtvoice_studio.plan import Trial, make_trials
+from rtvoice_studio.plan import Trial, extra_trial, link_of, make_trials
 from rtvoice_studio.prepare import Clip
 from rtvoice_studio.systems import System
 
@@ -264,6 +264,7 @@ class Store:
         query = (
             select(_TRIALS.c.session, answers, func.count(distinct(_TRIALS.c.rater)))
             .join(_VOTES, _VOTES.c.trial == _TRIALS.c.id)
+            .where(_TRIALS.c.kind != "extra")
             .group_by(_TRIALS.c.session)
         )
         with self.engine.connect() as connection:
@@ -327,7 +328,7 @@ class Store:
         """Return a rater's plan, made when he first comes; it stays as it is then."""
         query = (
             select(_TRIALS)
-            .where(_TRIALS.c.session == session["id"], _TRIALS.c.rater == rater)
+            .where(_TRIALS.c.session == session["id"], _TRIALS.c.rater == rater, _TRIALS.c.kind != "extra")
             .order_by(_TRIALS.c.position)
         )
         with self.engine.begin() as connection:
@@ -353,9 +354,27 @@ class Store:
                 )
             return list[Row](connection.execute(query).mappings())
 
+    def extra(self, session: Row, rater: str, clip: int) -> Row:
+        """Return a rater's pair of a clip outside his plan, made when a link first leads there."""
+        made = extra_trial(clip, rater, session["slug"], self.secret, randomise=session["options"]["randomise"])
+        with self.engine.begin() as connection:
+            connection.execute(insert_new(_TRIALS).values(_trial_row(made, session, rater)).on_conflict_do_nothing())
+            return connection.execute(select(_TRIALS).where(_TRIALS.c.id == made.id)).mappings().one()
+
+    def link(self, trial: str) -> str:
+        """Return what a link calls a trial."""
+        return link_of(self.secret, trial)
+
+    def linked(self, session: int, link: str) -> Row | None:
+        """Return the trial, anybody's, that a link was made from; all of a session are a few thousand digests."""
+        query = select(_TRIALS).where(_TRIALS.c.session == session)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).mappings()
+            return next((row for row in rows if link_of(self.secret, row["id"]) == link), None)
+
     def trial(self, name: str) -> Row | None:
         """Return one trial by its id, with its clip's data."""
-        query = select(_TRIALS, _CLIPS.c.data, _CLIPS.c.key.label("clip_key")).join(_CLIPS).where(_TRIALS.c.id == name)
+        query = select(_TRIALS, _CLIPS.c.data).join(_CLIPS).where(_TRIALS.c.id == name)
         with self.engine.connect() as connection:
             return connection.execute(query).mappings().first()
 

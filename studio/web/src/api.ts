@@ -34,7 +34,10 @@ export interface Session {
   heardSeconds: number;
   dimensions: Dimension[];
   trials: Trial[];
+  /** Where a link leads: a trial of the plan, or `linked`. */
   start: string | null;
+  /** A clip that a link leads to and that is none of the plan. */
+  linked: Trial | null;
   version: string;
 }
 

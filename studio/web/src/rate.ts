@@ -5,45 +5,20 @@ import { ask, confirm, h, show } from "./dom";
 import { Outbox } from "./outbox";
 import { Player } from "./player";
 import { Plots } from "./plots";
+import { ABX, ANSWERS, KEYS } from "./words";
 
 interface Step {
   trial: Trial;
   dimensions: Dimension[];
 }
 
-const ANSWERS: [Answer, string, string][] = [
-  ["1", "Model 1", "1"],
-  ["2", "Model 2", "2"],
-  ["both", "Both", "3"],
-  ["skip", "Skip", "4"],
-];
-
-const ABX: Dimension = { key: "abx", label: "Which one is X?", definition: "X is Model 1 or Model 2.", weight: 1, match_loudness: true };
-
-const KEYS: [string, string][] = [
-  ["Space", "play, pause"],
-  ["← →", "listen to Model 1, Model 2"],
-  ["x", "the other model (in ABX: X)"],
-  ["i, t", "listen to the input, the target voice"],
-  ["↑ ↓", "row before, row after"],
-  ["1 2 3 4", "Model 1, Model 2, both, skip"],
-  ["Enter, n", "next clip"],
-  ["p", "clip before"],
-  ["u", "next clip that is not rated"],
-  ["l", "loop on, off"],
-  ["[ ]", "loop starts here, ends here; \\ takes the region away"],
-  [", .", "a second back, ahead"],
-  ["+ −", "louder, softer"],
-  ["r", "a switch starts from the beginning, or goes on"],
-  ["f", "flag the clip"],
-  ["s", "save ratings"],
-  ["?", "these keys"],
-];
-
 export class RatePage {
   private session!: Session;
   private steps: Step[] = [];
   private at = 0;
+  /** A clip that a link led to, outside the sitting: heard like any other, counted nowhere. */
+  private linked: Step | null = null;
+  private link: string | null = null;
   private row = 0;
   private opened = false;
   private shownAt = 0;
@@ -89,7 +64,7 @@ export class RatePage {
     }
     localStorage.setItem("rtvoice-user", user);
     if (shared && !this.session.start) {
-      this.error = "The clip of this link is not among yours; another one of the comparison is shown.";
+      this.error = "This link leads to no clip of this comparison; your sitting is shown.";
       this.refresh();
     }
     if (!known) this.greet();
@@ -103,25 +78,28 @@ export class RatePage {
     this.refresh();
   }
 
-  private async load(user: string, shared: string | null): Promise<void> {
+  /** Asks for a user's plan, and shows the clip of a link, or the step `stay`, or the first that is not rated. */
+  private async load(user: string, shared: string | null, stay: number | null = null): Promise<void> {
     const query = new URLSearchParams({ user });
     if (shared) query.set("clip", shared);
     if (this.opened) query.set("open", "1");
     const session = await get<Session>(`/api/s/${this.slug}?${query}`);
-    if (session.trials.length === 0) throw new Refused("Every clip of this comparison was removed; there is nothing to rate.", 410);
+    if (session.trials.length === 0 && !session.linked) throw new Refused("Every clip of this comparison was removed; there is nothing to rate.", 410);
     this.session = session;
+    this.link = shared;
     this.mergeWaiting();
     this.makeSteps();
+    this.linked = session.linked && { trial: session.linked, dimensions: session.mode === "abx" ? [ABX] : session.dimensions };
     const first = this.steps.findIndex((step) => step.trial.id === this.session.start);
     const open = this.steps.findIndex((step) => !this.done(step));
-    this.at = Math.max(0, first >= 0 ? first : open);
+    this.at = stay ?? Math.max(0, first >= 0 ? first : open);
     await this.enter();
   }
 
   /** What this browser said and the server does not have yet is shown as said. */
   private mergeWaiting(): void {
     for (const [, sent] of this.outbox.waiting()) {
-      const trial = this.session.trials.find((t) => t.id === sent.body["trial"]);
+      const trial = [this.session.linked, ...this.session.trials].find((t) => t?.id === sent.body["trial"]);
       if (!trial || sent.body["user"] !== this.session.user) continue;
       if (sent.path.endsWith("/votes")) {
         for (const vote of sent.body["votes"] as { dimension: string; side: Answer }[]) trial.answers[vote.dimension] = vote.side;
@@ -138,7 +116,7 @@ export class RatePage {
   }
 
   private get step(): Step {
-    return this.steps[this.at]!;
+    return this.linked ?? this.steps[this.at]!;
   }
 
   private done(step: Step): boolean {
@@ -208,7 +186,7 @@ export class RatePage {
         votes: [{ uid: uid(), dimension: this.dimension.key, side, matched: this.player.isMatched }],
       },
     });
-    if (!before && this.done(step)) this.durations.push(performance.now() - this.shownAt);
+    if (!before && !this.linked && this.done(step)) this.durations.push(performance.now() - this.shownAt);
     this.toRow(Math.min(this.row + 1, step.dimensions.length - 1));
   }
 
@@ -226,24 +204,31 @@ export class RatePage {
   private async go(index: number): Promise<void> {
     if (index < 0 || index >= this.steps.length) return;
     this.player.pause();
+    this.linked = null;
     this.at = index;
     await this.enter();
   }
 
   private next(): void {
-    if (this.at + 1 < this.steps.length) void this.go(this.at + 1);
+    if (this.linked) void this.go(this.at);
+    else if (this.at + 1 < this.steps.length) void this.go(this.at + 1);
     else this.unrated();
   }
 
+  private back(): void {
+    void this.go(this.linked ? this.at : this.at - 1);
+  }
+
   private unrated(): void {
-    const order = [...this.steps.keys()].map((i) => (i + this.at + 1) % this.steps.length);
+    const after = this.linked ? 0 : 1;
+    const order = [...this.steps.keys()].map((i) => (i + this.at + after) % this.steps.length);
     const found = order.find((i) => !this.done(this.steps[i]!));
     if (found !== undefined) void this.go(found);
     else show("All rated", h("p", {}, "Every clip of this sitting is rated. Thank you. The "), h("a", { href: `/s/${this.slug}/results` }, "results"), h("p", {}, "tell what all votes say."));
   }
 
   private random(clean: boolean): void {
-    const fitting = [...this.steps.keys()].filter((i) => i !== this.at && !this.steps[i]!.trial.removed && (!clean || this.steps[i]!.trial.clean));
+    const fitting = [...this.steps.keys()].filter((i) => (this.linked || i !== this.at) && !this.steps[i]!.trial.removed && (!clean || this.steps[i]!.trial.clean));
     const open = fitting.filter((i) => !this.done(this.steps[i]!));
     const from = open.length ? open : fitting;
     if (from.length) void this.go(from[Math.floor(Math.random() * from.length)]!);
@@ -312,7 +297,7 @@ export class RatePage {
     const words = "Votes that you give once you know do not count, on any clip of this comparison.";
     if (open && this.unfinished && !(await confirm("Show which is which?", words, "Show them"))) return;
     this.opened = open;
-    await this.load(this.session.user, null);
+    await this.load(this.session.user, this.linked ? this.link : null, this.at);
   }
 
   private async rename(): Promise<void> {
@@ -333,7 +318,7 @@ export class RatePage {
 
   private key(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
-    if (this.steps.length === 0) return;
+    if (!this.session) return;
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
     if (target instanceof HTMLInputElement && target.type !== "radio" && target.type !== "checkbox" && target.type !== "range") return;
@@ -360,7 +345,7 @@ export class RatePage {
       "4": () => this.answer("skip"),
       Enter: () => this.next(),
       n: () => this.next(),
-      p: () => void this.go(this.at - 1),
+      p: () => this.back(),
       u: () => this.unrated(),
       l: () => player.setLoop(!player.looping, player.region),
       "[": () => player.setLoop(true, { start: now, end: Math.max(region.end, now + 0.1) }),
@@ -404,7 +389,7 @@ export class RatePage {
       ...trial.references.map((role) => [role, role === "input" ? "Input" : "Target voice"] as [Listen, string]),
     ];
     const button = (words: string, act: () => void, extra: Record<string, string> = {}) => h("button", { type: "button", click: act, ...extra }, words);
-    const title = trial.clip ?? `Clip ${this.at + 1} of ${this.steps.length}`;
+    const title = trial.clip ?? (this.linked ? "A clip from a link" : `Clip ${this.at + 1} of ${this.steps.length}`);
     document.title = `${title} · comparison`;
     this.root.replaceChildren(
       h(
@@ -414,6 +399,7 @@ export class RatePage {
         h("div", { class: "who" }, button(`${this.session.user}`, () => void this.rename(), { title: "Change the user" }), h("a", { href: `/s/${this.slug}/results`, click: (e) => void this.results(e) }, "Results")),
         live("progress", h("progress", { max: this.steps.length, value: 0, "aria-label": "Clips rated" })),
         live("left", h("p", { class: "quiet" })),
+        this.linked && h("p", { class: "outside" }, "This clip is none of your sitting. Answers to it are kept, but do not count."),
       ),
       h(
         "section",
@@ -441,8 +427,8 @@ export class RatePage {
       h(
         "div",
         { class: "buttons" },
-        button("Back", () => void this.go(this.at - 1)),
-        button("Next clip", () => this.next(), { class: "primary" }),
+        this.linked ? "" : button("Back", () => this.back()),
+        button(this.linked ? "To my sitting" : "Next clip", () => this.next(), { class: "primary" }),
         button("Random clip", () => this.random(false)),
         button("Random clean clip", () => this.random(true)),
         button("Save ratings", () => void this.outbox.flush()),

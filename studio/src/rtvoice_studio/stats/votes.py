@@ -7,7 +7,7 @@ from typing import Literal
 
 Choice = Literal["a", "b", "both", "skip"]
 Side = Literal["a", "b"]
-Kind = Literal["plain", "repeat", "trap"]
+Kind = Literal["plain", "repeat", "trap", "extra"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Vote:
     first
         The system that stood on the page as Model 1.
     kind
-        ``"repeat"`` is a pair shown a second time, ``"trap"`` a pair of twice the same audio; neither enters a share.
+        ``"repeat"`` is a pair shown a second time, ``"trap"`` a pair of twice the same audio; ``"extra"`` one
+        that a link led to, outside the plan; only ``"plain"`` enters a share.
     system_a, system_b
         Names of the systems, where votes of several comparisons come together.
     """
