@@ -17,7 +17,7 @@ import commands  # noqa: E402
 from rtvoice.train.monitor.outcomes import join_votes, read_votes  # noqa: E402
 from rtvoice.train.monitor.store import Store  # noqa: E402
 from rtvoice_studio import command  # noqa: E402
-from rtvoice_studio.results import as_csv, table  # noqa: E402
+from rtvoice_studio.tables import as_csv, table  # noqa: E402
 from small_model import build_model  # noqa: E402
 from speech_like import voice_like  # noqa: E402
 from trainer import run_here  # noqa: E402

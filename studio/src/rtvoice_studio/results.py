@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -210,93 +208,3 @@ def league_table(store: Store) -> dict[str, Any] | None:
         "tie": table.tie,
         "groups": [list(group) for group in table.groups],
     }
-
-
-#: Columns of the votes' table; the first six are what `rtvoice monitor votes` reads.
-COLUMNS = (
-    "model", "against", "row", "winner", "rater", "clip", "side", "first", "kind", "position", "seed", "blind", "mode",
-    "plays_1", "plays_2", "heard_ms_1", "heard_ms_2", "dwell_ms", "matched", "removed", "device", "version", "created",
-)  # fmt: skip
-
-
-def counts(row: Row, clips: dict[int, Row]) -> bool:
-    """Whether a vote, the last on its trial and dimension, enters shares and outcomes."""
-    return bool(row["kind"] == "plain" and row["blind"] and not clips[row["clip"]]["removed"])
-
-
-def run_names(session: Row) -> dict[str, str]:
-    """Return what the monitor calls a session's systems: a training run by its folder, others by their names."""
-    return {side: session[f"facts_{side}"].get("run") or session[f"name_{side}"] for side in "ab"}
-
-
-def monitor_votes(store: Store) -> list[dict[str, str | None]]:
-    """Return the last word on every pair ever shown, for ``rtvoice monitor votes``; one that does not count is a skip.
-
-    The id is that of trial and dimension, so that who changes an answer, or removes a clip, changes it there too.
-    """
-    found: list[dict[str, str | None]] = []
-    for session in store.sessions():
-        clips = {row["id"]: row for row in store.clips(session["id"])}
-        names = run_names(session)
-        for row in latest(store.said(session["id"])[0]):
-            choice = names.get(row["choice"], row["choice"]) if counts(row, clips) else "skip"
-            found.append(
-                {
-                    **{"id": f"{row['trial']}:{row['dimension']}", "model": names["b"], "against": names["a"]},
-                    **{"row": row["dimension"], "winner": choice, "rater": row["rater"]},
-                    "clip": clips[row["clip"]]["key"],
-                }
-            )
-    return found
-
-
-def table(store: Store, session: Row, *, counted: bool = False) -> list[dict[str, Any]]:
-    """Return every vote ever cast in a session, superseded ones too, oldest first; ``counted``: those that count."""
-    clips = {row["id"]: row for row in store.clips(session["id"])}
-    names = run_names(session)
-    found = []
-    rows = store.said(session["id"])[0]
-    for row in latest(rows) if counted else rows:
-        if counted and not counts(row, clips):
-            continue
-        found.append(
-            {
-                "model": names["b"],
-                "against": names["a"],
-                "row": row["dimension"],
-                "winner": names.get(row["choice"], row["choice"]),
-                "rater": row["rater"],
-                "clip": clips[row["clip"]]["name"],
-                "side": row["side"],
-                "first": names[row["first"]],
-                "kind": row["kind"],
-                "position": row["position"],
-                "seed": row["seed"],
-                "blind": row["blind"],
-                "mode": row["mode"],
-                "plays_1": row["plays"].get("1", 0),
-                "plays_2": row["plays"].get("2", 0),
-                "heard_ms_1": row["heard_ms"].get("1", 0),
-                "heard_ms_2": row["heard_ms"].get("2", 0),
-                "dwell_ms": row["dwell_ms"],
-                "matched": row["matched"],
-                "removed": clips[row["clip"]]["removed"],
-                "device": row["device"],
-                "version": row["version"],
-                "created": row["created"],
-            }
-        )
-    return found
-
-
-def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Write the votes' table as CSV; what a spreadsheet would take for a formula gets an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        cells = [row[name] for name in COLUMNS]
-        writer.writerow(
-            [f"'{c}" if isinstance(c, str) and c[:1] in ("=", "+", "-", "@", "\t", "\r") else c for c in cells]
-        )
-    return out.getvalue()

@@ -18,8 +18,9 @@ from rtvoice_studio import __version__, incoming
 from rtvoice_studio.guard import Guard, refuse
 from rtvoice_studio.incoming import BadRequest
 from rtvoice_studio.plan import system_of
-from rtvoice_studio.results import ABX, as_csv, latest, listed, results, table
+from rtvoice_studio.results import ABX, latest, listed, results
 from rtvoice_studio.store import Row, Store
+from rtvoice_studio.tables import COLUMNS, REMARKS, as_csv, remarks, table
 
 STATIC = Path(__file__).with_name("static")
 _KINDS = {"app.js": "text/javascript", "style.css": "text/css"}
@@ -56,6 +57,8 @@ def make_app(store: Store, *, hosts: tuple[str, ...], token: str | None = None) 
         Route("/api/s/{slug}/results", studio.results),
         Route("/api/s/{slug}/votes.csv", studio.votes_csv),
         Route("/api/s/{slug}/votes.json", studio.votes_json),
+        Route("/api/s/{slug}/remarks.csv", studio.remarks_csv),
+        Route("/api/s/{slug}/remarks.json", studio.remarks_json),
         Route("/api/s/{slug}/votes", studio.vote, methods=["POST"]),
         Route("/api/s/{slug}/notes", studio.note, methods=["POST"]),
         Route("/api/s/{slug}/flags", studio.flag, methods=["POST"]),
@@ -167,7 +170,7 @@ class Studio:
         )
 
     def share(self, request: Request) -> Response:
-        """Give a word for a link to a trial's clip: one of each trial, for the clip's own would tell repeats and traps."""
+        """Give a word for a link to a trial's clip: one of each trial, the clip's own would tell repeats and traps."""
         query = {"user": request.query_params.get("user"), "trial": request.path_params["trial"]}
         return self._with_session(
             request, lambda s: JSONResponse({"key": self.store.link(str(self._trial(s, query)["id"]))})
@@ -179,14 +182,23 @@ class Studio:
 
     def votes_csv(self, request: Request) -> Response:
         """Give all votes as CSV."""
-        return self._with_session(
-            request,
-            lambda s: Response(
-                as_csv(table(self.store, s, counted=request.query_params.get("counted") == "1")),
-                media_type="text/csv",
-                headers={"Content-Disposition": f'attachment; filename="votes-{s["slug"]}.csv"'},
-            ),
-        )
+        counted = request.query_params.get("counted") == "1"
+        return self._csv(request, "votes", lambda s: as_csv(table(self.store, s, counted=counted), COLUMNS))
+
+    def remarks_csv(self, request: Request) -> Response:
+        """Give all notes and flags as CSV."""
+        return self._csv(request, "notes", lambda s: as_csv(remarks(self.store, s), REMARKS))
+
+    def remarks_json(self, request: Request) -> Response:
+        """Give all notes and flags as JSON."""
+        return self._with_session(request, lambda s: JSONResponse(remarks(self.store, s)))
+
+    def _csv(self, request: Request, name: str, write: Callable[[Row], str]) -> Response:
+        def answer(session: Row) -> Response:
+            headers = {"Content-Disposition": f'attachment; filename="{name}-{session["slug"]}.csv"'}
+            return Response(write(session), media_type="text/csv", headers=headers)
+
+        return self._with_session(request, answer)
 
     def votes_json(self, request: Request) -> Response:
         """Give all votes as JSON."""

@@ -285,6 +285,12 @@ class Store:
             listed.append({**row, "removed": removed, "reason": reason})
         return listed
 
+    def flags(self, session: int) -> list[Row]:
+        """Return every flag of a session's clips ever set or taken back, oldest first."""
+        query = select(_FLAGS).join(_CLIPS).where(_CLIPS.c.session == session).order_by(_FLAGS.c.id)
+        with self.engine.connect() as connection:
+            return list[Row](connection.execute(query).mappings())
+
     # ---- figures beside the votes ----------------------------------------------------------------------------------
 
     def systems(self) -> list[Row]:

@@ -92,6 +92,8 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
         h("a", { class: "button", href: `/api/s/${told.session}/votes.csv` }, "All votes as CSV"),
         h("a", { class: "button", href: `/api/s/${told.session}/votes.csv?counted=1` }, "Counted votes as CSV"),
         h("a", { class: "button", href: `/api/s/${told.session}/votes.json` }, "All votes as JSON"),
+        h("a", { class: "button", href: `/api/s/${told.session}/remarks.csv` }, "Notes and flags as CSV"),
+        h("a", { class: "button", href: `/api/s/${told.session}/remarks.json` }, "Notes and flags as JSON"),
         h("a", { class: "button", href: `/api/s/${told.session}/results` }, "Results as JSON"),
       ) || "",
     h("section", { class: "card" }, h("h2", {}, "In words"), h("ul", {}, ...told.dimensions.map((row) => h("li", {}, row.words))), told.whom ? h("p", { class: "quiet" }, told.whom) : ""),
