@@ -111,3 +111,11 @@ def test_a_link_to_a_clip_outside_the_sitting_is_heard_blind_and_apart(tmp_path:
     words = ["--clips", inputs, "--store", store, "--trials", 3, "--repeats", 0, "--traps", 0, "--heard", 0.2]
     slug = run("compare", one, other, *words, "--no-serve", "--json").json["session"]
     assert served(store, "links.mjs", slug) == {"kept": 1}
+
+
+def test_the_edges_of_a_sitting(tmp_path: Path) -> None:
+    inputs, one, other = make_folders(tmp_path, 3)
+    store = tmp_path / "store"
+    words = ["--clips", inputs, "--store", store, "--repeats", 0, "--traps", 0, "--heard", 0.2]
+    slug = run("compare", one, other, *words, "--no-serve", "--json").json["session"]
+    assert served(store, "edges.mjs", slug) == {"edges": True}

@@ -173,6 +173,30 @@ def test_a_choice_needs_both_models_heard_and_a_skip_does_not(client: TestClient
     assert client.post(f"/api/s/{slug}/votes", json=body, headers=ORIGIN).status_code == 200
 
 
+def test_an_answer_in_an_abx_test_needs_x_heard_as_well(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 1)
+    store = command.Store(tmp_path / "store")
+    options = command.Options(mode="abx", length=4, repeats=0, traps=0, heard_seconds=0.5)
+    slug = command.add(store, str(plain), str(hissing), clips=inputs, options=options)["slug"]
+    client = client_of(store)
+    trial = plan(client, slug, "ann")["trials"][0]["id"]
+
+    def send(side: str, plays: dict[str, int], heard: dict[str, int]) -> Any:
+        body = ballot("ann", trial, plays=plays, heardMs=heard)
+        body["votes"][0].update(dimension="abx", side=side)
+        return client.post(f"/api/s/{slug}/votes", json=body, headers=ORIGIN)
+
+    once, long = {"1": 1, "2": 1, "x": 1}, {"1": 900, "2": 900, "x": 900}
+    for plays, heard in ((once, {**long, "x": 0}), ({**once, "x": 0}, long)):
+        answer = send("1", plays, heard)
+        assert (answer.status_code, answer.json()["error"]) == (409, "listen to both models and to X before you choose")
+    assert send("1", {"1": 1, "2": 1}, {"1": 900, "2": 900}).status_code == 400
+    assert send("skip", once, {**long, "x": 0}).json() == {"saved": 1}
+    assert send("1", once, long).json() == {"saved": 1}
+    assert client.get(f"/api/s/{slug}/votes.json").json()[-1]["heard_ms_x"] == 900
+    store.close()
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -44,12 +44,14 @@ def rater(value: Any) -> str:
     return name
 
 
-def votes(sent: dict[str, Any], dimensions: Sequence[str], wanted_ms: float) -> list[dict[str, Any]]:
-    """Return votes that have been heard: a choice needs ``wanted_ms`` of both sides, a skip needs none."""
+def votes(
+    sent: dict[str, Any], dimensions: Sequence[str], wanted_ms: float, sides: Sequence[str] = ("1", "2")
+) -> list[dict[str, Any]]:
+    """Return votes that have been heard: a choice needs ``wanted_ms`` of all sides, X among them, a skip needs none."""
     items = sent.get("votes")
     if not isinstance(items, list) or not 1 <= len(items) <= 40:
         raise BadRequest("send 1 to 40 votes")
-    plays, heard = _pair(sent.get("plays"), "plays"), _pair(sent.get("heardMs"), "heardMs")
+    plays, heard = _each(sent.get("plays"), "plays", sides), _each(sent.get("heardMs"), "heardMs", sides)
     dwell = _number(sent.get("dwellMs"), "dwellMs")
     rows = []
     for item in items:
@@ -60,8 +62,9 @@ def votes(sent: dict[str, Any], dimensions: Sequence[str], wanted_ms: float) -> 
         if item.get("side") not in _ANSWERS:
             raise BadRequest(f"side must be one of {', '.join(_ANSWERS)}")
         # 50 ms: clocks of the page run in steps of its audio blocks.
-        if item["side"] != "skip" and min(heard.values()) < wanted_ms - 50:
-            raise BadRequest("listen to both models before you choose", 409)
+        unheard = wanted_ms > 0 and (min(heard.values()) < wanted_ms - 50 or min(plays.values()) < 1)
+        if item["side"] != "skip" and unheard:
+            raise BadRequest(f"listen to both models{' and to X' * ('x' in sides)} before you choose", 409)
         rows.append(
             {
                 "uid": _uid(item),
@@ -114,7 +117,7 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _pair(value: Any, name: str) -> dict[str, float]:
+def _each(value: Any, name: str, sides: Sequence[str]) -> dict[str, float]:
     if not isinstance(value, dict):
-        raise BadRequest(f"{name} must tell of both models")
-    return {side: _number(value.get(side), name) for side in ("1", "2")}
+        raise BadRequest(f"{name} must tell of each side: {', '.join(sides)}")
+    return {side: _number(value.get(side), name) for side in sides}

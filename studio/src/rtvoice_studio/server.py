@@ -268,7 +268,7 @@ class Studio:
             v["trial"] == trial["id"] and v["side"] != "skip" for v in self.store.said(session["id"], trial["rater"])[0]
         )
         wanted = 0.0 if before else 1000 * min(options["heard_seconds"], seconds)
-        rows = incoming.votes(body, keys, wanted)
+        rows = incoming.votes(body, keys, wanted, ("1", "2", "x") if options["mode"] == "abx" else ("1", "2"))
         for row in rows:
             side = row["side"]
             row["choice"] = system_of(side, trial["first"], trial["kind"]) if side in ("1", "2") else side

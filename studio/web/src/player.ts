@@ -203,8 +203,14 @@ export class Player {
     return this.level;
   }
 
+  get audible(): boolean {
+    return this.level > 0;
+  }
+
   set volume(value: number) {
-    this.level = Math.min(1, Math.max(0, value));
+    this.tick();
+    // To hundredths: ten steps of 0.1 down from 1 end at 0, not at 1e-16.
+    this.level = Math.round(100 * Math.min(1, Math.max(0, value))) / 100;
     if (this.master && this.context) this.master.gain.setTargetAtTime(this.level, this.context.currentTime, 0.01);
     this.changed();
   }
@@ -225,8 +231,8 @@ export class Player {
   private tick(): void {
     if (!this.playing) return;
     const now = performance.now();
-    // A clock that slept, as in a hidden tab, counts for nothing.
-    if (this.context?.state === "running") {
+    // A clock that slept, as in a hidden tab, counts for nothing, and neither does what nobody can hear.
+    if (this.context?.state === "running" && this.audible) {
       this.heardMs[this.side] = (this.heardMs[this.side] ?? 0) + Math.min(now - this.counted, 2000);
     }
     this.counted = now;

@@ -180,8 +180,8 @@ export class RatePage {
       body: {
         user: this.session.user,
         trial: step.trial.id,
-        plays: this.pair(this.player.plays),
-        heardMs: this.pair(this.player.heardMs),
+        plays: this.counts(this.player.plays),
+        heardMs: this.counts(this.player.heardMs),
         dwellMs: Math.round(performance.now() - this.shownAt),
         votes: [{ uid: uid(), dimension: this.dimension.key, side, matched: this.player.isMatched }],
       },
@@ -190,8 +190,9 @@ export class RatePage {
     this.toRow(Math.min(this.row + 1, step.dimensions.length - 1));
   }
 
-  private pair(values: Record<string, number>): Record<string, number> {
-    return { "1": Math.round(values["1"] ?? 0), "2": Math.round(values["2"] ?? 0) };
+  private counts(values: Record<string, number>): Record<string, number> {
+    const sides = this.session.mode === "abx" ? ["1", "2", "x"] : ["1", "2"];
+    return Object.fromEntries(sides.map((side) => [side, Math.round(values[side] ?? 0)]));
   }
 
   private toRow(row: number): void {
@@ -538,7 +539,9 @@ export class RatePage {
         input.disabled = input.value !== "skip" && !this.mayRate;
       }
     });
-    const wait = this.mayRate ? "" : "Listen to both models, then choose.";
+    const silent = player.audible ? "" : "The volume is 0: what plays now does not count as heard. ";
+    const both = this.session.mode === "abx" ? "both models and to X" : "both models";
+    const wait = this.mayRate ? "" : `${silent}Listen to ${both}, then choose.`;
     text("message", this.error || (step.trial.removed ? "This clip is removed." : player.ready ? wait : "Loading."));
     this.live["message"]!.classList.toggle("bad", this.error !== "");
     text("saved", this.saved);
