@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import secrets
 import socket
 import sys
 import threading
@@ -198,10 +197,11 @@ def serve(
 ) -> None:
     """Serve the page until the process is asked to end; ``ready`` is told its address, ``meanwhile`` runs beside it.
 
-    Bound elsewhere than to loopback it asks everyone for a token, which the address carries.
+    Bound elsewhere than to loopback it asks everyone for a token, which the address carries: the store's own, so that
+    who entered once is let in by the next server on it as well.
     """
     local = is_loopback(host)
-    token = None if local else secrets.token_urlsafe(24)
+    token = None if local else store.token
     app = make_app(store, hosts=(*LOOPBACK, host) if local else (), token=token)
     listening = _listen(host, port) if port else _listen_again(host, store.folder)
     number = listening.getsockname()[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -82,8 +81,8 @@ def votes(
 def note(sent: dict[str, Any]) -> dict[str, Any]:
     """Return a note on one side or on the clip."""
     text, side = sent.get("text"), sent.get("side")
-    if not isinstance(text, str) or len(text) > 2000:
-        raise BadRequest("a note is a text of at most 2000 characters")
+    if not isinstance(text, str) or len(text) > 2000 or not _whole(text):
+        raise BadRequest("a note is a text of at most 2000 characters, all of them Unicode's")
     if side not in ("1", "2", "clip"):
         raise BadRequest("side must be 1, 2 or clip")
     return {"uid": _uid(sent), "side": side, "text": text}
@@ -94,9 +93,14 @@ def flag(sent: dict[str, Any]) -> dict[str, Any]:
     reason, removed = sent.get("reason", ""), sent.get("removed")
     if not isinstance(removed, bool):
         raise BadRequest("removed must be true or false")
-    if not isinstance(reason, str) or len(reason) > 500 or (removed and not reason.strip()):
-        raise BadRequest("give a reason of 1 to 500 characters")
+    if not isinstance(reason, str) or len(reason) > 500 or not _whole(reason) or (removed and not reason.strip()):
+        raise BadRequest("give a reason of 1 to 500 characters, all of them Unicode's")
     return {"uid": _uid(sent), "removed": removed, "reason": reason.strip()}
+
+
+def _whole(text: str) -> bool:
+    """Whether a text can be kept: halves of a character, which JSON can write, cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _uid(item: dict[str, Any]) -> str:
@@ -107,12 +111,8 @@ def _uid(item: dict[str, Any]) -> str:
 
 
 def _number(value: Any, name: str) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not 0 <= value < 1e9
-    ):
+    # Compared before it is converted: a whole number of 400 digits is no float, and not a number is in no range.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
         raise BadRequest(f"{name} must be a number from 0 to 1e9")
     return float(value)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -200,6 +202,11 @@ class Store:
                 )
                 found = connection.execute(select(_SECRETS.c.value)).scalar_one()
         return bytes(found)
+
+    @property
+    def token(self) -> str:
+        """What a server bound elsewhere than to loopback asks for: the same as long as the store is."""
+        return hmac.new(self.secret, b"token", hashlib.sha256).hexdigest()[:32]
 
     def close(self) -> None:
         """Let go of the file."""
