@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rtvoice import audio
 from rtvoice.render import render_file
 from rtvoice_studio.align import lag_ms
-from rtvoice_studio.systems import SOUNDS, System, probe_ok, recordings
+from rtvoice_studio.systems import SOUNDS, System, passed_over, probe_ok, recordings, some
 
 Frames = NDArray[np.float32]
 
@@ -22,6 +22,8 @@ Frames = NDArray[np.float32]
 LONGEST_SECONDS = 60.0
 #: Speech that stands this far above its pauses counts as clean.
 _CLEAN_DB = 35.0
+#: Recordings of one clip that part by less have ends that nobody misses: a last block, a declared latency.
+_SAME_SECONDS = 0.05
 #: Lags that the ear takes for an identity rather than for nothing.
 _SUSPICIOUS_MS = 15.0
 
@@ -70,22 +72,40 @@ def prepare(
         raise ValueError(f"{clips} holds no recordings ({', '.join(SOUNDS)}); name a folder that does with --clips")
     if (a.model or b.model) and not inputs:
         raise ValueError("a model needs recordings to speak; name a folder of them with --clips")
-    names = sorted(inputs) if inputs else sorted(recordings(_folder(a)))
-    for system in (a, b):
-        if system.folder:
-            there = recordings(system.folder)
-            names = [name for name in names if name in there]
+    places = {system.name: recordings(system.folder) for system in (a, b) if system.folder}
+    if clips:
+        places["--clips"] = inputs
+    names = sorted(set.intersection(*(set(there) for there in places.values())))
     if not names:
         raise ValueError(f"{a.name} and {b.name} have no clip in common; recordings pair by their file names")
     targets = recordings(target) if target else {}
+    for folder in {system.folder for system in (a, b)} | {clips, target}:
+        for told in passed_over(folder) if folder else []:
+            warn(told)
+    if words := _left_out(places, names):
+        warn(words)
     (store / "audio").mkdir(parents=True, exist_ok=True)
-    found = []
+    found, cut = [], list[str]()
     for i, name in enumerate(names):
         voice = targets.get(name) or next(iter(targets.values()), None)
-        found.append(_clip(name, inputs.get(name), a, b, voice, store, warn))
+        found.append(_clip(name, inputs.get(name), a, b, voice, store, warn, cut))
         if progress is not None:
             progress((i + 1) / len(names))
+    if cut:
+        several = "1 clip ends" if len(cut) == 1 else f"{len(cut)} clips end"
+        warn(f"{several} with the shortest of {'its' if len(cut) == 1 else 'their'} recordings: {some(cut)}")
     return found
+
+
+def _left_out(places: Mapping[str, Mapping[str, Path]], names: Sequence[str]) -> str | None:
+    """Say in a line which clips are not compared, because not every folder has them, and which folder that is."""
+    every = sorted({name for there in places.values() for name in there})
+    if len(every) == len(names):
+        return None
+    lacks = {place: [name for name in every if name not in there] for place, there in places.items()}
+    told = "; ".join(f"{place} lacks {some(lacking)}" for place, lacking in lacks.items() if lacking)
+    gone = len(every) - len(names)
+    return f"{gone} of {len(every)} clips {'is' if gone == 1 else 'are'} left out: {told}"
 
 
 def _folder(system: System) -> Path:
@@ -95,7 +115,14 @@ def _folder(system: System) -> Path:
 
 
 def _clip(
-    name: str, source: Path | None, a: System, b: System, voice: Path | None, store: Path, warn: Callable[[str], None]
+    name: str,
+    source: Path | None,
+    a: System,
+    b: System,
+    voice: Path | None,
+    store: Path,
+    warn: Callable[[str], None],
+    cut: list[str],
 ) -> Clip:
     parts: dict[str, Frames] = {}
     rates: dict[str, int] = {}
@@ -110,11 +137,11 @@ def _clip(
     for role in parts:
         if rates[role] != rate:
             parts[role] = np.concatenate(list(audio.convert([parts[role]], rates[role], rate)))
-    length = min(len(part) for role, part in parts.items() if role in "ab")
-    if "input" in parts:
-        length = min(length, len(parts["input"]))
+    length, longest = min(map(len, parts.values())), max(map(len, parts.values()))
     if length < rate // 4:
         raise ValueError(f"the clip {name} is shorter than 0.25 s in one of the systems; leave it out")
+    if longest - length > _SAME_SECONDS * rate:
+        cut.append(f"{name} ({length / rate:.2f} of {longest / rate:.2f} s)")
     channels = max(part.shape[1] for part in parts.values())
     parts = {role: _wide(part[:length], channels) for role, part in parts.items()}
     lags = {role: lag_ms(parts["input"], parts[role], rate) if "input" in parts else None for role in "ab"}

@@ -39,7 +39,7 @@ from sqlalchemy.exc import DatabaseError
 
 from rtvoice_studio.plan import Trial, extra_trial, link_of, make_trials
 from rtvoice_studio.prepare import Clip
-from rtvoice_studio.systems import System
+from rtvoice_studio.systems import System, check_name
 
 _META = MetaData()
 
@@ -175,6 +175,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file; name a folder for sessions and votes with --store")
+        check_name(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         path = folder / "studio.db"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ def find_system(word: str) -> System:
     ModelError, ValueError
         Nothing fits; the message says what was looked for.
     """
+    check_name(Path(word))
     name, colon, tier = word.rpartition(":")
     if not colon or tier not in _TIERS:
         name, tier = word, "auto"
@@ -107,13 +110,53 @@ def _model(name: str, tier: str, called: str | None) -> System:
 
 
 def recordings(folder: Path) -> dict[str, Path]:
-    """Return a folder's recordings by their names without extension, links that lead outside left out."""
+    """Return a folder's recordings by their names without extension, also those that a link in it leads to.
+
+    Raises
+    ------
+    ValueError
+        A name is no text.
+    """
     found: dict[str, Path] = {}
-    root = folder.resolve()
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SOUNDS and path.is_file() and path.resolve().is_relative_to(root):
+    for path in _sounds(folder):
+        if path.is_file():
+            check_name(path)
             found.setdefault(path.stem, path)
     return found
+
+
+def passed_over(folder: Path) -> list[str]:
+    """Say which recordings :func:`recordings` does not return: of a name that another has, and links to nothing."""
+    sounds = _sounds(folder)
+    there = {path for path in sounds if path.is_file()}
+    taken = set(recordings(folder).values())
+    told = []
+    if twice := sorted(path.name for path in there - taken):
+        told.append(f"{folder.name}: of recordings of one name the first is taken, not {some(twice)}")
+    if lost := sorted(path.name for path in sounds if not path.exists()):
+        told.append(
+            f"{folder.name}: {some(lost)} {'is a link that leads' if len(lost) == 1 else 'are links that lead'} nowhere"
+        )
+    return told
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Name a few, and say how many more there are."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
+
+
+def _sounds(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUNDS)
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name whose bytes are no UTF-8: neither the database nor a page can hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise ValueError(f"{shown}: this name is not UTF-8 (\\x stands for a stray byte); rename it") from None
 
 
 def _folder(path: Path, sounds: dict[str, Path]) -> System:
