@@ -21,11 +21,17 @@ __all__ = ["Report", "log_spectral_distance", "vocode", "vocode_file"]
 F32 = NDArray[np.float32]
 #: The skin that the shipped vocoders are tiers of.
 SHIPPED = "vocoder"
+#: Samples of one spectrum.
+SHORTEST = 512
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a vocoder did; `log_spectral_distance_db` is to the recording, over frames within 50 dB of the loudest."""
+    """What a vocoder did.
+
+    `log_spectral_distance_db` is to the recording, over frames within 50 dB of the loudest; None below `SHORTEST`
+    samples.
+    """
 
     input: str
     output: str
@@ -36,7 +42,7 @@ class Report:
     sample_us: float
     macs_per_sample: int
     latency_ms: float
-    log_spectral_distance_db: float
+    log_spectral_distance_db: float | None
     clipped: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,7 +50,7 @@ class Report:
         return asdict(self)
 
 
-def log_spectral_distance(made: F32, wanted: F32, window: int = 512, hop: int = 128) -> float:
+def log_spectral_distance(made: F32, wanted: F32, window: int = SHORTEST, hop: int = 128) -> float:
     """Return the root mean square difference of log spectra in dB, over the frames that can be heard.
 
     Spectra lie 80 dB deep under the loudest of `wanted`, frames 50 dB. Two halves of one noise are about 7.8 dB apart.
@@ -125,6 +131,6 @@ def vocode_file(
         sample_us=spent * 1e6 / max(len(mono), 1),
         macs_per_sample=macs // loaded.hop,
         latency_ms=Engine(loaded, loaded.sample_rate, max_frame=loaded.hop).latency * 1e3 / loaded.sample_rate,
-        log_spectral_distance_db=log_spectral_distance(made, mono),
+        log_spectral_distance_db=log_spectral_distance(made, mono) if len(mono) >= SHORTEST else None,
         clipped=writer.clipped,
     )

@@ -57,6 +57,8 @@ def test_both_networks_are_trained_written_and_gone_on_with(small: Path) -> None
         engine = rtvoice.Engine(model, model.sample_rate, max_frame=4 * model.hop)
         made = engine.process(0.1 * np.ones(4 * model.hop, np.float32))
         assert np.isfinite(made).all()
+        engine.reset()
+        assert not engine.process(np.zeros(4 * model.hop, np.float32)).any(), "silence is silence, however trained"
     words = ["--data", small / "data", "--out", small / "out", "--network", "wavenet", "--minutes", 0.03]
     assert main([str(word) for word in words], "rtvoice train vocoder") == 0
     more = lines(small / "out" / "wavenet" / "log.jsonl")

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         console.print_json(report.as_dict())
         return
+    apart = report.log_spectral_distance_db
     print(
         console.facts(
             [
@@ -47,7 +48,10 @@ def run(args: argparse.Namespace) -> None:
                 ("real-time factor", f"{report.realtime_factor:.4f} ({1 / report.realtime_factor:.0f}x real time)"),
                 ("a sample", f"{report.sample_us:.2f} us, {report.macs_per_sample:,} multiply-adds"),
                 ("latency", f"{report.latency_ms:.1f} ms"),
-                ("log-spectral distance", f"{report.log_spectral_distance_db:.2f} dB to what was heard"),
+                (
+                    "log-spectral distance",
+                    "too short for one" if apart is None else f"{apart:.2f} dB to what was heard",
+                ),
             ]
         )
     )
