@@ -47,8 +47,8 @@ def sit(tmp_path: Path, clips: int, seconds: float) -> Any:
     """Two raters' whole sessions of ``clips`` pairs, the server killed in the middle."""
     inputs, one, other = make_folders(tmp_path, clips - 2)
     store = tmp_path / "store"
-    words = ["--clips", inputs, "--store", store, "--trials", clips, "--repeats", 1, "--heard", 0.2, "--no-serve"]
-    assert run("compare", one, other, *words).status == 0
+    words = ["--clips", inputs, "--store", store, "--trials", clips, "--repeats", 1, "--traps", 1, "--heard", 0.2]
+    assert run("compare", one, other, *words, "--no-serve").status == 0
     port = free_port()
     command = Path(sys.executable).with_name("rtvoice")
     serving = [command, "compare", "--store", store, "--port", port, "--no-browser"]

@@ -35,22 +35,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         choices=("rows", "passes", "abx"),
-        default="rows",
         help="all rows on each clip; one dimension at a time over all clips; or which of two is X (default: rows)",
     )
     parser.add_argument("--dimensions", metavar="FILE", type=Path, help="the rows of the page (TOML)")
+    parser.add_argument("--trials", metavar="N", type=console.whole(1, 500), help="pairs in a sitting (default: 25)")
     parser.add_argument(
-        "--trials", metavar="N", type=console.whole(1, 500), default=25, help="pairs in a sitting (default: 25)"
+        "--repeats", metavar="N", type=console.whole(0, 50), help="of them shown twice (default: 2, of 8 and more)"
     )
     parser.add_argument(
-        "--repeats", metavar="N", type=console.whole(0, 50), default=2, help="of them shown twice (default: 2)"
+        "--traps",
+        metavar="N",
+        type=console.whole(0, 50),
+        help="of them twice the same audio (default: 1, of 8 and more)",
     )
-    parser.add_argument(
-        "--traps", metavar="N", type=console.whole(0, 50), default=1, help="of them twice the same audio (default: 1)"
-    )
-    parser.add_argument(
-        "--heard", metavar="S", type=console.positive, default=2.0, help="seconds of each model before a vote (2)"
-    )
+    parser.add_argument("--heard", metavar="S", type=console.positive, help="seconds of each model before a vote (2)")
     parser.add_argument("--open", action="store_true", help="show which model is which; such votes are not counted")
     parser.add_argument("--in-order", action="store_true", help="neither draw sides nor the order of clips")
     parser.add_argument("--list", action="store_true", help="print the store's sessions and leave")
@@ -69,6 +67,7 @@ def run(args: argparse.Namespace) -> None:
     """Prepare, then serve or export."""
     if len(args.systems) not in (0, 2):
         raise console.CommandError("name two systems to compare, or none to serve what was prepared", 2)
+    _check_options(args)
     from rtvoice_studio import command
 
     for option in ("clips", "target"):
@@ -117,17 +116,47 @@ def run(args: argparse.Namespace) -> None:
         store.close()
 
 
+#: What a session is prepared with, and keeps.
+_OF_A_NEW_ONE = ("clips", "target", "baseline", "mode", "dimensions", "trials", "repeats", "traps", "heard")
+_SWITCHES = ("open", "in_order")
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse an option that would change nothing."""
+
+    def given(*names: str) -> str | None:
+        told = (name for name in names if getattr(args, name) is not None and getattr(args, name) is not False)
+        return next((f"--{name.replace('_', '-')}" for name in told), None)
+
+    if args.systems:
+        if option := given("session", "list"):
+            raise console.CommandError(
+                f"{option} is of sessions that were prepared before; leave it out, or leave A and B out", 2
+            )
+    elif option := given(*_OF_A_NEW_ONE, *_SWITCHES):
+        raise console.CommandError(
+            f"{option} belongs to a new comparison: name the two systems (rtvoice compare A B {option} ...), "
+            "or leave it out to serve what was prepared before",
+            2,
+        )
+    if args.list and (option := given("session", "measure", "costs", "export", "no_serve")):
+        raise console.CommandError(f"--list prints the sessions and leaves; leave {option} out, or --list", 2)
+
+
 def _prepared(args: argparse.Namespace, store: Any, *, costs: bool) -> Any:
     from rtvoice_studio import command
 
+    length = 25 if args.trials is None else args.trials
+    # A short sitting is all pairs: of seven, three that are none would be nearly half.
+    repeats, traps = (2, 1) if length >= 8 else (0, 0)
     options = command.Options(
-        mode=args.mode,
-        length=args.trials,
-        repeats=args.repeats,
-        traps=args.traps,
+        mode=args.mode or "rows",
+        length=length,
+        repeats=repeats if args.repeats is None else args.repeats,
+        traps=traps if args.traps is None else args.traps,
         blind=not args.open,
         randomise=not args.in_order,
-        heard_seconds=args.heard,
+        heard_seconds=2.0 if args.heard is None else args.heard,
         dimensions=args.dimensions,
     )
     with console.progress_bar("rendering") as progress:

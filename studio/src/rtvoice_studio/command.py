@@ -57,6 +57,11 @@ class Options:
                 f"{self.repeats} repeats and {self.traps} traps leave nothing of {self.length} trials; "
                 "ask for fewer, or for more trials"
             )
+        if self.repeats > (self.length - self.traps) // 3 or self.repeats + 2 * self.traps > self.length:
+            raise ValueError(
+                f"{self.repeats} repeats and {self.traps} traps are too many of {self.length} trials: a repeat needs "
+                "two pairs before it, a trap one; ask for fewer, or for more trials"
+            )
         rows = read_dimensions(self.dimensions or SHIPPED)
         return {
             "mode": self.mode,

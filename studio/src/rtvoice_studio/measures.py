@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +52,7 @@ def measure(
     wanted = [name for name in MAIN if name not in unavailable]
     if not wanted:
         raise ValueError(f"nothing can be measured here; {MAIN[-1]}: {unavailable[MAIN[-1]]}")
-    with tempfile.TemporaryDirectory(dir=store.folder, prefix="measuring-") as place:
+    with tempfile.TemporaryDirectory(dir=store.folder, prefix=f"measuring-{os.getpid()}-") as place:
         folders = _laid_out(clips, store.folder / "audio", Path(place))
         found = judge(
             [FolderVoice(folders[role], role) for role in "ab"],

@@ -55,9 +55,10 @@ def make_trials(
     order = list(clips)
     if randomise:
         chance.shuffle(order)
-    extra = repeats + traps
-    order = order[: max(1, length - extra)] if len(order) + extra > length else order
-    repeats, traps = min(repeats, len(order) // 2), min(traps, len(order))
+    # A trap is made of a pair that is there as well, and only the first half of the pairs comes again, far behind.
+    traps = min(traps, length // 2, len(order))
+    repeats = min(repeats, (length - traps) // 3, length - 2 * traps, len(order) // 2)
+    order = order[: length - repeats - traps]
     firsts: list[Side] = [("a", "b")[i % 2] for i in range(len(order))]
     if randomise:
         chance.shuffle(firsts)

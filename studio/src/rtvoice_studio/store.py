@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
+import re
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -178,6 +181,7 @@ class Store:
         check_name(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        _sweep(folder)
         path = folder / "studio.db"
         # Not as part of an address, where a folder's ? and % would mean something.
         self.engine: Engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
@@ -445,6 +449,30 @@ class Store:
                 select(_NOTES, *columns).join(_TRIALS).where(*where).order_by(_NOTES.c.id)
             ).mappings()
             return list(votes), list(notes)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed left unfinished; their numbers stand in the names."""
+    for path in [*folder.glob(".*.part"), *folder.glob("*/.*.part"), *folder.glob("measuring-*")]:
+        number = re.search(r"\.(\d+)-\d+\.part$|measuring-(\d+)-", path.name)
+        if number is None or _alive(int(number[1] or number[2])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # where the call would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number that a process has
+        return True
+    return True
 
 
 def _trial_row(trial: Trial, session: Row, rater: str) -> dict[str, Any]:
