@@ -98,6 +98,10 @@ class EngineLog:
             raise ValueError(f"{self._path}: this log has ended; begin another one")
         self._core.log_note(" ".join(text.split()))
 
+    def carry_over(self, core: _core.Engine) -> None:
+        """Follow the log to the engine that has inherited it (``LiveStream.exchange``)."""
+        self._core = core
+
     def stop(self) -> LogStatus:
         """Write what is left and end; warn where something was lost. The second time it only returns the status."""
         if self._last is None:

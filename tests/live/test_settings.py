@@ -13,7 +13,8 @@ from commands import run
 from rtvoice.cli import run as cli
 from rtvoice.live import LiveError
 from rtvoice.live.session import Event, Session
-from rtvoice.live.settings import Settings, load_presets, resolve
+from rtvoice.live.session_log import SessionLog
+from rtvoice.live.settings import LogOptions, Settings, load_presets, resolve
 
 PRESETS = """
 [default]
@@ -152,7 +153,8 @@ def test_a_thread_without_real_time_priority_is_said_with_the_remedy() -> None:
     told: list[Event] = []
     session = Session.__new__(Session)
     session._native = SimpleNamespace(priority=lambda: ("normal", "Operation not permitted"))
-    session._tell, session._started, session._log = told.append, 0.0, None
+    session._tell, session._started = told.append, 0.0
+    session.log = SessionLog(LogOptions(), lambda *_: None)
     session._say_priority()
     (event,) = told
     assert event.kind == "priority"

@@ -102,9 +102,11 @@ def test_swaps_come_in_at_their_sample(skins: Path, tmp_path: Path) -> None:
             engine.process(noise(size, call))
     log = read_log(tmp_path / "a.rtlog")
     assert sum(event.kind == "swap" for event in log.events) == 3
+    assert not any("latency" in event.values for event in log.events), "it is the same engine"
     done = replay_log(log)
     assert done.promised and done.identical, done.first_divergence
     assert len(done.segments) == 2
+    assert done.models == ["echo (default)", "loud (default)"]
 
 
 def test_a_log_begun_after_a_swap_replays_from_its_reset(skins: Path, tmp_path: Path) -> None:

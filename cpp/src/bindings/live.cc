@@ -144,12 +144,10 @@ class LiveStream {
     if (made.shape().channels != 1 || made.shape().max_frame != py::cast<Engine&>(engine_).shape().max_frame)
       throw py::value_error("engine: another's place takes one with the same max_frame and one channel");
     collect();
-    if (!next_.is_none()) return false;
+    if (!next_.is_none() || stream_->chain().exchanging()) return false;
     take(made);
-    if (!stream_->chain().exchange(made.handle())) {
-      made.busy()->store(false);
-      return false;
-    }
+    made.handle()->engine->inherit_log(py::cast<Engine&>(engine_).handle()->engine);
+    (void)stream_->chain().exchange(made.handle());  // nobody else exchanges
     next_ = engine;
     return true;
   }

@@ -115,7 +115,7 @@ constexpr double kMemoryLimit = 1073741824.0;  // bytes an engine may take, all 
       stopped_(config.channels) {}
 
 [[gnu::cold]] Engine::~Engine() {
-  end_log();
+  end_log(true);
   delete active_;
   delete incoming_;
   delete pending_.load();

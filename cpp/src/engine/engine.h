@@ -43,9 +43,20 @@ class Engine {
   void stats(rtv_stats* stats) const noexcept RTV_NONBLOCKING;  // [any-thread]
   // logging.cc. [main-thread]
   rtv_status begin_log(const char* path, const rtv_log_config& config, std::string* error);
-  void end_log();
+  void end_log(bool for_good = false);
   rtv_status note(const char* text);
   void log_status(rtv_log_status* status);
+  // The log of `from`, if it has one, is this engine's: `from`, of the same shape, writes it until take_log. [main-thread]
+  void inherit_log(Engine* from);
+  // The next call of this engine, which has heard nothing yet, goes on in the log that it inherited. On the thread that runs both. [audio-thread]
+  void take_log(Engine& from) noexcept RTV_NONBLOCKING {
+    if (!from.enter_log()) return;
+    from.logging_->handed = true;
+    from.logging_->marked = false;
+    tap_.store(from.logging_);
+    from.tap_.store(nullptr);
+    from.leave_log();
+  }
   rtv_status swap(std::shared_ptr<Model> model, std::string* error);  // [main-thread]
 
  private:
@@ -155,6 +166,8 @@ class Engine {
   std::mutex log_mutex_;  // between main threads
   std::unique_ptr<log::Log> log_;
   rtv_log_status last_log_{};
+  Engine* log_from_ = nullptr;  // whose log this is, and whose this one's is; under a mutex that all engines share
+  Engine* log_to_ = nullptr;
   std::vector<log::ModelLine> created_with_;
 
   std::mutex swap_mutex_;                            // between main threads

@@ -7,6 +7,11 @@
 #include "simd/kernels.h"
 
 namespace rtvoice {
+namespace {
+
+std::mutex hand_over_mutex;  // between main threads: whose log is whose
+
+}  // namespace
 
 // ---- The audio thread --------------------------------------------------------------------------------------------------------------------
 
@@ -31,7 +36,7 @@ ControlBank& Engine::heard_bank() const noexcept {
 
 // The most that a call's events take, whatever changed.
 uint64_t Engine::state_bytes() const noexcept {
-  uint64_t bytes = sizeof(log::Mark) + sizeof(log::Mix) + sizeof(log::Hold) +
+  uint64_t bytes = sizeof(log::EngineChange) + sizeof(log::Mark) + sizeof(log::Mix) + sizeof(log::Hold) +
                    sizeof(log::ModelName) * (active_->tiers.size() + (incoming_ != nullptr ? 1 : 0));
   for (const auto& control : heard_bank().parameters)
     bytes += sizeof(log::Parameter) + log::whole(control->name().size()) + log::whole(control->size() * sizeof(float));
@@ -78,6 +83,11 @@ uint32_t Engine::put_state(bool told) noexcept {
 
 void Engine::put_mark(uint32_t reason) noexcept {
   log::Tap& tap = *logging_;
+  if (tap.handed) {
+    const Graph& graph = active_->tiers.front()->pipeline->plan().graph();
+    tap.put_engine(graph.hash, graph.name.c_str(), graph.tier.c_str(), latency());
+    tap.handed = false;
+  }
   const uint32_t records = static_cast<uint32_t>(active_->tiers.size() + (incoming_ != nullptr ? 1 : 0) +
                                                  heard_bank().parameters.size() + 2);
   const log::Mark mark{{sizeof mark, log::kMark, 0}, tap.index(), reason, records};
@@ -153,7 +163,7 @@ rtv_status Engine::begin_log(const char* path, const rtv_log_config& config, std
   stream.ticks_per_second = ticks_per_second_;
   stream.now = read_ticks();
   stream.isa = simd::kernels().isa;
-  stream.created_with = created_with_;
+  stream.created_with = &created_with_;
   rtv_status status = RTV_OK;
   log_ = log::Log::start(path, config, stream, &status, error);
   if (log_ == nullptr) return status;
@@ -162,11 +172,32 @@ rtv_status Engine::begin_log(const char* path, const rtv_log_config& config, std
   return RTV_OK;
 }
 
-void Engine::end_log() {
+void Engine::inherit_log(Engine* from) {
+  const std::lock_guard<std::mutex> lock(log_mutex_), other(from->log_mutex_);  // nobody else takes two
+  if (from->log_ == nullptr || log_ != nullptr) return;
+  from->log_->writer().next_engine({latency(), log::models_text(created_with_)});
+  log_ = std::move(from->log_);
+  last_log_ = {};
+  const std::lock_guard<std::mutex> links(hand_over_mutex);
+  log_from_ = from;
+  from->log_to_ = this;
+}
+
+void Engine::end_log(bool for_good) {
   const std::lock_guard<std::mutex> lock(log_mutex_);
+  {
+    const std::lock_guard<std::mutex> links(hand_over_mutex);
+    // Where this engine has not taken its log yet it cannot any more once the other's tap is closed.
+    for (Engine* writer : {log_from_, this}) {
+      if (log_ == nullptr || writer == nullptr) continue;
+      writer->tap_.store(nullptr);
+      while (writer->tapped_.load())
+        std::this_thread::sleep_for(std::chrono::microseconds(100));  // a call is under way
+    }
+    if (for_good && log_to_ != nullptr) log_to_->log_from_ = nullptr;
+    if (for_good && log_from_ != nullptr) log_from_->log_to_ = nullptr;
+  }
   if (log_ == nullptr) return;
-  tap_.store(nullptr);
-  while (tapped_.load()) std::this_thread::sleep_for(std::chrono::microseconds(100));  // a call that is under way
   log_->writer().stop();
   log_->writer().status(&last_log_);
   log_.reset();

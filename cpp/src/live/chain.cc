@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/c_api.h"
 #include "engine/processor_state.h"
 
 namespace rtvoice::live {
@@ -32,7 +33,7 @@ uint32_t Chain::late(const rtv_engine* engine) const noexcept {
 }
 
 bool Chain::exchange(rtv_engine* next) noexcept {
-  if (busy_.load() || retired_.load() != nullptr) return false;
+  if (exchanging()) return false;
   busy_.store(true);
   next_.store(next);
   return true;
@@ -57,6 +58,7 @@ void Chain::take_next() noexcept {
   if (coming_ != nullptr) return;
   coming_ = next_.exchange(nullptr);
   if (coming_ == nullptr) return;
+  coming_->engine->take_log(*engine_->engine);
   prime_ = rtv_engine_latency(coming_) + fade_length_;
   fade_ = fade_length_;
 }

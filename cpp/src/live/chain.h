@@ -36,6 +36,8 @@ class Chain {
   // Another engine of the same configuration takes over: it hears the input for its latency and 20 ms, unheard, then is faded in over 20 ms. False while the
   // one before still is on its way. [main-thread]
   bool exchange(rtv_engine* next) noexcept;
+  bool exchanging() const noexcept { return busy_.load() || retired_.load() != nullptr; }  // exchange() would be false
+  // A log that `next` has inherited is written by it from its first sample on: what is still heard then is not in the log.
   // The engine that is not used any more, once; or null. [main-thread]
   rtv_engine* retired() noexcept { return retired_.exchange(nullptr); }
   // Samples from an input to its output, of the engine that is heard. [any-thread]

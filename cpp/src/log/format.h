@@ -16,6 +16,7 @@ enum Kind : uint16_t {
   kGap = 7,
   kNote = 8,
   kEnd = 9,
+  kEngine = 10,
 };
 
 struct Head {
@@ -91,6 +92,14 @@ struct End {
   uint32_t gaps, unused;
 };
 
+// Another engine goes on with this log from here, fresh: its mark and state follow. What it was made with is in the head of the files that begin behind it.
+struct EngineChange {
+  Head head;
+  uint64_t index, hash;
+  uint32_t latency, unused;
+  char name[48], tier_name[16];
+};
+
 // Before the records of a piece of the file, which holds whole ones only.
 struct Chunk {
   uint32_t magic, bytes;     // of the records
@@ -101,7 +110,7 @@ constexpr uint32_t kChunkMagic = 0x4b434c52u;  // "RLCK"
 
 static_assert(sizeof(Call) == 48 && sizeof(Mark) == 24 && sizeof(ModelName) == 96 && sizeof(Parameter) == 24 &&
                   sizeof(Mix) == 24 && sizeof(Hold) == 24 && sizeof(Gap) == 32 && sizeof(Note) == 24 &&
-                  sizeof(End) == 32 && sizeof(Chunk) == 32,
+                  sizeof(End) == 32 && sizeof(EngineChange) == sizeof(ModelName) && sizeof(Chunk) == 32,
               "the file's layout");
 
 constexpr size_t whole(size_t bytes) { return (bytes + 7) / 8 * 8; }

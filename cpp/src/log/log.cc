@@ -82,27 +82,33 @@ std::string header_text(const rtv_log_config& c, const Stream& stream) {
       static_cast<unsigned long long>((stream.now ^ static_cast<uint64_t>(unix * 1e6) * 0x9e3779b97f4a7c15ull)));
   const rtv_config& config = *stream.config;
   char numbers[1024];
-  std::snprintf(numbers, sizeof numbers,
-                "{\"part\":%%PART%%,\"first_index\":%%INDEX%%,\"format\":1,\"rtvoice\":%u,\"session\":\"%s\","
-                "\"unix_time\":%.6f,\"retention_days\":%u,\"audio\":\"%s\",\"isa\":\"%s\",\"ticks_per_second\":%.17g,"
-                "\"latency\":%u,\"sample_rate\":%u,\"channels\":%u,\"max_frame\":%u,\"block\":%u,\"resampler\":%u,"
-                "\"seed\":%llu,\"fade_ms\":%.9g,\"schedule\":%u,\"overload\":%u",
-                RTVOICE_VERSION_NUMBER, session, unix, c.retention_days, audio, stream.isa, stream.ticks_per_second,
-                stream.latency, config.sample_rate, config.channels, config.max_frame, config.block, config.resampler,
-                static_cast<unsigned long long>(config.seed), static_cast<double>(config.fade_ms), config.schedule,
-                config.overload);
+  std::snprintf(
+      numbers, sizeof numbers,
+      "{\"part\":%%PART%%,\"first_index\":%%INDEX%%,\"format\":1,\"rtvoice\":%u,\"session\":\"%s\","
+      "\"unix_time\":%.6f,\"retention_days\":%u,\"audio\":\"%s\",\"isa\":\"%s\",\"ticks_per_second\":%.17g,"
+      "\"latency\":%%LATE%%,\"sample_rate\":%u,\"channels\":%u,\"max_frame\":%u,\"block\":%u,\"resampler\":%u,"
+      "\"seed\":%llu,\"fade_ms\":%.9g,\"schedule\":%u,\"overload\":%u",
+      RTVOICE_VERSION_NUMBER, session, unix, c.retention_days, audio, stream.isa, stream.ticks_per_second,
+      config.sample_rate, config.channels, config.max_frame, config.block, config.resampler,
+      static_cast<unsigned long long>(config.seed), static_cast<double>(config.fade_ms), config.schedule,
+      config.overload);
   text += numbers;
   text += ",\"turned_on_by\":" + quoted(who) + ",\"created_with\":[";
-  for (const ModelLine& line : stream.created_with) {
-    char hash[17];
-    std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(line.hash));
-    text += &line == stream.created_with.data() ? "" : ",";
-    text += "{\"name\":" + quoted(line.name) + ",\"tier\":" + quoted(line.tier) + ",\"hash\":\"" + hash + "\"}";
-  }
-  return text + "]}\n";
+  return text + "%MODELS%]}\n";
 }
 
 }  // namespace
+
+std::string models_text(const std::vector<ModelLine>& models) {
+  std::string text;
+  for (const ModelLine& line : models) {
+    char hash[17];
+    std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(line.hash));
+    text += &line == models.data() ? "" : ",";
+    text += "{\"name\":" + quoted(line.name) + ",\"tier\":" + quoted(line.tier) + ",\"hash\":\"" + hash + "\"}";
+  }
+  return text;
+}
 
 std::unique_ptr<Log> Log::start(const char* path, const rtv_log_config& config, const Stream& stream,
                                 rtv_status* status, std::string* error) {
@@ -120,6 +126,7 @@ std::unique_ptr<Log> Log::start(const char* path, const rtv_log_config& config, 
                                     stream.now);
   log->tap_->rehearse();
   log->writer_ = std::make_unique<Writer>(log->tap_.get(), options);
+  log->writer_->set_engine({stream.latency, models_text(*stream.created_with)});
   *status = RTV_ERROR_FILE;
   try {
     if (!log->writer_->start(path, header_text(config, stream), error)) return nullptr;

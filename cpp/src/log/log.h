@@ -23,8 +23,11 @@ struct Stream {
   double ticks_per_second = 0.0;
   uint64_t now = 0;  // cycle counter
   const char* isa = "";
-  std::vector<ModelLine> created_with;  // best tier first
+  const std::vector<ModelLine>* created_with = nullptr;  // best tier first
 };
+
+// The models that the stream's engine was made with, as the head of a file has them: JSON.
+std::string models_text(const std::vector<ModelLine>& models);
 
 class Log {
  public:

@@ -89,12 +89,12 @@ void Tap::put_parameter(const char* name, uint32_t name_bytes, const float* valu
   pad();
 }
 
-void Tap::put_model(uint64_t hash, const char* name, const char* tier_name, uint32_t tier, bool incoming,
+void Tap::put_named(Kind kind, uint64_t hash, const char* name, const char* tier_name, uint32_t first, uint32_t second,
                     uint16_t flags) noexcept {
-  ModelName model{{sizeof model, kModel, flags}, index(), hash, tier, incoming ? 1u : 0u, {}, {}};
-  copy_text(model.name, sizeof model.name, name);
-  copy_text(model.tier_name, sizeof model.tier_name, tier_name);
-  put(&model, sizeof model);
+  ModelName record{{sizeof record, static_cast<uint16_t>(kind), flags}, index(), hash, first, second, {}, {}};
+  copy_text(record.name, sizeof record.name, name);
+  copy_text(record.tier_name, sizeof record.tier_name, tier_name);
+  put(&record, sizeof record);
 }
 
 void Tap::rehearse() noexcept {

@@ -31,10 +31,17 @@ class Tap {
   void put_parameter(const char* name, uint32_t name_bytes, const float* values, uint32_t count,
                      uint16_t flags) noexcept RTV_NONBLOCKING;
   void put_model(uint64_t hash, const char* name, const char* tier_name, uint32_t tier, bool incoming,
-                 uint16_t flags) noexcept RTV_NONBLOCKING;
+                 uint16_t flags) noexcept RTV_NONBLOCKING {
+    put_named(kModel, hash, name, tier_name, tier, incoming ? 1 : 0, flags);
+  }
+  // The same with a latency instead of a tier: an EngineChange is laid out like a ModelName.
+  void put_engine(uint64_t hash, const char* name, const char* tier_name, uint32_t latency) noexcept RTV_NONBLOCKING {
+    put_named(kEngine, hash, name, tier_name, latency, 0, 0);
+  }
 
   // What was last told, so that only changes are. [audio-thread]
   bool marked = false;  // the first mark is there
+  bool handed = false;  // another engine goes on, which the log does not know yet
   bool open = false;    // a call's transaction is
   float mix = -1.0f;
   bool bypass = false;
@@ -52,6 +59,9 @@ class Tap {
   void rehearse() noexcept;
 
  private:
+  void put_named(Kind kind, uint64_t hash, const char* name, const char* tier_name, uint32_t first, uint32_t second,
+                 uint16_t flags) noexcept RTV_NONBLOCKING;
+
   Ring ring_;
   const uint32_t channels_;
   const bool audio_;

@@ -155,6 +155,10 @@ void Writer::take(const char* record, uint32_t size) {
     std::memcpy(&gap, record, sizeof gap);
     index_ = gap.index + gap.frames;
   }
+  if (head.kind == kEngine) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    engine_ = std::move(next_engine_);
+  }
   add(record, size);
 }
 
@@ -275,6 +279,8 @@ bool Writer::open_part(uint32_t part, std::string* error) {
   std::string text = header_;
   replace(&text, "%PART%", std::to_string(part));
   replace(&text, "%INDEX%", std::to_string(index_));
+  replace(&text, "%LATE%", std::to_string(engine_.latency));
+  replace(&text, "%MODELS%", engine_.models);
   char first[40];
   std::snprintf(first, sizeof first, "rtlog 1 %08x %08x\n", static_cast<unsigned>(text.size()),
                 crc32(text.data(), text.size()));

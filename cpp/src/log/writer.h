@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "log/file.h"
@@ -21,12 +22,25 @@ struct Options {
   double flush_seconds = 0.1;
 };
 
+// What the head of a file tells of the engine whose log it is.
+struct EngineLines {
+  uint32_t latency = 0;
+  std::string models;  // JSON
+};
+
 class Writer {
  public:
   Writer(Tap* tap, const Options& options) : tap_(tap), options_(options) {}
   ~Writer() { stop(); }
 
-  // Makes the first file and starts the thread. `header`: the text of a file's head, with %PART% and %INDEX% for what differs between files.
+  void set_engine(EngineLines lines) { engine_ = std::move(lines); }  // before start
+  // The engine that a kEngine record will name. [main-thread]
+  void next_engine(EngineLines lines) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    next_engine_ = std::move(lines);
+  }
+  // Makes the first file and starts the thread. `header`: the text of a file's head, with %PART%, %INDEX%, %LATE% and %MODELS% for what differs between
+  // files.
   bool start(const std::string& path, std::string header, std::string* error);
   // Writes what is left, and ends. The audio thread has let go of the tap.
   void stop();
@@ -52,6 +66,7 @@ class Writer {
   Tap* tap_;
   const Options options_;
   std::string path_, header_;
+  EngineLines engine_;
   File file_;
   uint32_t part_ = 0;
   uint64_t chunk_number_ = 0;
@@ -66,6 +81,7 @@ class Writer {
   std::atomic<bool> stop_{false};
   std::mutex mutex_;  // between main threads and this one
   std::vector<std::string> notes_;
+  EngineLines next_engine_;
   std::string error_;
   uint64_t frames_ = 0, dropped_total_ = 0, gaps_ = 0, bytes_ = 0;
   bool failing_ = false;

@@ -224,7 +224,7 @@ def _run(args: argparse.Namespace, settings: Settings) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             view.run(session, args.seconds)
         last = session.snapshot()
-        logged = session.log_path
+        logged = session.log.file()
     view.end(session, last, logged)
 
 

@@ -199,7 +199,7 @@ def _replay(args: argparse.Namespace, log: Log) -> int:
     )
     rows = [
         ("log", done.log),
-        ("model", done.model),
+        ("model" if len(done.models) == 1 else "models", ", ".join(done.models)),
         ("compared", f"{done.compared / header.sample_rate:.3f} s of {done.frames / header.sample_rate:.3f} s"),
         ("result", verdict + (f" (none were promised: {'; '.join(done.reasons)})" if done.reasons else "")),
     ]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,10 @@ from rtvoice.engine import Engine
 from rtvoice.errors import ModelError
 from rtvoice.live import LiveError, devices, latency
 from rtvoice.live.devices import Device
+from rtvoice.live.session_log import SessionLog
 from rtvoice.live.settings import LogOptions, Settings
 from rtvoice.live.watchdog import Watchdog
 from rtvoice.model import Model
-from rtvoice.recording import EngineLog
 from rtvoice.registry import models
 
 #: The engine's frames where the device chooses its own: longer ones are cut.
@@ -90,7 +88,7 @@ class Session:
         log: LogOptions | None = None,
     ) -> None:
         self.settings = settings
-        self._log_options = log or LogOptions()
+        self.log = SessionLog(log or LogOptions(), lambda kind, text, warning: self._event(kind, text, warning=warning))
         self._tell = tell or (lambda event: None)
         self._measure_cpu = measure_cpu
         self._started = time.monotonic()
@@ -110,10 +108,6 @@ class Session:
         self.skin = settings.model
         self._native = _core.LiveStream(self.engine._core, float(self.rate), settings.limiter)
         self._apply()
-        self._log: EngineLog | None = None
-        self._log_failing = False
-        self._xruns_noted = 0
-        self.log_path: Path | None = None
         self.measured: latency.Latency | None = None
         self._measuring: threading.Thread | None = None
         self._in, self._out = _Meter(), _Meter()
@@ -271,11 +265,8 @@ class Session:
             if time.monotonic() > until:
                 raise LiveError("the skin before is still fading in; is the device away?")
             time.sleep(0.01)
-        logged = self.log_path
-        self.log_off()
         self.engine = engine
-        if logged is not None:
-            self.log_on(logged.parent)
+        self.log.hand_over(engine)  # it goes on, with a swap at the sample where this engine began
 
     def next_tier(self) -> None:
         """Change to the skin's next tier."""
@@ -293,7 +284,7 @@ class Session:
         """Silence the output."""
         self.mute = on
         self._native.mute(on)
-        self._note_switch("mute", on)
+        self.log.note_switch("mute", on)
 
     def set_mix(self, mix: float) -> None:
         """Set dry (0) to wet (1)."""
@@ -304,13 +295,13 @@ class Session:
         """Switch the noise gate."""
         self.gate_on = on
         self._apply()
-        self._note_switch("gate", on)
+        self.log.note_switch("gate", on)
 
     def set_match(self, on: bool) -> None:
         """Switch the matching of loudness."""
         self.match_on = on
         self._native.match(on)
-        self._note_switch("match", on)
+        self.log.note_switch("match", on)
 
     def set_limiter(self, on: bool) -> None:
         """Switch the limiter, where the session has one.
@@ -324,9 +315,14 @@ class Session:
             raise LiveError("this session has no limiter: start it with --limiter (1 ms of latency)")
         self.limit_on = on
         self._native.limit(on)
-        self._note_switch("limiter", on)
+        self.log.note_switch("limiter", on)
 
     # ---- The log ---------------------------------------------------------------------------------------------------
+
+    @property
+    def log_path(self) -> Path | None:
+        """The first file of the log that is being written, or ``None``."""
+        return self.log.path
 
     def log_on(self, folder: Path) -> Path:
         """Begin a real-time log in a folder, which is made where it is not there; return the file.
@@ -336,41 +332,17 @@ class Session:
         LiveError
             The folder or file cannot be written.
         """
-        if self._log is not None and self.log_path is not None:
-            return self.log_path
-        path = folder / f"live-{datetime.now():%Y%m%d-%H%M%S-%f}.rtlog"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._log = self.engine.log(path, **asdict(self._log_options))
-        except FileExistsError:
-            raise LiveError(f"--log {folder} is no folder; name one, logs get names of their own in it") from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None)
-            raise LiveError(f"{folder} cannot be written: {reason.lower()}" if reason else str(error)) from None
-        self.log_path, self._log_failing, self._xruns_noted = path, False, self._native.counters()["xruns"]
+        if self.log:
+            return self.log.on(self.engine, folder, 0)
+        path = self.log.on(self.engine, folder, self._native.counters()["xruns"])
         switches = {"mute": self.mute, "gate": self.gate_on, "match": self.match_on, "limiter": self.limit_on}
         for name in (name for name, on in switches.items() if on):
-            self._note_switch(name, True)
-        what = "timing and events, no audio," if self._log_options.redact else "input and output"
-        self._event("log", f"logging {what} to {path}")
+            self.log.note_switch(name, True)
         return path
-
-    def _note_switch(self, name: str, on: bool) -> None:
-        """Tell a switch in words: what lies around the engine is not in the log's audio."""
-        if self._log is not None:
-            self._log.note(f"{name} {'on' if on else 'off'}")
 
     def log_off(self) -> None:
         """End the log, if there is one."""
-        if self._log is None:
-            return
-        log, self._log = self._log, None
-        with warnings.catch_warnings():  # what was lost is said here
-            warnings.simplefilter("ignore", RuntimeWarning)
-            status = log.stop()
-        lost = f", {1000 * status.frames_lost / self.rate:.0f} ms lost in {status.gaps} gaps" if status.gaps else ""
-        self._event("log", f"log ended: {self.log_path}{lost}")
-        self.log_path = None
+        self.log.off(self.rate)
 
     # ---- Latency ---------------------------------------------------------------------------------------------------
 
@@ -504,32 +476,8 @@ class Session:
             "bridge": None
             if bridge is None
             else {name: bridge[name] for name in ("target_ms", "underruns", "jumps", "dropped", "locked")},
-            "log": self._log_state(),
+            "log": self.log.state(),
         }
-
-    def _log_state(self) -> dict[str, Any] | None:
-        if self._log is None:
-            return None
-        status = self._log.status()
-        return {
-            "path": str(self.log_path),
-            "frames": status.frames,
-            "frames_lost": status.frames_lost,
-            "failing": bool(status.failing),
-        }
-
-    def _note_xruns(self, xruns: int) -> None:
-        """Let the log tell where the sound broke, and people when the log does not get to the disk."""
-        if self._log is None:
-            return
-        if xruns != self._xruns_noted:
-            self._log.note(f"xrun: {xruns - self._xruns_noted} more")
-            self._xruns_noted = xruns
-        status = self._log.status()
-        if bool(status.failing) != self._log_failing:
-            self._log_failing = bool(status.failing)
-            text = f"the log fails: {status.error}" if self._log_failing else "the log is written again"
-            self._event("log", text, warning=self._log_failing)
 
     def _say_priority(self) -> None:
         until = time.monotonic() + 1.0
@@ -550,8 +498,8 @@ class Session:
             self._event("priority", f"the audio thread runs at real-time priority ({what})")
 
     def _event(self, kind: str, text: str, *, warning: bool = False) -> None:
-        if self._log is not None and kind not in ("log", "start", "priority"):
-            self._log.note(f"{kind}: {text}")
+        if kind not in ("log", "start", "priority"):
+            self.log.note(f"{kind}: {text}")
         self._tell(Event(kind, text, round(self.seconds, 3), warning))
 
     # ---- Watching over it ------------------------------------------------------------------------------------------
@@ -567,7 +515,7 @@ class Session:
             why = "" if tier == chosen else f": the CPU is too busy for {chosen}"
             self._event("tier", f"now the {tier} tier{why}")
         counters = self._native.counters()
-        self._note_xruns(counters["xruns"])
+        self.log.watch(counters["xruns"])
         if self._watchdog.look(counters["silent_seconds"]):
             self._say_priority()
 

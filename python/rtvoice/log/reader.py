@@ -71,7 +71,8 @@ class Event:
     told
         The state is told again, nothing changed.
     values
-        What it says: ``name``, ``values``, ``frames``, ``reason``, ...
+        What it says: ``name``, ``values``, ``frames``, ``reason``, ... A ``swap`` with a ``latency`` is another engine
+        that goes on with the log, fresh, and late by so many samples from here on.
     """
 
     kind: str
@@ -288,14 +289,26 @@ def _header_of(path: Path) -> Header:
         return records.read_header(file, str(path))
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files that are there of the log whose first file is, or was, ``path``, in order."""
+    return [*([path] if path.exists() else []), *_later_parts(path)]
+
+
 def _later_parts(path: Path) -> list[Path]:
-    """Return ``session.0001.rtlog`` and so on beside ``session.rtlog``, in order."""
-    pattern = re.compile(re.escape(path.stem) + r"\.(\d{4,9})" + re.escape(path.suffix))
-    folder = path.parent
-    if not folder.is_dir():
+    """Return ``session.0001.rtlog`` and so on beside ``session.rtlog``, in order; of one of those, what follows it."""
+    if not path.parent.is_dir():
         return []
-    found = ((pattern.fullmatch(entry.name), entry) for entry in folder.iterdir())
-    return [entry for _, entry in sorted((int(match[1]), entry) for match, entry in found if match)]
+    stems = [(path.stem, -1)]
+    if part := re.fullmatch(r"(.+)\.(\d{4,9})", path.stem):
+        stems.append((part[1], int(part[2])))
+    entries = list(path.parent.iterdir())
+    for stem, own in stems:
+        pattern = re.compile(re.escape(stem) + r"\.(\d{4,9})" + re.escape(path.suffix))
+        found = ((pattern.fullmatch(entry.name), entry) for entry in entries)
+        numbered = sorted((int(match[1]), entry) for match, entry in found if match)
+        if later := [entry for number, entry in numbered if number > own]:
+            return later
+    return []
 
 
 def _lost(frames: int, calls: int, reason: str) -> dict[str, Any]:
@@ -311,6 +324,10 @@ def _event(record: Record, call: int) -> Event:
         number, tier, incoming, name, tier_name = rest
         values = {"hash": number, "tier": tier, "incoming": incoming, "name": name, "tier_name": tier_name}
         return Event("swap" if incoming and not told else "model", index, call, told, values)
+    if record.kind == records.ENGINE:
+        number, latency, name, tier_name = rest
+        values = {"hash": number, "tier": 0, "incoming": True, "name": name, "tier_name": tier_name, "latency": latency}
+        return Event("swap", index, call, values=values)
     if record.kind == records.PARAMETER:
         return Event("parameter", index, call, told, {"name": rest[0], "values": rest[1]})
     if record.kind == records.MIX:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-CALL, MARK, MODEL, PARAMETER, MIX, HOLD, GAP, NOTE, END = range(1, 10)
+CALL, MARK, MODEL, PARAMETER, MIX, HOLD, GAP, NOTE, END, ENGINE = range(1, 11)
 TOLD = 1  # flag of a state that is told again
 AUDIO, OVERRUN = 1, 2  # flags of a call
 
@@ -33,6 +33,7 @@ _BODIES = {
     GAP: struct.Struct("<QQII"),
     NOTE: struct.Struct("<QII"),
     END: struct.Struct("<QQII"),
+    ENGINE: struct.Struct("<QQII48s16s"),
 }
 #: A sample index beyond this is no stream's: 3,000 years at 96 kHz.
 MOST_SAMPLES = 1 << 53
@@ -312,6 +313,11 @@ def _model(fields: tuple[Any, ...], data: bytes, at: int, rest: int, flags: int,
     return index, f"{number:016x}", tier, bool(incoming), _text(name), _text(tier_name)
 
 
+def _engine(fields: tuple[Any, ...], data: bytes, at: int, rest: int, flags: int, header: Header) -> tuple[Any, ...]:
+    index, number, latency, _, name, tier_name = fields
+    return index, f"{number:016x}", latency, _text(name), _text(tier_name)
+
+
 def _parameter(fields: tuple[Any, ...], data: bytes, at: int, rest: int, flags: int, header: Header) -> tuple[Any, ...]:
     index, name_bytes, count = fields
     padded = -(-name_bytes // 8) * 8
@@ -358,6 +364,7 @@ _CHECKS = {
     GAP: _gap,
     NOTE: _note,
     END: _plain,
+    ENGINE: _engine,
 }
 
 

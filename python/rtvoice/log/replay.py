@@ -42,11 +42,13 @@ class Segment:
 class Replay:
     """What a replay found.
 
-    ``promised``: float32, the same instruction set and the logged models: every exact segment must be identical.
+    ``models``: all that ran, each with its tier, in the order in which they came in. ``promised``: float32, the same
+    instruction set and the logged models: every exact segment must be identical.
     """
 
     log: str
     model: str
+    models: list[str]
     isa: str
     logged_isa: str
     promised: bool
@@ -119,6 +121,9 @@ class _Player:
         self._segments: list[Segment] = []
         self._engine: Engine | None = None
         self._running: list[str] = []
+        self._created = [line.hash for line in log.header.created_with]
+        self._latency = log.header.latency
+        self._handed = False
         self._found: dict[str, Model] = {}
         if model is None:
             names = {line.hash: line for line in log.header.created_with}
@@ -166,6 +171,9 @@ class _Player:
             return at + 1 + len(state), self._begin(event, state)
         if event.kind == "gap":
             return at + 1, None
+        if event.kind == "swap" and "latency" in event.values:  # another engine, whose mark follows
+            self._latency, self._handed = int(event.values["latency"]), True
+            return at + 1, None
         if segment is not None and not event.told:
             self._apply(event)
         return at + 1, segment
@@ -174,12 +182,15 @@ class _Player:
         """Bring an engine to the state of a mark."""
         lines = [e for e in state if e.kind in ("model", "swap") and not e.values["incoming"]]
         wanted = [str(e.values["hash"]) for e in lines]
-        created = [line.hash for line in self._log.header.created_with]
+        if self._handed:
+            self._created, self._handed = wanted, False
+            if self._other is None:
+                self._engine = None
         if self._engine is None or (wanted != self._running and self._other is None):
-            self._engine = self._make(created)
-            if wanted and wanted != created and self._other is None:
+            self._engine = self._make(self._created)
+            if wanted and wanted != self._created and self._other is None:
                 self._engine._core.swap(self._found[wanted[0]]._core)
-            self._running = wanted or created
+            self._running = wanted or self._created
         for event in state:
             if event.kind not in ("model", "swap"):
                 self._apply(event)
@@ -204,9 +215,9 @@ class _Player:
             overload="dry" if header.overload else "silence",
             fade_ms=header.fade_ms,
         )
-        if self._other is None and engine.latency != header.latency:
+        if self._other is None and engine.latency != self._latency:
             raise LogError(
-                f"the log's engine had a latency of {header.latency} samples, the same models give {engine.latency} "
+                f"the log's engine had a latency of {self._latency} samples, the same models give {engine.latency} "
                 "here; replay it with the version that wrote it"
             )
         return engine
@@ -248,6 +259,14 @@ class _Player:
                 "replayed": float(out[frame, channel]),
             }
 
+    def _names(self) -> list[str]:
+        """Return the models that ran, in order, each once."""
+        if self._other is not None:
+            return [f"{self._other.name} ({self._other.tier})"]
+        lines = [(line.name, line.tier) for line in self._log.header.created_with]
+        lines += [(e.values["name"], e.values["tier_name"]) for e in self._log.events if e.kind in ("model", "swap")]
+        return list(dict.fromkeys(f"{name} ({tier})" for name, tier in lines))
+
     def _report(self) -> Replay:
         header = self._log.header
         reasons = []
@@ -265,10 +284,11 @@ class _Player:
         identical = bool(exact) and all(s.identical for s in exact)
         compared = exact if exact and self._other is None else self._segments
         first = min((s.divergence for s in compared if s.divergence), key=lambda d: int(d["index"]), default=None)
-        names = [line.name for line in header.created_with]
+        names = self._names()
         return Replay(
             log=str(self._log.paths[0]),
-            model=self._other.name if self._other is not None else names[0],
+            model=self._other.name if self._other is not None else header.created_with[0].name,
+            models=names,
             isa=isa(),
             logged_isa=header.isa,
             promised=not reasons,

@@ -100,7 +100,8 @@ def describe(event: Event) -> str:
     if event.kind == "tier":
         return f"tier {v['tier']} is heard"
     if event.kind in ("model", "swap"):
-        return f"{v['name']} ({v['tier_name']}), hash {v['hash']}"
+        late = f", in an engine of its own, latency {v['latency']} samples from here" if "latency" in v else ""
+        return f"{v['name']} ({v['tier_name']}), hash {v['hash']}{late}"
     if event.kind == "gap":
         return f"{v['frames']} samples in {v['calls']} call(s) lost: {v['reason']}"
     if event.kind == "note":
