@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import pytest
 import soundfile
 
 import rtvoice
+import rtvoice.log.extract as extract_module
 from commands import run
+from rtvoice import audio
 from rtvoice.log import read_log
 from rtvoice.log.extract import extract
 
@@ -87,6 +92,67 @@ def test_beyond_four_gigabytes_it_is_rf64(session: tuple[Path, Any, Any], tmp_pa
     extract(read_log(session[0]), tmp_path / "a.wav", large=True)
     assert (tmp_path / "a.wav").read_bytes()[:4] == b"RF64"
     assert soundfile.info(tmp_path / "a.wav").frames == len(session[1])
+
+
+def test_a_sound_file_beyond_four_gigabytes_has_its_true_length(
+    session: tuple[Path, Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.2 billion samples, of which the silent ones are a hole: RF64 without being asked, and the end where it is."""
+    frames, silence = 1_200_000_000, np.zeros((1, 1), np.float32)
+    log = read_log(session[0])
+    log.end = log.first + frames
+    end, plain = log.audio(0, 1000)[0], audio.Writer.write
+
+    def pieces(start: int, stop: int) -> Any:
+        piece = end[: stop - start] if stop == log.end else np.broadcast_to(silence, (stop - start, 1))
+        return piece, piece
+
+    def write(writer: audio.Writer, piece: Any) -> None:
+        if piece.strides[0]:
+            plain(writer, piece)
+        else:
+            writer._file.seek(len(piece), 1)
+
+    monkeypatch.setattr(log, "audio", pieces)
+    monkeypatch.setattr(audio.Writer, "write", write)
+    monkeypatch.setattr(extract_module, "_WINDOW", frames - 1000)
+    extract(log, tmp_path / "a.wav", track="input")
+    assert (tmp_path / "a.wav").stat().st_size > 1 << 32
+    with soundfile.SoundFile(tmp_path / "a.wav") as file:
+        assert file.frames == frames and file.format == "RF64"
+        file.seek(frames - 1000)
+        assert np.array_equal(file.read(dtype="float32"), end[:, 0])
+    assert (tmp_path / "a.wav").stat().st_blocks * 512 < 1 << 20
+
+
+def test_replay_on_another_instruction_set_promises_nothing_and_tells_where_they_part(tmp_path: Path) -> None:
+    engine = rtvoice.Engine("whisper", 48000, 480, tier="default")
+    random = np.random.default_rng(0)
+    with engine.log(tmp_path / "a.rtlog"):
+        for _ in range(50):
+            engine.process((random.standard_normal(480) * 0.1).astype(np.float32))
+    ask = "import rtvoice; print(rtvoice.isa())"
+    for other in ("AVX2", "SSE4", "SCALAR"):
+        environment = {**os.environ, "RTVOICE_ISA": other}
+        said = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+        if said.stdout.strip() == other != rtvoice.isa():
+            break
+    else:
+        pytest.skip(f"this processor has {rtvoice.isa()} only")
+    told = run("log", "replay", tmp_path / "a.rtlog", "--json", RTVOICE_ISA=other)
+    assert told.status == 0 and told.json["isa"] == other and told.json["logged_isa"] == rtvoice.isa()
+    assert not told.json["promised"] and not told.json["identical"]
+    assert told.json["first_divergence"]["index"] >= 0 and told.json["compared"] == 24000
+    done = run("log", "replay", tmp_path / "a.rtlog", RTVOICE_ISA=other)
+    assert done.status == 0 and "not the same bits (none were promised: it was made with" in done.out
+    assert "first divergence" in done.out and "bit-identical" not in done.out
+
+
+def test_a_log_without_a_call_has_nothing_to_compare(model_path: Path, tmp_path: Path) -> None:
+    rtvoice.Engine(model_path, 48000, 512).log(tmp_path / "a.rtlog").stop()
+    done = run("log", "replay", tmp_path / "a.rtlog", "--find", model_path)
+    assert done.status == 0 and "nothing to compare" in done.out and "identical" not in done.out
+    assert run("log", "replay", tmp_path / "a.rtlog", "--find", model_path, "--json").json["compared"] == 0
 
 
 def test_replay_says_whether_the_bits_are_the_same(

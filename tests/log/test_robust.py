@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -227,13 +228,91 @@ def test_a_piece_in_the_middle_that_is_damaged_is_a_gap_and_the_rest_is_read(
     path.write_bytes(raw)
     log = read_log(path)
     assert log.ended and len(log.problems) == 1 and "damaged at byte" in log.problems[0]
-    assert {gap.values["reason"] for gap in log.gaps} == {"damaged"}
     (tmp_path / "b.rtlog").write_bytes(seeds[3])
     whole = read_log(tmp_path / "b.rtlog")
     assert log.frames == whole.frames
+    (gap,) = log.gaps
+    here = set(log.calls.index.tolist())
+    missing = [i for i, index in enumerate(whole.calls.index.tolist()) if index not in here]
+    lost = int(whole.calls.frames[missing].sum())
+    assert gap.values == {"frames": lost, "calls": len(missing), "reason": "damaged"} and lost > 0
+    assert gap.index == whole.calls.index[missing[0]]
+    (shown,) = [row["text"] for row in happenings(log) if row["what"] == "gap"]
+    assert shown == f"{lost} samples in {len(missing)} call(s) lost: damaged"
     given, undamaged = log.audio(0, log.frames)[0], whole.audio(0, whole.frames)[0]
     assert 0 < np.count_nonzero(given) < np.count_nonzero(undamaged)
     assert np.array_equal(given[given != 0], undamaged[given != 0])
+
+
+def test_a_flipped_bit_anywhere_in_the_head_is_restored(seeds: list[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "a.rtlog"
+    path.write_bytes(seeds[0])
+    whole = read_log(path)
+    behind = 26 + int(seeds[0][8:16], 16)
+    for at in [*range(26), *range(26, behind, 23)]:
+        raw = bytearray(seeds[0])
+        raw[at] ^= 1 << at % 8
+        path.write_bytes(raw)
+        log = read_log(path)
+        assert log.header == whole.header and log.frames == whole.frames and log.ended, at
+        (problem,) = log.problems
+        assert "restored" in problem and str(path) in problem
+        assert np.array_equal(log.audio(0, log.frames), whole.audio(0, log.frames))
+
+
+def test_a_head_beyond_repair_is_that_of_the_next_file_or_refused_with_the_remedy(
+    model_path: Path, tmp_path: Path
+) -> None:
+    engine = rtvoice.Engine(model_path, 48000, 64)
+    first = tmp_path / "a.rtlog"
+    with engine.log(first, rotate_mb=0.005, flush_ms=1) as log:
+        while log.status().files < 3:
+            engine.process(np.full(64, 0.25, np.float32))
+    whole = read_log(first)
+    for path in whole.paths[:2]:
+        raw = bytearray(path.read_bytes())
+        raw[100:140] = bytes(40)
+        path.write_bytes(raw)
+        found = read_log(first)
+        assert found.frames == whole.frames and found.gaps == [] and found.paths == whole.paths
+        assert np.array_equal(found.audio(0, found.frames), whole.audio(0, whole.frames))
+        assert any("that of" in problem and str(path) in problem for problem in found.problems)
+    with pytest.raises(LogError, match="head of the log is damaged.*other files beside it") as error:
+        read_log(first, parts=False)
+    assert "\n" not in str(error.value)
+
+
+def test_files_and_samples_beyond_four_gigabytes_are_where_they_are(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hole of five gigabytes in a log that is being written: what follows lies beyond 32 bits, as in a week's log."""
+    from rtvoice.log import records
+
+    path, far = tmp_path / "a.rtlog", 5 << 30
+    engine = rtvoice.Engine(model_path, 48000, 480)
+    sent = (np.random.default_rng(2).standard_normal(4800) * 0.1).astype(np.float32)
+    with engine.log(path, flush_ms=1) as log:
+        made = [engine.process(sent[:2400][i : i + 480]) for i in range(0, 2400, 480)]
+        while log.status().frames < 2400:
+            time.sleep(0.005)
+        (file,) = [fd for fd in map(int, os.listdir("/proc/self/fd")) if _names(fd) == str(path)]
+        os.lseek(file, far, os.SEEK_SET)
+        made += [engine.process(sent[2400:][i : i + 480]) for i in range(0, 2400, 480)]
+    assert path.stat().st_size > far and path.stat().st_blocks * 512 < 1 << 20
+    search = records._next_chunk
+    # The hole's zeros are no piece: to look through all of them takes seconds.
+    monkeypatch.setattr(records, "_next_chunk", lambda file, at, size, *most: search(file, max(at, far), size, *most))
+    found = read_log(path)
+    assert found.frames == 4800 and found.calls.offset[-1] > far and found.ended
+    given, logged = found.audio(0, 4800)
+    assert np.array_equal(given[:, 0], sent) and np.array_equal(logged[:, 0], np.concatenate(made))
+
+
+def _names(file: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{file}")
+    except OSError:
+        return ""
 
 
 @pytest.mark.parametrize(

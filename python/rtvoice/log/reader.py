@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtvoice.log import records
-from rtvoice.log.records import Broken, Header, LogError, Record
+from rtvoice.log.records import Broken, DamagedHead, Header, LogError, Record
 
 Frames = NDArray[np.float32]
 
@@ -98,6 +98,7 @@ class Log:
         self.calls = _calls(self._rows, self.header)
         #: Sample index behind the last call or gap.
         self.end = self.header.first_index
+        self._damage: tuple[int, int] | None = None  # calls and samples of what was left out and is no gap yet
 
     # ---- what it tells -----------------------------------------------------------------------------------------------
 
@@ -182,11 +183,13 @@ class Log:
 
     def _read(self, part: int) -> None:
         path, header = self.paths[part], self.headers[part]
-        if part and header.first_index > self.end:
+        if part and self._damage is not None:
+            self._settle(header.first_index)
+        elif part and header.first_index > self.end:
             self._gap(self.end, header.first_index - self.end, "a file is missing")
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            records.read_header(file, str(path))
+            records.skip_header(file)
             self.ended = False
             for piece in records.chunks(file, size):
                 if isinstance(piece, Broken):
@@ -194,12 +197,14 @@ class Log:
                         self.problems.append(f"{path}: the last {piece.bytes} bytes are no whole piece; cut off")
                     else:
                         self.problems.append(f"{path}: damaged at byte {piece.offset} ({piece.bytes} bytes left out)")
-                        self.events.append(Event("gap", self.end, len(self._rows), values=_lost(0, 0, "damaged")))
+                    if not piece.at_end or part < len(self.paths) - 1:
+                        calls, frames = self._damage or (0, 0)
+                        self._damage = calls + piece.calls, frames + piece.frames
                     continue
                 for record in records.records(piece, header):
                     if record is None:
                         self.problems.append(f"{path}: a record in the piece at byte {piece.offset} is damaged")
-                        self._gap(self.end, 0, "damaged")
+                        self._damage = self._damage or (0, 0)
                         break
                     if not self._take(record, part, str(path)):
                         break
@@ -210,12 +215,21 @@ class Log:
         self.events.append(Event("gap", index, len(self._rows), values=_lost(frames, calls, reason)))
         self.end = max(self.end, index + frames)
 
+    def _settle(self, index: int) -> None:
+        """Let what was left out be one gap, up to the sample at which it goes on."""
+        calls, frames = self._damage or (0, 0)
+        self._damage = None
+        lost = max(0, index - self.end)
+        self._gap(self.end, lost, "damaged", calls if frames == lost else 0)
+
     def _take(self, record: Record, part: int, path: str) -> bool:
         """Add one record; false where its position cannot be."""
         index = record.fields[0]
+        if self._damage is not None:
+            self._settle(index)
         if index < self.end and record.kind in (records.CALL, records.GAP, records.MARK):
             self.problems.append(f"{path}: a record lies before the one in front of it")
-            self._gap(self.end, 0, "damaged")
+            self._damage = 0, 0
             return False
         if index > self.end and record.kind in (records.CALL, records.GAP):
             self._gap(self.end, index - self.end, "damaged")
@@ -236,6 +250,8 @@ class Log:
         return True
 
     def _finish(self) -> None:
+        if self._damage is not None:
+            self._settle(self.end)
         self.calls = _calls(self._rows, self.header)
         self._rows = []
 
@@ -253,7 +269,8 @@ def read_log(path: str | os.PathLike[str], *, parts: bool = True) -> Log:
     Raises
     ------
     LogError
-        It is no log, or its head is damaged. Damage behind the head does not raise: it is a gap, and stands in
+        It is no log, or its head is damaged beyond repair: one wrong byte is restored by its checksum, and the head
+        of the file that follows serves as well. Damage behind the head is a gap. Either stands in
         :attr:`Log.problems`.
     OSError
         It cannot be read.
@@ -263,30 +280,81 @@ def read_log(path: str | os.PathLike[str], *, parts: bool = True) -> Log:
         later = _later_parts(first)
         if later:
             first = later[0]
-    paths, headers = [first], [_header_of(first)]
-    if parts:
-        for following in _later_parts(Path(path)):
-            if following == first:
-                continue
-            try:
-                header = _header_of(following)
-            except LogError:
-                continue
-            if header.session == headers[0].session and header.part > headers[-1].part:
-                paths.append(following)
-                headers.append(header)
+    following = [other for other in _later_parts(Path(path)) if other != first] if parts else []
+    head, warnings = _first_header(first, following)
+    paths, headers = [first], [head]
+    headless: list[Path] = []
+    for other in following:
+        try:
+            header, warning = _header_of(other)
+        except LogError:
+            headless.append(other)
+            continue
+        if header.session == head.session and header.part > headers[-1].part:
+            for between in headless:  # of this log: it goes on behind them
+                paths.append(between)
+                headers.append(_in_place(between, headers[-1]))
+                warnings.append(_taken(between, paths[-2]))
+            headless = []
+            paths.append(other)
+            headers.append(header)
+            warnings += warning
+    warnings += [
+        f"{path}: the head is damaged, and no file follows that shows whose it is: left out" for path in headless
+    ]
     log = Log(paths, headers)
+    log.problems += warnings
     for part in range(len(paths)):
         log._read(part)
     log._finish()
     return log
 
 
-def _header_of(path: Path) -> Header:
+def _first_header(path: Path, following: list[Path]) -> tuple[Header, list[str]]:
+    """Read a log's first head; where it is beyond repair, take the next file's, which tells the same stream."""
+    try:
+        return _header_of(path)
+    except DamagedHead as error:
+        with open(path, "rb") as file:
+            begin = records.first_piece(file)
+        for other in following if begin is not None else []:
+            try:
+                header, warnings = _header_of(other)
+            except LogError:
+                continue
+            return _in_place(path, header), [_taken(path, other), *warnings]
+        remedy = "copy the file again, or put the log's other files beside it: each has the same head"
+        raise LogError(f"{error}; {remedy}" if begin is not None else str(error)) from None
+
+
+def _header_of(path: Path) -> tuple[Header, list[str]]:
+    """Read a head, and say where one damaged byte of it was restored."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder; name a log", str(path))
     with open(path, "rb") as file:
-        return records.read_header(file, str(path))
+        try:
+            return records.read_header(file, str(path)), []
+        except DamagedHead:
+            header = records.restore_header(file)
+            if header is None:
+                raise
+            return header, [f"{path}: one byte of the head of the log is damaged; its checksum restored it"]
+
+
+def _in_place(path: Path, header: Header) -> Header:
+    """Return another file's head of the same log, with what differs between files by this one's name and pieces."""
+    with open(path, "rb") as file:
+        begin = records.first_piece(file)
+    return replace(header, part=_part_of(path), first_index=header.first_index if begin is None else begin[0])
+
+
+def _taken(path: Path, other: Path) -> str:
+    return f"{path}: the head of the log is damaged: that of {other} was taken"
+
+
+def _part_of(path: Path) -> int:
+    match = re.search(r"\.(\d{4,9})$", path.stem)
+    return int(match[1]) if match else 0
 
 
 def files_of(path: Path) -> list[Path]:

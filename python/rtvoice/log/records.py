@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import numpy as np
+
 CALL, MARK, MODEL, PARAMETER, MIX, HOLD, GAP, NOTE, END, ENGINE = range(1, 11)
 TOLD = 1  # flag of a state that is told again
 AUDIO, OVERRUN = 1, 2  # flags of a call
@@ -41,6 +43,10 @@ MOST_SAMPLES = 1 << 53
 
 class LogError(ValueError):
     """A file that is no log, or one whose head is damaged; the message names it."""
+
+
+class DamagedHead(LogError):
+    """A head that a file of another content, or a damaged one, may have."""
 
 
 class _Damage(Exception):
@@ -128,22 +134,93 @@ def read_header(file: BinaryIO, name: str) -> Header:
     first = file.read(_FIRST_LINE_BYTES)
     match = _FIRST_LINE.fullmatch(first)
     if match is None:
-        raise LogError(f"{name} is no rtvoice log, or its first line is damaged")
+        raise DamagedHead(f"{name} is no rtvoice log, or its first line is damaged")
     version, size, crc = int(match[1]), int(match[2], 16), int(match[3], 16)
     if version != 1:
         raise LogError(f"{name} is a log of version {version}, this program reads 1; update rtvoice")
     text = file.read(size) if size <= _MOST_HEADER_BYTES else b""
     if len(text) != size or zlib.crc32(text) != crc:
-        raise LogError(f"{name}: the head of the log is damaged or cut short")
+        raise DamagedHead(f"{name}: the head of the log is damaged or cut short")
     lines = text.decode("utf-8", "replace").split("\n")
     try:
         fields = json.loads(lines[1])
     except (IndexError, ValueError, RecursionError):
-        raise LogError(f"{name}: the head of the log is damaged: its second line is no JSON") from None
+        raise DamagedHead(f"{name}: the head of the log is damaged: its second line is no JSON") from None
     try:
         return _header(lines[0], fields)
     except _Damage as damage:
-        raise LogError(f"{name}: the head of the log is damaged: {damage}") from None
+        raise DamagedHead(f"{name}: the head of the log is damaged: {damage}") from None
+
+
+def first_piece(file: BinaryIO) -> tuple[int, int] | None:
+    """Return the sample index and the place of the first whole piece, wherever a head may end, or ``None``."""
+    file.seek(0, 2)
+    size = file.tell()
+    at = _next_chunk(file, 0, size, _FIRST_LINE_BYTES + _MOST_HEADER_BYTES)
+    if at is None:
+        return None
+    file.seek(at)
+    return int(_CHUNK.unpack(file.read(_CHUNK.size))[3]), at
+
+
+def skip_header(file: BinaryIO) -> None:
+    """Go to what lies behind the head, which was read or restored before."""
+    first = _FIRST_LINE.fullmatch(file.read(_FIRST_LINE_BYTES))
+    size = int(first[2], 16) if first is not None else _MOST_HEADER_BYTES + 1
+    text = file.read(size) if size <= _MOST_HEADER_BYTES else b""
+    if first is not None and len(text) == size and zlib.crc32(text) == int(first[3], 16):
+        return
+    found = first_piece(file)
+    if found is not None:
+        file.seek(found[1])
+    else:
+        file.seek(0, 2)
+
+
+def restore_header(file: BinaryIO) -> Header | None:
+    """Restore a head of which one byte is damaged, by its checksum.
+
+    One wrong byte of a thousand is found with certainty: two of 255,000 possible ones have the same checksum once in
+    10,000 files. ``None`` where more than that is damaged.
+    """
+    found = first_piece(file)
+    stop = file.seek(0, 2) if found is None else found[1]
+    file.seek(0)
+    first = file.read(_FIRST_LINE_BYTES)
+    if len(first) < _FIRST_LINE_BYTES or not 0 < stop - _FIRST_LINE_BYTES <= _MOST_HEADER_BYTES:
+        return None
+    file.seek(_FIRST_LINE_BYTES)
+    text = file.read(stop - _FIRST_LINE_BYTES)
+    ideal = b"rtlog 1 %08x %08x\n" % (len(text), zlib.crc32(text))
+    wrong = sum(a != b for a, b in zip(first, ideal, strict=True))
+    if wrong > 1:  # not in the first line: in the text, whose length and checksum that tells
+        match = _FIRST_LINE.fullmatch(first)
+        if match is None or int(match[1]) != 1 or int(match[2], 16) != len(text):
+            return None
+        mended = _one_byte(text, int(match[3], 16))
+        if mended is None:
+            return None
+        text = mended
+    lines = text.decode("utf-8", "replace").split("\n")
+    try:
+        return _header(lines[0], json.loads(lines[1]))
+    except (IndexError, ValueError, RecursionError, _Damage):
+        return None
+
+
+def _one_byte(text: bytes, wanted: int) -> bytes | None:
+    """Return the text with the one byte changed that gives it this checksum, or ``None`` where none or several do."""
+    table = np.array([zlib.crc32(bytes([value]), 0xFFFFFFFF) ^ 0xFFFFFFFF for value in range(256)], np.uint32)
+    found = []
+    difference = np.uint32(zlib.crc32(text) ^ wanted)
+    change = table.copy()  # of the checksum, by a change of the last byte; then of the one before
+    for at in range(len(text) - 1, -1, -1):
+        found += [(at, int(value)) for value in np.flatnonzero(change == difference)]
+        change = table[change & np.uint32(255)] ^ (change >> np.uint32(8))
+    if len(found) != 1:
+        return None
+    at, value = found[0]
+    return text[:at] + bytes([text[at] ^ value]) + text[at + 1 :]
 
 
 def _header(line: str, fields: Any) -> Header:
@@ -190,11 +267,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Broken:
-    """Bytes that are no chunk; ``at_end``: nothing whole follows, as after a process was killed."""
+    """Bytes that are no chunk; ``at_end``: nothing whole follows, as after a process was killed.
+
+    ``calls`` and ``frames``: what was in them where their records can still be walked through, else 0.
+    """
 
     offset: int
     bytes: int
     at_end: bool
+    calls: int = 0
+    frames: int = 0
 
 
 def chunks(file: BinaryIO, size: int) -> Iterator[Chunk | Broken]:
@@ -212,7 +294,8 @@ def chunks(file: BinaryIO, size: int) -> Iterator[Chunk | Broken]:
             at += _CHUNK.size + len(data)
             continue
         following = _next_chunk(file, at + 1, size)
-        yield Broken(at, (size if following is None else following) - at, following is None)
+        behind = size if following is None else following
+        yield Broken(at, behind - at, following is None, *_walk(file, at + _CHUNK.size, behind))
         if following is None:
             return
         number = None
@@ -233,10 +316,27 @@ def _chunk_at(file: BinaryIO, at: int, size: int) -> tuple[bytes, int] | None:
     return (data, number) if len(data) == length and zlib.crc32(data) == crc else None
 
 
-def _next_chunk(file: BinaryIO, at: int, size: int) -> int | None:
-    """Find the next whole chunk from ``at`` on."""
+def _walk(file: BinaryIO, at: int, stop: int) -> tuple[int, int]:
+    """Count calls and their samples in a piece whose checksum does not hold: (0, 0) where its records do not add up."""
+    if not 0 < stop - at <= _MOST_CHUNK_BYTES:
+        return 0, 0
+    file.seek(at)
+    data, at, calls, frames = file.read(stop - at), 0, 0, 0
+    while at < len(data):
+        size, kind, _ = _HEAD.unpack_from(data, at) if len(data) - at >= _HEAD.size else (0, 0, 0)
+        if size % 8 or size < _HEAD.size or size > len(data) - at:
+            return 0, 0
+        if kind == CALL and size >= _HEAD.size + _BODIES[CALL].size:
+            _, _, _, length, _, _, status = _BODIES[CALL].unpack_from(data, at + _HEAD.size)
+            calls, frames = calls + 1, frames + (length if status == 0 else 0)
+        at += size
+    return calls, frames
+
+
+def _next_chunk(file: BinaryIO, at: int, size: int, most: int | None = None) -> int | None:
+    """Find the next whole chunk from ``at`` on, or where it begins before ``most``."""
     step = 1 << 20
-    while at < size:
+    while at < (size if most is None else min(size, most)):
         file.seek(at)
         window = file.read(step + len(_CHUNK_MAGIC) - 1)
         found = window.find(_CHUNK_MAGIC)

@@ -103,7 +103,8 @@ def describe(event: Event) -> str:
         late = f", in an engine of its own, latency {v['latency']} samples from here" if "latency" in v else ""
         return f"{v['name']} ({v['tier_name']}), hash {v['hash']}{late}"
     if event.kind == "gap":
-        return f"{v['frames']} samples in {v['calls']} call(s) lost: {v['reason']}"
+        calls = f" in {v['calls']} call(s)" if v["calls"] else ""
+        return f"{v['frames']} samples{calls} lost: {v['reason']}"
     if event.kind == "note":
         return str(v["text"])
     return ""
