@@ -74,7 +74,9 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "student": student.StudentParams(
                 channels=16, blocks=1, batch=2, frames=60, phases=(tiny,), training=training
             ),
-            "fine-tune": student.FineTuneParams(batch=2, frames=60, phases=(fight,), training=training),
+            "fine-tune": student.FineTuneParams(
+                batch=2, frames=60, phases=(fight,), training=training, real="recordings"
+            ),
         }
         folders: dict[str, Path] = {"root": root}
         for name, stage in own.GRAPH.stages.items():
@@ -110,6 +112,8 @@ class Given:
         self.prepare = prepare
 
     def params(self, stage: str, cls: type, tier: str | None = None) -> Any:
+        if stage == "render":
+            return render.RenderParams()
         return material.ContentParams(extractor="spectra") if stage == "content" else self.prepare
 
 
@@ -246,6 +250,37 @@ def test_same_step_gives_the_same_lessons(stages: dict[str, Path]) -> None:
     torch.testing.assert_close(first.source, again.source, rtol=0, atol=0)
     half = next(task.batches(3, 1, 2))
     torch.testing.assert_close(half.source, first.source[1::2], rtol=0, atol=0)
+
+
+def test_discriminators_are_shown_recordings_of_the_target(stages: dict[str, Path]) -> None:
+    network = student.load_student(stages["student"])
+    lessons = pairs.Pairs(stages["render"], network.shape)
+    ctx = StageContext(
+        folder=stages["root"],
+        inputs={},
+        recipe=Given(material.PrepareParams(target=str(stages["root"] / "target"))),  # type: ignore[arg-type]
+        device="cpu",
+    )
+    own_voice = student.recorded(lessons, ctx)
+    trained = [lessons.pairs[n] for n in lessons.select("train")]
+    assert [lessons.pairs[n] for n in own_voice] == [p for p in trained if p.speaker == "skin" and p.speed == 1.0]
+    plain = student.StudentTask(network, lessons, student.StudentParams(batch=4, frames=60))
+    task = student.StudentTask(network, lessons, student.StudentParams(batch=4, frames=60), recordings=own_voice)
+    usual, lesson, again = next(plain.batches(3, 0, 1)), next(task.batches(3, 0, 1)), next(task.batches(3, 0, 1))
+    torch.testing.assert_close(usual.real, usual.answer, rtol=0, atol=0)
+    for name in ("source", "answer", "f0"):  # what is shown changes nothing of what is taught
+        torch.testing.assert_close(getattr(lesson, name), getattr(usual, name), rtol=0, atol=0)
+    torch.testing.assert_close(lesson.real, again.real, rtol=0, atol=0)
+    assert not torch.equal(lesson.real, lesson.answer)
+    quiet = pairs.Pairs(stages["render"], network.shape).lesson(0, 0.0, 60, None, real=(own_voice[1], 0.5))
+    np.testing.assert_array_equal(quiet.real[0], lessons.stretch("source", own_voice[1], 0.5, 60))
+
+
+def test_recordings_that_are_not_there_are_missed(stages: dict[str, Path]) -> None:
+    lessons = pairs.Pairs(stages["render"], student.load_student(stages["student"]).shape)
+    ctx = StageContext(folder=stages["root"], inputs={}, recipe=Given(material.PrepareParams("nobody")), device="cpu")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"none of nobody .* fine-tune\.real = 'answers'"):
+        student.recorded(lessons, ctx)
 
 
 def test_losses_stay_on_the_device_of_their_batch(stages: dict[str, Path]) -> None:

@@ -41,10 +41,13 @@ class Lesson:
         `(batch,)`: the source's, in octaves above 160 Hz.
     hidden : torch.Tensor
         `(batch, frames, channels)`: the master's, at the middle of the student's frames.
+    real : torch.Tensor
+        `(batch, samples)`: what discriminators are told is a voice: the answer, or some recording of the target.
     """
 
     source: Tensor
     answer: Tensor
+    real: Tensor
     f0: Tensor
     voiced: Tensor
     heights: Tensor
@@ -63,6 +66,7 @@ class Pair:
     offset: int
     frames: int
     register: float
+    speed: float
 
 
 class Pairs:
@@ -107,16 +111,31 @@ class Pairs:
         parts = list(audio.convert([samples[:, None]], RATE, self.shape.rate))
         return np.concatenate(parts)[: frames * self.shape.hop, 0]
 
-    def lesson(self, number: int, at: float, frames: int, augment: Augment | None) -> Lesson:
-        """Return a stretch of a pair, `at` 0 (its start) to 1 (its end), disturbed by `augment`."""
+    def stretch(self, name: str, number: int, at: float, frames: int) -> npt.NDArray[np.float32]:
+        """Return `frames` frames of a pair's source or answer, `at` 0 (its start) to 1 (its end)."""
         pair = self.pairs[number]
-        start = int(at * max(0, pair.frames - frames))
-        source, answer = (self.sound(name, pair, start, frames) for name in ("source", "answer"))
+        return self.sound(name, pair, self.start(number, at, frames), frames)
+
+    def start(self, number: int, at: float, frames: int) -> int:
+        """Return the first frame of such a stretch."""
+        return int(at * max(0, self.pairs[number].frames - frames))
+
+    def lesson(
+        self, number: int, at: float, frames: int, augment: Augment | None, real: tuple[int, float] | None = None
+    ) -> Lesson:
+        """Return a stretch of a pair, `at` 0 (its start) to 1 (its end), disturbed by `augment`.
+
+        `real`: pair and place of the recording that discriminators are shown instead of the answer, as loud as it.
+        """
+        pair, start = self.pairs[number], self.start(number, at, frames)
+        source, answer = (self.stretch(name, number, at, frames) for name in ("source", "answer"))
+        shown = answer if real is None else self.stretch("source", *real, frames)
         if augment is not None:
             source = augment(source, self.shape.rate)
-            answer = answer * np.float32(10 ** (augment.last["gain_db"] / 20))
+            gain = np.float32(10 ** (augment.last["gain_db"] / 20))
+            answer, shown = answer * gain, shown * gain
             for first, stop in augment.last.get("muted", ()):
-                answer[first:stop] = 0
+                answer[first:stop] = shown[first:stop] = 0
         f0 = self.frames("f0", pair, start, start + frames + 2)[:, 0]
         heights = np.log2(np.abs(f0)).astype(np.float32)
         hop, shape = self.shape.hop, self.shape
@@ -130,6 +149,7 @@ class Pairs:
         return Lesson(
             source=torch.from_numpy(np.ascontiguousarray(source, np.float32))[None],
             answer=torch.from_numpy(answer)[None],
+            real=torch.from_numpy(np.ascontiguousarray(shown, np.float32))[None],
             f0=torch.from_numpy(np.exp2(heights[1 : frames + 1]))[None],
             voiced=torch.from_numpy((f0[1 : frames + 1] > 0).astype(np.float32))[None],
             heights=torch.from_numpy(moved.astype(np.float32))[None],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,9 @@ from rtvoice.train.recipe import free
 from rtvoice.train.runner import Training, fit, part, step_rng
 from rtvoice.train.schedule import Phase
 from rtvoice.train.skin.master import Once, figures
+from rtvoice.train.skin.material import SKIN, PrepareParams
 from rtvoice.train.skin.pairs import LEAD, TAIL, Lesson, Pairs, stacked
+from rtvoice.train.skin.render import RenderParams
 from rtvoice.train.skin.write import write_skin
 from rtvoice.train.stages import StageContext
 
@@ -91,8 +93,15 @@ class StudentParams:
 
 @dataclass(frozen=True)
 class FineTuneParams(StudentParams):
-    """The table `[fine-tune]`."""
+    """The table `[fine-tune]`.
 
+    Attributes
+    ----------
+    real : str
+        What the discriminators are told is a voice: `answers`, the master's, or `recordings`, the target's own.
+    """
+
+    real: Literal["answers", "recordings"] = "answers"
     phases: tuple[Phase, ...] = (
         Phase("adversary", minutes=60, rate=4e-4, adversary_rate=6e-4, adversarial=True, final=0.1),
     )
@@ -120,12 +129,21 @@ class StudentTask:
         Of lessons and disturbances.
     noise : Path or None
         Folder of noises and rooms.
+    recordings : sequence of int
+        Pairs whose source is the target's own voice, to show to the discriminators; none: they see the answers.
     """
 
     def __init__(
-        self, student: Student, pairs: Pairs, params: StudentParams, seed: int = 0, noise: Path | None = None
+        self,
+        student: Student,
+        pairs: Pairs,
+        params: StudentParams,
+        seed: int = 0,
+        noise: Path | None = None,
+        recordings: Sequence[int] = (),
     ) -> None:
         self.student, self.pairs, self.params, self.seed = student, pairs, params, seed
+        self.recordings = list(recordings)
         shape = student.shape
         self.reconstruction = Reconstruction(shape.rate, shape.hop, Weights())
         self.adversary = Adversary()
@@ -162,17 +180,22 @@ class StudentTask:
     def batches(self, step: int, rank: int, world: int) -> Iterator[Lesson]:
         """Yield lessons; the same ones for the same step and rank."""
         while True:
-            drawn = part(self.pairs.draw(self.train, self.size, step_rng(self.seed, step)), rank, world)
-            yield stacked([self.lesson(*one) for one in drawn])
+            rng = step_rng(self.seed, step)
+            drawn = part(self.pairs.draw(self.train, self.size, rng), rank, world)
+            shown: list[tuple[int, float] | None] = [None] * len(drawn)
+            if self.recordings:
+                shown = [one[:2] for one in part(self.pairs.draw(self.recordings, self.size, rng), rank, world)]
+            each = zip(drawn, shown, strict=True)
+            yield stacked([self.lesson(number, at, seed, real) for (number, at, seed), real in each])
             step += 1
 
-    def lesson(self, number: int, at: float, seed: int) -> Lesson:
+    def lesson(self, number: int, at: float, seed: int, real: tuple[int, float] | None = None) -> Lesson:
         """Return one lesson, disturbed or not, by its seed."""
         rng = np.random.default_rng(seed)
-        if rng.uniform() >= self.params.disturbed:
-            return self.pairs.lesson(number, at, self.params.frames, None)
-        self.augment.rng = rng
-        return self.pairs.lesson(number, at, self.params.frames, self.augment)
+        disturbed = rng.uniform() < self.params.disturbed
+        if disturbed:
+            self.augment.rng = rng
+        return self.pairs.lesson(number, at, self.params.frames, self.augment if disturbed else None, real)
 
     def speak(self, lesson: Lesson) -> tuple[Heard, Tensor]:
         """Return what the student hears of a lesson, and its answer at the teacher's pitch, `(batch, samples)`."""
@@ -240,7 +263,7 @@ class StudentTask:
         output = self.spoken.keep(lesson, lambda: self.speak(lesson))[1].detach()
         at = self.place()
         with mixed(output):
-            real, fake = (self.adversary(self.judged(audio, at)) for audio in (lesson.answer, output))
+            real, fake = (self.adversary(self.judged(audio, at)) for audio in (lesson.real, output))
         loss = discriminator_loss(real, fake)
         return loss, figures({"discriminator": loss})
 
@@ -297,6 +320,28 @@ def noise_folder(params: StudentParams, data: Path | None) -> Path | None:
     return folder
 
 
+def recorded(pairs: Pairs, ctx: StageContext) -> list[int]:
+    """Return the pairs of training whose source is the voice itself, as it was recorded.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    recipe = ctx.recipe
+    material = recipe.params("prepare", PrepareParams) if recipe else PrepareParams()
+    voice = (recipe.params("render", RenderParams).voice if recipe else "") or material.voices[0]
+    found = [
+        number
+        for number in pairs.select("train")
+        if pairs.pairs[number].speed == 1.0
+        and (pairs.pairs[number].speaker == SKIN if voice == SKIN else pairs.pairs[number].id.startswith(f"{voice}/"))
+    ]
+    if not found:
+        raise ValueError(f"real = 'recordings', but none of {voice} is among the pairs; set fine-tune.real = 'answers'")
+    return found
+
+
 def _train(ctx: StageContext, begun: Path | None) -> None:
     params: StudentParams = ctx.params
     tier = ctx.tier or "default"
@@ -311,7 +356,8 @@ def _train(ctx: StageContext, begun: Path | None) -> None:
         student = load_student(begun).train()
     pairs = Pairs(ctx.inputs["render"], student.shape)
     checkpoint.save(ctx.folder / FILE, {"shape": asdict(student.shape), "register": student.target})
-    fit(StudentTask(student, pairs, params, ctx.seed, noise_folder(params, ctx.data)), ctx)
+    shown = recorded(pairs, ctx) if isinstance(params, FineTuneParams) and params.real == "recordings" else []
+    fit(StudentTask(student, pairs, params, ctx.seed, noise_folder(params, ctx.data), shown), ctx)
     write_skin(load_student(ctx.folder), ctx.folder / f"{tier}.rtv", tier, ctx, half=params.weights == "fp16")
 
 
