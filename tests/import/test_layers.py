@@ -12,7 +12,8 @@ def recurrent(net, op, x, size, hidden, gates, *, bias=True, state=False, **attr
     inputs = [x, net.random(1, gates * hidden, size), net.random(1, gates * hidden, hidden)]
     inputs.append(net.random(1, 2 * gates * hidden) if bias else "")
     if state:
-        inputs += ["", *(np.zeros((1, 1, hidden), np.float32) for _ in range(1 if op == "GRU" else 2))]
+        states = [np.zeros((1, 1, hidden), np.float32) if state is True else net.random(1, 1, hidden)]
+        inputs += ["", *(states * (1 if op == "GRU" else 2))]
     return net(op, *inputs, outputs=2 if op == "GRU" else 3, hidden_size=hidden, **attrs)
 
 
@@ -24,13 +25,13 @@ def through(net, op, gates, **options):
 
 
 @pytest.mark.parametrize("linear_before_reset", [0, 1])
-@pytest.mark.parametrize("options", [{}, {"bias": False}, {"state": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"state": True}, {"state": "trained"}], ids=str)
 def test_gru(linear_before_reset, options, net, imported):
     report = imported(net.model(through(net, "GRU", 3, linear_before_reset=linear_before_reset, **options)))
     assert report.ops["gru"] == 1
 
 
-@pytest.mark.parametrize("options", [{}, {"bias": False}, {"state": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"state": True}, {"state": "trained"}], ids=str)
 def test_lstm(options, net, imported):
     assert imported(net.model(through(net, "LSTM", 4, **options))).ops["lstm"] == 1
 
@@ -44,6 +45,32 @@ def test_state_of_zeros_made_from_the_batch_size(net, imported):
     y, _ = net("GRU", x, *weights, "", state, outputs=2, hidden_size=5, linear_before_reset=1)
     y = net("Transpose", net("Squeeze", y, net.ints(1)), perm=[1, 2, 0])
     imported(net.model(net.narrow(y, 5)))
+
+
+def test_a_trained_state_behind_a_lookahead(net, imported):
+    """A layer that starts from numbers of its own waits for its first frame, however late that is."""
+    x = net("Transpose", net.conv(net.x, 1, 6, 9, pads=[2, 6]), perm=[2, 0, 1])
+    y = recurrent(net, "LSTM", x, 6, 5, 4, state="trained")[0]
+    y = net("Transpose", net("Squeeze", y, net.ints(1)), perm=[1, 2, 0])
+    assert imported(net.model(net.narrow(y, 5))).latency > 0
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("pads", [(0, 0), (3, 2)])
+def test_fold_is_an_overlap_add(axis, pads, make_net, imported):
+    """torch.nn.Fold along time, whose length is computed from the recording's: one row or one column, two channels."""
+    net = make_net(opset=18)
+    columns = net.conv(net.x, 1, 12, 8, strides=[4], pads=[4, 0])
+    count = net("Slice", net("Shape", columns), net.ints(2), net.ints(3))
+    length = net("Add", net("Mul", count, net.ints(4)), net.ints(2 - sum(pads)))
+    along = [net.ints(1), length] if axis else [length, net.ints(1)]
+    size = net("Concat", *(net.array(part) if not isinstance(part, str) else part for part in along), axis=0)
+    block, strides = ([1, 6], [1, 4]) if axis else ([6, 1], [4, 1])
+    edges = [0, pads[0], 0, pads[1]] if axis else [pads[0], 0, pads[1], 0]
+    y = net("Col2Im", columns, size, net.ints(*block), strides=strides, pads=edges)
+    y = net("Squeeze", y, net.ints(2 if axis else 3))
+    report = imported(net.model(net.narrow(y, 2)))
+    assert report.ops["conv_transpose1d"] == 1
 
 
 def test_batch_first_layout_attribute(net, imported):

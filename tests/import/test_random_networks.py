@@ -107,6 +107,7 @@ class Maker:
             n.random(1, gates * c, c),
             n.random(1, gates * c, c),
             n.random(1, 2 * gates * c),
+            *(["", *(n.random(1, 1, c) for _ in range(gates - 2))] if self.rng.random() < 0.5 else []),
             hidden_size=c,
             **attrs,
         )
@@ -338,6 +339,8 @@ class Maker:
                 nearest_mode="floor",
             )
         taps = stride + int(self.rng.integers(0, 4))
+        if self.rng.random() < 0.3:
+            return self.folded(x, stride, taps)
         return n(
             "ConvTranspose",
             x,
@@ -346,6 +349,16 @@ class Maker:
             strides=[stride],
             pads=self.pads(taps - stride),
         )
+
+    def folded(self, x, stride, taps):
+        """Blocks that a layer makes of each frame, added up where they overlap, as torch.nn.Fold does."""
+        n = self.net
+        x = self.conv(x, self.channels * taps)
+        count = n("Slice", n("Shape", x), n.ints(2), n.ints(3))
+        size = n("Concat", n.array(n.ints(1)), n("Mul", count, n.ints(stride)), axis=0)
+        front, behind = self.pads(taps - stride)
+        edges = [0, front, 0, behind]
+        return n("Squeeze", n("Col2Im", x, size, n.ints(1, taps), strides=[1, stride], pads=edges), n.ints(2))
 
     def returned(self, x):
         back, stride = self.back.pop()

@@ -83,12 +83,20 @@ def test_recurrent_directions(op, direction, net, refused):
     assert direction in message and "one direction" in message
 
 
-@pytest.mark.parametrize("what", ["state", "state input", "activations", "clip", "plain RNN"])
+@pytest.mark.parametrize(
+    "what", ["state of two", "state input", "state of another layer", "activations", "clip", "plain RNN"]
+)
 def test_recurrent_variants(what, net, refused):
     x = net("Transpose", net.wide(), perm=[2, 0, 1])
     weights = [net.random(1, 15, 6), net.random(1, 15, 5), net.random(1, 30)]
     attrs = {"activations": {"activations": ["Relu", "Tanh"]}, "clip": {"clip": 1.0}}.get(what, {})
-    state = net.random(1, 1, 5) if what == "state" else net.input("h0", (1, 1, 5)) if what == "state input" else ""
+    state = ""
+    if what == "state of two":
+        state = net.random(1, 2, 5)
+    elif what == "state input":
+        state = net("Unsqueeze", net("MatMul", net.input("speaker", (1, 3)), net.random(3, 5)), net.ints(0))
+    elif what == "state of another layer":
+        state = net("GRU", x, *weights, outputs=2, hidden_size=5, linear_before_reset=1)[1]
     if what == "plain RNN":
         y = net("RNN", x, net.random(1, 5, 6), net.random(1, 5, 5), hidden_size=5)
     else:
@@ -96,13 +104,37 @@ def test_recurrent_variants(what, net, refused):
     y = net("Transpose", net("Squeeze", y, net.ints(1)), perm=[1, 2, 0])
     message = refused(net.model(net.narrow(y, 5)))
     named = {
-        "state": "not zero",
-        "state input": "initial state",
+        "state of two": "(1, 1, 5)",
+        "state input": "beside its input",
+        "state of another layer": "known only at the end",
         "activations": "Relu",
         "clip": "clip",
         "plain RNN": "GRU or LSTM",
     }
     assert named[what] in message
+
+
+def test_states_in_integers_are_named_with_what_sets_them(make_net, refused):
+    onnx = pytest.importorskip("onnx")
+    net = make_net(shape=(1, 160))
+    count = net.input("calls", (1, 1), np.int64)
+    y = net("Mul", net.x, net("Sin", net("Cast", count, to=1)))
+    net.nodes.append(onnx.helper.make_node("Add", [count, net.array(np.array([[1]]))], ["calls_out"]))
+    message = refused(net.model(y, "calls_out"), frames=True)
+    assert "'calls'" in message or "calls (1, 1)" in message
+    assert "'calls_out'" in message and "hand it on as a float" in message
+
+
+@pytest.mark.parametrize(
+    ("block", "size", "named"),
+    [([2, 4], [4, 6], "along time alone"), ([1, 5], [1, 100], "blocks of 5")],
+    ids=["an image", "another kernel"],
+)
+def test_folds_that_are_no_overlap_add(block, size, named, make_net, refused):
+    net = make_net(opset=18, shape=(1, 1, 400))
+    columns = net.conv(net.x, 1, 8, 8, strides=[4], pads=[4, 0])
+    y = net("Col2Im", columns, net.ints(*size), net.ints(*block), strides=[1, 4])
+    assert named in refused(net.model(net("Squeeze", y, net.ints(2))))
 
 
 def test_example_shorter_than_the_latency(make_net, refused):

@@ -161,6 +161,13 @@ def _numbers(source: Source, asked: Asked) -> dict[str, int]:
     for port in source.inputs:
         if not port.floating and port.name not in found:
             if port.name.lower() not in ("sr", "rate", "sample_rate", "samplerate", "sampling_rate", "fs"):
+                handed_on = asked.states.get(port.name) or _sets(source, port)
+                if handed_on is not None:
+                    raise ModelError(
+                        f"input {port.describe()}: is a state that counts in integers, handed on as '{handed_on}'; a "
+                        "stream's states are float32: hand it on as a float (which is exact up to 16777216), or leave "
+                        "it out where it only tells how many calls there were"
+                    )
                 raise ModelError(
                     f"input {port.describe()}: is not floating point; export with it fixed to a constant, or give it "
                     f"one: constants={{{port.name!r}: ...}} (rtvoice import: --constant {port.name}=NUMBER)"
@@ -261,6 +268,12 @@ def pairs(source: Source, given: Mapping[str, str], constants: Mapping[str, int]
     if not found:
         found = _by_shape(list(inputs.values()), source.results)
     return found if len(found) < len(inputs) else dict(given)
+
+
+def _sets(source: Source, port: Port) -> str | None:
+    """Return the output that by its name and shape sets a state."""
+    results = {result.name: result for result in source.results}
+    return next((name for name in _next_names(port.name) if name in results and _alike(port, results[name])), None)
 
 
 def _next_names(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""GRU and LSTM: one direction, from a zero state, with ONNX's gate order brought to ours."""
+"""GRU and LSTM: one direction, from a constant state, with ONNX's gate order brought to ours."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class Cell:
 
 
 _STATE = "export the network without its state as inputs and outputs: rtvoice keeps the state itself"
+_COMPUTED = "starts from a state that is computed from {}, and a stream begins only once"
+_INSTEAD = (
+    "start from a constant state (zeros, or trained numbers), and give the layer {} at every frame, beside its input"
+)
 
 
 @lowers("GRU")
@@ -77,17 +81,29 @@ def _covers(call: Call) -> bool:
 
 
 def _initial(call: Call, index: int) -> Stream | None:
-    """Return the state that a call starts from; None for zeros."""
+    """Return the state that a call starts from, where it is given one; None for a constant."""
     value = call.inputs[index] if call.has(index) else None
-    if value is None:
+    if value is None or isinstance(value, Known):
         return None
     if isinstance(value, Stream) and value.stepped:
         return value
-    if not isinstance(value, Known):
-        call.refuse("takes its initial state from an input or a layer", _STATE)
-    elif any(array.any() for array in value.arrays):
-        call.refuse("starts from a state that is not zero", _STATE)
+    control = isinstance(value, Stream) and value.node.control
+    what = "an input that is constant over a stream" if control else "the signal"
+    call.refuse(_COMPUTED.format(what), _INSTEAD.format("that input" if control else "it"))
     return None
+
+
+def _constant(call: Call, index: int, hidden: int, stepped: bool) -> Array | None:
+    """Return the constant state that a call starts from; None for zeros."""
+    value = call.inputs[index] if call.has(index) else None
+    if not isinstance(value, Known) or not any(array.any() for array in value.arrays):
+        return None
+    if stepped:
+        call.refuse("starts every frame from the same state, which is not zero", "hand its own final state on")
+    array = call.required(index, "initial state")
+    if array.shape != (1, 1, hidden):
+        call.refuse(f"has an initial state of shape {array.shape}", f"export with a batch of 1: (1, 1, {hidden})")
+    return array.reshape(hidden)
 
 
 def _cell(call: Call, op: str, weights: list[Array | None], order: list[int], **attrs: Any) -> Stream:
@@ -103,6 +119,8 @@ def _cell(call: Call, op: str, weights: list[Array | None], order: list[int], **
     parts = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=True))
     reordered = {role: None if array is None else _gates(array, order) for role, array in parts.items()}
     hidden = reordered["weight_hh"].shape[-1]  # type: ignore[union-attr]
+    for role, index in zip(("initial_h", "initial_c"), (5, 6) if op == "lstm" else (5,), strict=False):
+        reordered[role] = _constant(call, index, hidden, stream.stepped)
     node = call.emit.node(op, in_order(stream, call.emit), channels=hidden, weights=reordered, **attrs)
     # (time, directions, batch, hidden), or (batch, time, directions, hidden)
     return fresh(node, (1, 1, 1, hidden), None if stream.stepped else 1 if layout else 0, stream.lengths)
