@@ -11,6 +11,7 @@ import pytest
 
 from commands import run
 from rtvoice.cli import run as cli
+from rtvoice.cli.live import _Lines
 from rtvoice.live import LiveError
 from rtvoice.live.session import Event, Session
 from rtvoice.live.session_log import SessionLog
@@ -160,6 +161,22 @@ def test_a_thread_without_real_time_priority_is_said_with_the_remedy() -> None:
     assert event.kind == "priority"
     assert "operation not permitted" in event.text
     assert "rtprio" in event.text
+
+
+def test_the_seconds_of_a_session_do_not_count_what_opening_took() -> None:
+    class Slow:  # 30 seconds old before it is heard
+        seconds, watched = 30.0, 0
+
+        def watch(self) -> None:
+            self.seconds += 0.5
+            self.watched += 1
+
+        def snapshot(self) -> dict[str, Any]:
+            return {}
+
+    session = Slow()
+    _Lines(False, 1.0).run(session, 2.0)  # type: ignore[arg-type]
+    assert session.watched == 4
 
 
 def everything(settings: Settings) -> dict[str, Any]:

@@ -165,6 +165,7 @@ def test_replay_says_whether_the_bits_are_the_same(
     assert told["promised"] and told["identical"] and told["compared"] == len(session[1])
     other = run("log", "replay", session[0], "--model", "whisper", "--json")
     assert other.status == 0 and not other.json["promised"] and other.json["first_divergence"]["index"] >= 0
+    assert other.json["models"] == ["whisper (default)"], "whatever tier this machine could run"
 
 
 def test_what_goes_wrong_is_one_line(session: tuple[Path, Any, Any], model_path: Path, tmp_path: Path) -> None:

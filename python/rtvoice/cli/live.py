@@ -211,6 +211,7 @@ def _list(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace, settings: Settings) -> None:
     from rtvoice.live.session import Session
+    from rtvoice.live.session_log import oldest_of
 
     view, options = _view(args), _log_options(args)
     with _one_interrupt(), Session(settings, view.tell, measure_cpu=args.cpu_time, log=options) as session:
@@ -224,8 +225,9 @@ def _run(args: argparse.Namespace, settings: Settings) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             view.run(session, args.seconds)
         last = session.snapshot()
-        logged = session.log.file()
-    view.end(session, last, logged)
+        first = session.log.path
+    # Its last file may have begun, and one have been deleted for it, as it ended.
+    view.end(session, last, None if first is None else oldest_of(first))
 
 
 @contextlib.contextmanager
@@ -300,7 +302,8 @@ class _Lines:
 
     def run(self, session: Session, seconds: float | None) -> None:
         due = time.monotonic() + self._interval
-        while seconds is None or session.seconds < seconds:
+        begun = session.seconds  # not counting what opening took
+        while seconds is None or session.seconds - begun < seconds:
             time.sleep(min(0.05, self._interval))
             session.watch()
             if time.monotonic() >= due:

@@ -159,14 +159,12 @@ def _extract(args: argparse.Namespace, log: Log) -> None:
 
 def _replay(args: argparse.Namespace, log: Log) -> int:
     from rtvoice import audio
-    from rtvoice.engine import choose_model
     from rtvoice.log.replay import Frames, replay_log
+    from rtvoice.model import Model
 
     header = log.header
-    model = None
-    if args.model is not None:
-        tier = args.tier or "auto"
-        model = choose_model(args.model, tier, sample_rate=header.sample_rate, channels=header.channels)
+    # Not the tier that suits this machine: a replay tells the same anywhere.
+    model = None if args.model is None else Model.load(args.model, tier=args.tier or "auto")
     with console.progress_bar("replaying") as progress:
         if args.out:
             with audio.Writer(args.out, header.sample_rate, header.channels, "FLOAT") as writer:

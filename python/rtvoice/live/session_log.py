@@ -16,6 +16,11 @@ from rtvoice.log.reader import files_of
 from rtvoice.recording import EngineLog
 
 
+def oldest_of(first: Path) -> Path:
+    """Return the oldest file that is there of the log that began with ``first``."""
+    return next(iter(files_of(first)), first)
+
+
 class SessionLog:
     """The log of whichever engine is heard.
 
@@ -67,20 +72,17 @@ class SessionLog:
         """End it, if there is one."""
         if self._log is None:
             return
-        log, file = self._log, self.file()
-        self._log = None
+        log, self._log = self._log, None
         with warnings.catch_warnings():  # what was lost is said here
             warnings.simplefilter("ignore", RuntimeWarning)
             status = log.stop()
         lost = f", {1000 * status.frames_lost / rate:.0f} ms lost in {status.gaps} gaps" if status.gaps else ""
-        self._tell("log", f"log ended: {file}{lost}", False)
+        self._tell("log", f"log ended: {self.file()}{lost}", False)
         self.path = None
 
     def file(self) -> Path | None:
         """Return the oldest of its files that is there: rotation deletes what ``keep_files`` does not keep."""
-        if self.path is None:
-            return None
-        return next(iter(files_of(self.path)), self.path)
+        return None if self.path is None else oldest_of(self.path)
 
     def hand_over(self, engine: Engine) -> None:
         """Follow it to the engine that has taken another's place, and its log."""

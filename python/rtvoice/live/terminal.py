@@ -73,8 +73,9 @@ class Terminal:
     def run(self, seconds: float | None) -> None:
         """Show and listen until ``q``, Ctrl-C or the time is over."""
         console = Console(stderr=False)
+        begun = self._session.seconds  # not counting what opening took
         with Keys() as keys, Live(console=console, auto_refresh=False, transient=True) as live:
-            while not self._ended and (seconds is None or self._session.seconds < seconds):
+            while not self._ended and (seconds is None or self._session.seconds - begun < seconds):
                 self._session.watch()
                 live.update(self.picture(self._session.snapshot()), refresh=True)
                 key = keys.wait(0.1)
