@@ -143,18 +143,17 @@ bool Compiler::lay_out() {
     }
   }
   loop.counted.clear();
+  const auto count = [&](uint32_t slot, bool always) {
+    const uint32_t ring = plan_->slots_[slot].ring;
+    if (always || ring != 0) loop.counted.push_back({slot, ring != 0 ? ring - 1 : 0});
+  };
   for (const StepSpec& step : loop.steps) {
-    if (step.run == run_sample || plan_->slots_[step.out].ring != 0) loop.counted.push_back(step.out);
-    if (step.out_b >= 0 && plan_->slots_[static_cast<uint32_t>(step.out_b)].ring != 0)
-      loop.counted.push_back(static_cast<uint32_t>(step.out_b));
+    count(step.out, step.run == run_sample);
+    if (step.out_b >= 0) count(static_cast<uint32_t>(step.out_b), false);
   }
-  for (const StepSpec& step : loop.ahead) loop.counted.push_back(step.out);
-  for (const LoopSpec::Input& in : loop.inputs) {
-    if (plan_->slots_[in.to].ring != 0) loop.counted.push_back(in.to);
-  }
-  for (const LoopSpec::Recall& recall : loop.recalls) {
-    if (plan_->slots_[recall.to].ring != 0) loop.counted.push_back(recall.to);
-  }
+  for (const StepSpec& step : loop.ahead) count(step.out, true);
+  for (const LoopSpec::Input& in : loop.inputs) count(in.to, false);
+  for (const LoopSpec::Recall& recall : loop.recalls) count(recall.to, false);
   const double bytes = (state + scratch + static_cast<double>(weights)) * sizeof(float);
   if (bytes <= 8.0 * kMemoryLimit) plan_->scratch_floats_ = place(&intervals);
   const double exact = static_cast<double>(plan_->state_floats_ + plan_->scratch_floats_ + weights) * sizeof(float);

@@ -109,9 +109,12 @@ struct LoopSpec {
   std::vector<Input> inputs;
   std::vector<Output> outputs;
   std::vector<Recall> recalls;
-  std::vector<uint32_t> counted;  // slots whose rows are counted: rings, and what is drawn
-  size_t frames = 0;              // a hop
-  uint64_t delay = 0;             // frames before its own time 0, in which it does not run
+  struct Counted {        // a slot whose rows are counted: rings, and what is drawn
+    uint32_t slot, mask;  // mask: the ring's rows less 1; 0: none
+  };
+  std::vector<Counted> counted;
+  size_t frames = 0;   // a hop
+  uint64_t delay = 0;  // frames before its own time 0, in which it does not run
   // It counts as `turns` steps of the plan, behind the first `first` ones, so that its work can be spread over time.
   size_t first = 0, turns = 0;
 };
@@ -260,7 +263,7 @@ class Instance {
   void run_step(const StepSpec& step, size_t hops) noexcept RTV_NONBLOCKING;
   void run_loop(size_t begin, size_t end) noexcept RTV_NONBLOCKING;  // turns; run_loop.cc
   void run_products(const LoopSpec::Run& run) noexcept RTV_NONBLOCKING;
-  void enter_loop(size_t t) noexcept RTV_NONBLOCKING;
+  size_t enter_loop(size_t t, size_t next) noexcept RTV_NONBLOCKING;
   void prepare_products();
   bool keeps_step_with(const Instance& before) const noexcept RTV_NONBLOCKING;
   static void run_shared(const StepSpec& step, Instance* const* streams, size_t count,

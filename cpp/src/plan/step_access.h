@@ -58,6 +58,12 @@ struct StepAccess {
       *place->pointer = place->base + at * place->ld;
     }
   }
+  // The same where every ring is in the row of `frame`.
+  void move_places(uint32_t first, uint32_t count, uint64_t frame) const {
+    const Instance::Place* place = in.places_.data() + first;
+    for (uint32_t i = 0; i < count; ++i, ++place)
+      *place->pointer = place->base + ((frame - static_cast<uint64_t>(place->lag)) & place->mask) * place->ld;
+  }
 };
 
 // A control's way over a hop: rows of the scratch or of a slot, `floats` each, `frames` a hop.
