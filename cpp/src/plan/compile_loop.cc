@@ -75,8 +75,11 @@ uint32_t Compiler::emit_ahead(int node, Dense* dense) {
   step.cols = dense->cols;
   step.weights = pack(older, depth, dense->cols);
   step.bias = add_weights(dense->bias);
-  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), n.attrs.dilation},
+  // What it reads lies where the frames that it runs ahead of will be written: with a row more, a reach of 512 rows would take a ring of 1024, and a
+  // network's 20 rings the second half of L2.
+  read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), n.attrs.dilation - 1},
        static_cast<int64_t>(LoopSpec::kAhead));
+  step.lag.back() = n.attrs.dilation;
   const int steer = graph_->nodes[fusion.residual_node].inputs[fusion.residual_input];
   step.end.residual = static_cast<int>(step.in.size());
   step.end.residual_still = true;

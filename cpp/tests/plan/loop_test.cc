@@ -199,11 +199,9 @@ class Reading {
   std::vector<size_t> step_;  // samples a frame, per value
 };
 
-TEST(LoopTest, DrawsAreTheReferencesHoweverHopsAreGrouped) {
-  const test::Bytes bytes = test::synthesis_model();
+// Draws of `graph`, in runs of 1, 3 and 12 hops, against its reading.
+void expect_draws(const std::shared_ptr<const Graph>& graph) {
   std::string error;
-  const std::shared_ptr<const Graph> graph = read_model(bytes.data(), bytes.size(), &error);
-  ASSERT_NE(graph, nullptr) << error;
   const size_t hop = static_cast<size_t>(graph->hop), hops = 12;
   std::vector<float> in(hops * hop);
   for (size_t i = 0; i < in.size(); ++i) in[i] = 0.5f * std::sin(static_cast<float>(i * i % 4001) * 0.01f);
@@ -224,6 +222,37 @@ TEST(LoopTest, DrawsAreTheReferencesHoweverHopsAreGrouped) {
     }
     EXPECT_GT(most - least, 0.5f);
   }
+}
+
+std::shared_ptr<const Graph> synthesis() {
+  const test::Bytes bytes = test::synthesis_model();
+  std::string error;
+  const std::shared_ptr<const Graph> graph = read_model(bytes.data(), bytes.size(), &error);
+  EXPECT_NE(graph, nullptr) << error;
+  return graph;
+}
+
+TEST(LoopTest, DrawsAreTheReferencesHoweverHopsAreGrouped) { expect_draws(synthesis()); }
+
+// Older taps that run ahead read rows before they are overwritten: what they reach back, and no row more, is kept.
+TEST(LoopTest, ReachOfAPowerOfTwoTakesARingOfIt) {
+  size_t bytes[2];
+  for (const int64_t reach : {64, 65}) {
+    auto graph = std::make_shared<Graph>(*synthesis());
+    size_t changed = 0;
+    for (Node& n : graph->nodes) {
+      if (n.op != Op::kConv1d || n.attrs.dilation < 8) continue;
+      n.attrs.dilation = n.attrs.pad_left = reach;
+      ++changed;
+    }
+    ASSERT_GT(changed, 0u);
+    expect_draws(graph);
+    std::string error;
+    const std::shared_ptr<const Plan> plan = Plan::compile(graph, 1, &error);
+    ASSERT_NE(plan, nullptr) << error;
+    bytes[reach - 64] = plan->info().state_bytes;
+  }
+  EXPECT_LT(bytes[0], bytes[1]);
 }
 
 }  // namespace
