@@ -64,6 +64,22 @@ def add_common(parser: argparse.ArgumentParser, *, figures: bool = True) -> None
     )
 
 
+def add_imported(parser: argparse.ArgumentParser, *, name: str, licence: str = "") -> None:
+    """Add what every import is told: where to write, the step, and what the file says of itself."""
+    parser.add_argument("-o", "--output", metavar="OUT.rtv", required=True, help="the file to write")
+    parser.add_argument("--hop", metavar="N", type=whole(1, 65536), help="samples per step (default: its own)")
+    parser.add_argument("--name", help=f"of the model (default: {name})")
+    parser.add_argument("--tier", default="default", help="of the model (default: default)")
+    parser.add_argument("--licence", default=licence, metavar="SPDX", help="of the model, for its file")
+    parser.add_argument(
+        "--weights",
+        choices=("source", "fp16", "auto"),
+        default="source",
+        help="keep every bit, round the matrices to 16 bits, or (auto) those that the engine waits for",
+    )
+    parser.add_argument("--lookahead", action="store_true", help="tell which layers the latency comes from")
+
+
 def add_tier(parser: argparse.ArgumentParser) -> None:
     """Add ``--tier``."""
     parser.add_argument(

@@ -18,22 +18,12 @@ _RATE_UNTOLD = 48000
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("source", metavar="SRC", help="the trained model, an .onnx, .nam or RTNeural .json file")
-    parser.add_argument("-o", "--output", metavar="OUT.rtv", required=True, help="the file to write")
+    console.add_imported(parser, name="the file's")
     parser.add_argument(
         "--rate",
         metavar="HZ",
         type=console.whole(4000, 384000),
         help="the network's rate, where the file does not tell",
-    )
-    parser.add_argument("--hop", metavar="N", type=console.whole(1, 65536), help="samples per step of the stream")
-    parser.add_argument("--name", help="of the model (default: the file's)")
-    parser.add_argument("--tier", default="default", help="of the model (default: default)")
-    parser.add_argument("--licence", default="", metavar="SPDX", help="of the model, for its file")
-    parser.add_argument(
-        "--weights",
-        choices=("source", "fp16", "auto"),
-        default="source",
-        help="keep every bit, round the matrices to 16 bits, or (auto) those that the engine waits for",
     )
     parser.add_argument(
         "--frames",
@@ -55,7 +45,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--constant", metavar="IN=NUMBER", action="append", default=[], help="an input that is always the same number"
     )
-    parser.add_argument("--lookahead", action="store_true", help="tell which layers the latency comes from")
     parser.add_argument(
         "--size", metavar="X", type=_share, help="of a slimmable .nam model, 0 to 1 (default: 1, the full one)"
     )

@@ -14,18 +14,7 @@ EXAMPLE = "rtvoice import-deepfilter DeepFilterNet3_onnx.tar.gz -o denoise.rtv"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("source", metavar="SRC", help="DeepFilterNet3_onnx.tar.gz, or a folder with what is in it")
-    parser.add_argument("-o", "--output", metavar="OUT.rtv", required=True, help="the file to write")
-    parser.add_argument("--hop", metavar="N", type=console.whole(1, 65536), help="samples per step (default: its own)")
-    parser.add_argument("--name", help="of the model (default: DeepFilterNet3)")
-    parser.add_argument("--tier", default="default", help="of the model (default: default)")
-    parser.add_argument("--licence", default="MIT OR Apache-2.0", metavar="SPDX", help="of the model, for its file")
-    parser.add_argument(
-        "--weights",
-        choices=("source", "fp16", "auto"),
-        default="source",
-        help="keep every bit, round the matrices to 16 bits, or (auto) those that the engine waits for",
-    )
-    parser.add_argument("--lookahead", action="store_true", help="tell which layers the latency comes from")
+    console.add_imported(parser, name="DeepFilterNet3", licence="MIT OR Apache-2.0")
     console.add_common(parser)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Average", "freeze", "groups", "move_moments"]
+__all__ = ["Average", "approach", "freeze", "groups", "move_moments"]
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -90,6 +90,18 @@ def move_moments(
             new.state[p] = state[name]
 
 
+def _kept(decay: float, step: int) -> float:
+    """Return the share of the old average that a step keeps: less at the start, to forget the first weights."""
+    return min(decay, step / (step + 9))
+
+
+@torch.no_grad()
+def approach(average: torch.nn.Module, model: torch.nn.Module, decay: float, step: int) -> None:
+    """Let the parameters of `average` take in those of `model` after `step` steps, as `Average` does."""
+    for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - _kept(decay, step))
+
+
 class Average:
     """Running average of models' weights, which is what ships.
 
@@ -108,7 +120,7 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after `step` steps."""
-        decay = min(self.decay, step / (step + 9)) if self.decay > 0 else 0.0
+        decay = _kept(self.decay, step) if self.decay > 0 else 0.0
         for key, model in self.models.items():
             floats: tuple[list[Tensor], list[Tensor]] = ([], [])
             for name, tensor in model.state_dict().items():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rtvoice.nn import Module
 from rtvoice.train import source
+from rtvoice.train.parameters import approach
 from rtvoice.train.vocoder.data import cached, crops
 from rtvoice.train.vocoder.networks import Student, Teacher
 
@@ -152,9 +153,6 @@ def train(run: Run) -> Path:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
-        with torch.no_grad():
-            decay = min(AVERAGE, (step + 1) / (step + 10))
-            for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
-                ours.lerp_(theirs, 1 - decay)
         losses.append(loss.item())
         step += 1
+        approach(average, model, AVERAGE, step)

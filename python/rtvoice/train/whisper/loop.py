@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rtvoice.train import source
+from rtvoice.train.parameters import approach
 from rtvoice.train.whisper.data import Augment, Batch, Crops, render_teacher
 from rtvoice.train.whisper.grow import grow
 from rtvoice.train.whisper.losses import StftLoss, whisper_loss
@@ -163,9 +164,6 @@ def train(run: Run) -> Path:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        with torch.no_grad():
-            decay = min(AVERAGE, (step + 1) / (step + 10))
-            for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
-                ours.lerp_(theirs, 1 - decay)
         losses.append(loss.item())
         step += 1
+        approach(average, model, AVERAGE, step)
