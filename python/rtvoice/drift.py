@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _WINDOW = 16_384  # samples at least
 _WINDOWS = 24  # that are looked at where not all can be, if there is the time
 _LEAST = 4
+_BUSY = 3.0  # seconds of the clock to one of the processor, at most
 _FORGOTTEN = 0.1  # tolerances by which two pasts may differ
 ROUNDING = 3.0  # times what float32 does to the recurrences alone that the engine may differ by
 MOST_ROUNDING = 1e-3
@@ -246,12 +247,14 @@ class _Seen:
         self.total = max(round(minutes * 60 * follower.rate / heard.hop), 1) + heard.skip
         context = follower.exact.context
         self.hops = min(max(context, -(-_WINDOW // heard.hop)), self.total)
-        self.began = time.process_time()
+        self.began = time.process_time(), time.monotonic()
         self.drift = Drift(hops=self.hops)
         self.reached, self.windows, self.unsure = 0, 0, 0
 
     def left(self) -> float:
-        return self.patience - (time.process_time() - self.began)
+        """Return the seconds that are left: of the processor, or, on a busy machine, a third of those of the clock."""
+        used, passed = time.process_time() - self.began[0], time.monotonic() - self.began[1]
+        return min(self.patience - used, self.patience - passed / _BUSY)
 
     def go(self) -> None:
         place, engine, exact = 0, 0.0, 0.0
