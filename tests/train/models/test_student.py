@@ -18,7 +18,7 @@ from rtvoice.train import students  # noqa: E402
 from rtvoice.train.models import pitch as ear  # noqa: E402
 from rtvoice.train.models.grow import grown  # noqa: E402
 from rtvoice.train.models.losses import periodicity  # noqa: E402
-from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape  # noqa: E402
+from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape, balanced  # noqa: E402
 from rtvoice.train.skin.student import FineTuneParams, StudentParams  # noqa: E402
 from rtvoice.train.stages import StageContext  # noqa: E402
 
@@ -135,11 +135,15 @@ def test_ear_learns_a_melody_and_answers_in_the_targets_register() -> None:
 
 @pytest.fixture(scope="module")
 def talking() -> Student:
-    """A student with a plain spectrum, so that what its parameters do can be measured."""
+    return plainly(-6.0)
+
+
+def plainly(noise: float) -> Student:
+    """A student with a plain spectrum and so much noise (log), so that what its parameters do can be measured."""
     student = small("default", seed=3)
     with torch.no_grad():
         student.head.bias[:161] = torch.linspace(-1, -4, 161)
-        student.head.bias[322:] = -6.0
+        student.head.bias[322:] = noise
     return student
 
 
@@ -185,9 +189,24 @@ def test_breathiness_makes_the_voice_less_periodic(talking: Student) -> None:
     assert breathy < plain < clear
 
 
-def test_engine_offers_the_parameters(talking: Student, tmp_path: Path) -> None:
-    model = rtvoice.export(talking, tmp_path / "a.rtv", sample_rate=16000)
-    x = hum(talking.shape, 60).astype(np.float32)
+@pytest.mark.parametrize("noise", [-6.0, -3.0])
+def test_breathiness_leaves_the_level(noise: float) -> None:
+    student = plainly(noise)
+    levels = [float(np.square(steered(student, "breathiness", value)[0][1600:]).mean()) for value in (12.0, 0.0, -12.0)]
+    np.testing.assert_allclose(10 * np.log10(levels), 10 * np.log10(levels[1]), atol=1.0)
+
+
+def test_neutral_breathiness_changes_no_bit() -> None:
+    harmonic, noise = (torch.randn(1, 50, 161, generator=torch.Generator().manual_seed(k)) * 3 for k in (1, 2))
+    harmonic[:, 10:20], noise[:, 15:25] = -70.0, -70.0
+    for made, given in zip(balanced(harmonic, noise, torch.zeros(1, 50, 1)), (harmonic, noise), strict=True):
+        torch.testing.assert_close(made, given, rtol=0, atol=0)
+
+
+def test_engine_offers_the_parameters(tmp_path: Path) -> None:
+    student = plainly(-3.0)
+    model = rtvoice.export(student, tmp_path / "a.rtv", sample_rate=16000)
+    x = hum(student.shape, 60).astype(np.float32)
     levels = {}
     for name, value in (("breathiness", 0.0), ("breathiness", 12.0), ("pitch_shift", 12.0), ("formant_shift", -6.0)):
         engine = rtvoice.Engine(model, sample_rate=16000, max_frame=160, block=160)
