@@ -89,6 +89,38 @@ def groups(found: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
+def limits(folder: Path) -> list[str]:
+    """Return the table of what is harder than clean speech, where scripts/skin_limits.py has measured it."""
+    path = folder / "limits.json"
+    if not path.is_file():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    names = ("similarity_resemblyzer", "per", "distillmos", "f0_correlation", "vuv_error")
+    lines = [
+        "",
+        "## What is harder than clean speech",
+        "",
+        f"{found['clips']} clips of {found['seconds']:g} s by as many of these speakers, medians",
+        "(`scripts/skin_limits.py`). Singing: their words on notes of a scale, by Praat. Whispering: through the skin",
+        "`whisper`. Phone errors are against what is heard in the source as it is given.",
+        "",
+        "| tier, source | Resemblyzer | phone errors, % | DistillMOS | F0 correlation | voicing errors, % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for tier, kinds in found["tiers"].items():
+        for kind, values in kinds.items():
+            if kind == "laughter":
+                continue
+            cells = [told(values.get(name), 1 if name in ("per", "vuv_error") else 2) for name in names]
+            lines.append(f"| {tier}, {kind} | " + " | ".join(cells) + " |")
+    laughs = [
+        f"{tier}: {kinds['laughter']['level_change_db']:+.1f} dB, a pitch in {kinds['laughter']['voiced']:.0f} % of it "
+        f"(source: {kinds['laughter']['voiced_source']:.0f} %)"
+        for tier, kinds in found["tiers"].items()
+    ]
+    return [*lines, "", f"Laughter ({found['laughs']} synthetic bouts) comes out as voice: {'; '.join(laughs)}."]
+
+
 def sizes(models: dict[str, Model], bench: dict[str, Any]) -> list[str]:
     """Return the table of rate, latency, size and cost."""
     lines = ["| | " + " | ".join(models) + " |", "|---|" + "---|" * len(models)]
@@ -173,6 +205,7 @@ def main() -> int:
         *groups(judged),
         "",
         "All figures: `metrics.json`.",
+        *limits(folder),
         "",
         "## Data, licences, consent",
         "",
