@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Hours of audio through every stream: scripts/soak.sh [HOURS] [LOGGED_HOURS] writes benchmarks/proof/soak.md: 4 hours each, and a day through two shipped
-# skins with a real-time log. An hour of one stream takes half a minute to two, all of it two hours; Ctrl-C ends with what there is.
+# Hours of audio through every stream: scripts/soak.sh [HOURS] [LOGGED_HOURS] writes benchmarks/proof/soak.md: 4 hours each, and a day through whisper and
+# the vocoder with a real-time log. An hour of one stream takes half a minute to four, all of it four hours; Ctrl-C ends with what there is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hours=${1:-4}
@@ -14,7 +14,7 @@ build/test/cpp/tests/soak/soak --seconds "$((hours * 3600))" --logged-seconds "$
 {
   echo "# What a soak showed"
   echo
-  echo "$hours hours of audio through one engine each, $logged where a log is written, as fast as the machine goes, in frames of 0 to 1024 samples at random; parameters, bypass, tiers and"
+  echo "$hours hours of audio through one engine each, $logged of whisper and vocoder with a log, as fast as the machine goes, in frames of 0 to 1024 samples at random; parameters, bypass, tiers and"
   echo "swaps at random times. \`make soak\` (\`scripts/soak.sh $hours $logged\`), $(date +%F); the columns' meaning stands in [docs/proof.md](../../docs/proof.md)."
   echo
   cat build/soak-table.md

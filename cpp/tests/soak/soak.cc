@@ -26,6 +26,7 @@ struct Scenario {
   bool memoryless =
       false;  // the network forgets its input within half a second: no reset is needed to compare with a fresh engine
   bool logged = false;  // a real-time log is written all the time
+  bool day = false;     // at that for as long as `--logged-seconds` says
 };
 
 std::vector<Scenario> scenarios() {
@@ -36,8 +37,9 @@ std::vector<Scenario> scenarios() {
     if (s.tiers.size() > 1) {  // first, for they are the longest
       s.name = skin.name + "_48k_logged";
       s.logged = true;
+      s.day = skin.name == "whisper" || skin.name == "vocoder";  // the least and the most work a second of sound
       all.insert(all.begin(), s);
-      s.logged = false;
+      s.logged = s.day = false;
     }
     s.name = skin.name + "_48k";
     all.push_back(s);
@@ -451,7 +453,7 @@ int run(int argc, char** argv) {
   for (const Scenario& s : scenarios()) {
     if ((!only.empty() && s.name != only) || interrupted != 0) continue;
     ++count;
-    good = Soak(s, s.logged && logged_seconds > 0.0 ? logged_seconds : seconds, plant).run() && good;
+    good = Soak(s, s.day && logged_seconds > 0.0 ? logged_seconds : seconds, plant).run() && good;
   }
   if (count == 0) std::fprintf(stderr, "no scenario '%s'\n", only.c_str());
   return good && count != 0 ? 0 : 1;
