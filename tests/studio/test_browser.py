@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
+pytest.importorskip("httpx", reason="httpx is not installed (the extra 'test')")
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
 
 from commands import run  # noqa: E402
 from rtvoice_studio.stats import sign_test  # noqa: E402
+from rtvoice_studio.store import Store  # noqa: E402
+from studio_client import ORIGIN, ballot, client_of, plan  # noqa: E402
 from studio_node import lacking, node  # noqa: E402
 from studio_sounds import full, make_folders  # noqa: E402
 
@@ -99,6 +105,7 @@ def test_every_view_is_accessible_in_light_and_dark_and_fits_a_phone(tmp_path: P
     words = ["--clips", inputs, "--store", store, "--repeats", 0, "--traps", 0, "--heard", 0.2, "--no-serve", "--json"]
     slug = run("compare", one, other, *words).json["session"]
     run("compare", one, other, *words)  # a second one, so that there is a list
+    voted_before(store, slug)
     told = served(store, "access.mjs", slug)
     assert told["rules"] > 20
     assert told["texts"] > 100
@@ -117,5 +124,26 @@ def test_the_edges_of_a_sitting(tmp_path: Path) -> None:
     inputs, one, other = make_folders(tmp_path, 3)
     store = tmp_path / "store"
     words = ["--clips", inputs, "--store", store, "--repeats", 0, "--traps", 0, "--heard", 0.2]
-    slug = run("compare", one, other, *words, "--no-serve", "--json").json["session"]
+    voice = tmp_path / "voice"
+    voice.mkdir()
+    sound, rate = soundfile.read(inputs / "clip00.wav")
+    soundfile.write(voice / "voice.wav", np.tile(sound, 2), rate)
+    slug = run("compare", one, other, *words, "--target", voice, "--no-serve", "--json").json["session"]
+    voted_before(store, slug)
     assert served(store, "edges.mjs", slug) == {"edges": True}
+
+
+def voted_before(folder: Path, slug: str) -> None:
+    """Let two people have voted, the one of them on an earlier day."""
+    store = Store(folder)
+    client = client_of(store)
+    for user in ("early", "late one"):
+        for trial in plan(client, slug, user)["trials"]:
+            assert (
+                client.post(f"/api/s/{slug}/votes", json=ballot(user, trial["id"]), headers=ORIGIN).status_code == 200
+            )
+        with sqlite3.connect(folder / "studio.db") as database:
+            if user == "early":
+                database.execute("UPDATE votes SET created = '2026-01-02T10:00:00.000+00:00'")
+        database.close()
+    store.close()

@@ -21,8 +21,9 @@ from rtvoice_studio.dimensions import SHIPPED, read_dimensions
 from rtvoice_studio.guard import LOOPBACK
 from rtvoice_studio.measures import measure
 from rtvoice_studio.prepare import prepare, store_folder
-from rtvoice_studio.results import league_table, listed, results
+from rtvoice_studio.results import listed, results
 from rtvoice_studio.server import STATIC, FrontEndMissing, make_app
+from rtvoice_studio.standings import league_table
 from rtvoice_studio.store import Row, Store, as_json
 from rtvoice_studio.systems import System, find_system, recordings
 from rtvoice_studio.tables import monitor_votes

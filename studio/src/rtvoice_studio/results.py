@@ -7,12 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from rtvoice_studio.measures import beside
+from rtvoice_studio.standings import as_votes, latest, league_table
 from rtvoice_studio.stats import (
     Share,
-    Vote,
     agreement,
     detectable,
-    league,
     order_bias,
     self_consistency,
     sign_test,
@@ -23,30 +22,6 @@ from rtvoice_studio.store import Row, Store
 
 #: The ABX test's name among the dimensions.
 ABX = "abx"
-
-
-def latest(rows: Sequence[Row]) -> list[Row]:
-    """Return the last word on each trial and dimension."""
-    found = {(row["trial"], row["dimension"]): row for row in rows}
-    return list(found.values())
-
-
-def as_votes(session: Row, clips: dict[int, Row], rows: Sequence[Row]) -> list[Vote]:
-    """Return the votes that count: blind, on clips that nobody removed."""
-    return [
-        Vote(
-            row["rater"],
-            clips[row["clip"]]["key"],
-            row["dimension"],
-            row["choice"],
-            row["first"],
-            row["kind"],
-            session["name_a"],
-            session["name_b"],
-        )
-        for row in latest(rows)
-        if row["blind"] and row["kind"] != "extra" and not clips[row["clip"]]["removed"]
-    ]
 
 
 def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str, Any]:
@@ -189,22 +164,3 @@ def _notes(rows: Sequence[Row], clips: dict[int, Row], session: Row) -> list[dic
         for row in last.values()
         if row["text"]
     ]
-
-
-def league_table(store: Store) -> dict[str, Any] | None:
-    """Return the standing of all systems ever compared, along the first dimension of each session."""
-    votes: list[Vote] = []
-    costs = store.costs()
-    for session in store.sessions():
-        clips = {row["id"]: row for row in store.clips(session["id"])}
-        first = session["options"]["dimensions"][0]["key"]
-        found = as_votes(session, clips, store.said(session["id"])[0])
-        votes += [vote for vote in found if vote.dimension == first]
-    table = league(votes)
-    if not table.standings:
-        return None
-    return {
-        "standings": [{**asdict(s), "cost": costs.get(s.system)} for s in table.standings],
-        "tie": table.tie,
-        "groups": [list(group) for group in table.groups],
-    }

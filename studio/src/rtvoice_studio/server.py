@@ -18,7 +18,8 @@ from rtvoice_studio import __version__, incoming
 from rtvoice_studio.guard import Guard, refuse
 from rtvoice_studio.incoming import BadRequest
 from rtvoice_studio.plan import system_of
-from rtvoice_studio.results import ABX, latest, listed, results
+from rtvoice_studio.results import ABX, listed, results
+from rtvoice_studio.standings import latest
 from rtvoice_studio.store import Row, Store
 from rtvoice_studio.tables import COLUMNS, REMARKS, as_csv, remarks, table
 

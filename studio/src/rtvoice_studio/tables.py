@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from rtvoice_studio.results import latest
+from rtvoice_studio.standings import latest
 from rtvoice_studio.store import Row, Store
 
 #: Columns of the votes' table; the first six are what `rtvoice monitor votes` reads.

@@ -16,8 +16,14 @@ class Fader {
     readonly node: GainNode,
     start: number,
   ) {
-    this.node.gain.value = start;
     this.ramp = { from: start, to: start, start: -1 };
+    this.hold(start);
+  }
+
+  /** Stands at a value from the start on. */
+  hold(value: number): void {
+    this.node.gain.value = value;
+    this.ramp = { from: value, to: value, start: -1 };
   }
 
   /** The value at a time, as the ramp has it: browsers do not all tell it, and a switch may come during another. */
@@ -35,6 +41,12 @@ class Fader {
     this.node.gain.setValueAtTime(from, time);
     this.node.gain.linearRampToValueAtTime(value, time + FADE_SECONDS);
   }
+}
+
+/** Goes over to another place, played by a graph of its own: the old one fades out as the new one fades in, as on a switch. */
+export function goOver(from: Graph, to: Graph, when: number, offset: number, loop: Region | null, ended?: () => void): void {
+  from.stop(when);
+  to.start(when, offset, loop, ended, true);
 }
 
 export interface Region {
@@ -70,8 +82,12 @@ export class Graph {
     }
   }
 
-  /** Starts all versions at one time; `ended` is called when the first of the pair is over. */
-  start(when: number, offset: number, loop: Region | null, ended?: () => void): void {
+  /** Starts all versions at one time, fading in where asked; `ended` is called when the first of the pair is over. */
+  start(when: number, offset: number, loop: Region | null, ended?: () => void, fadeIn = false): void {
+    if (fadeIn) {
+      this.out.hold(0);
+      this.out.to(1, when);
+    }
     for (const source of this.sources.values()) {
       this.setLoop(source, loop);
       source.start(when, offset);
@@ -92,13 +108,12 @@ export class Graph {
     for (const source of this.sources.values()) this.setLoop(source, loop);
   }
 
-  /** Fades out and ends. */
-  stop(): void {
-    const now = this.context.currentTime;
-    this.out.to(0, now);
+  /** Fades out at a time, now where none is given, and ends. */
+  stop(when = this.context.currentTime): void {
+    this.out.to(0, when);
     for (const source of this.sources.values()) {
       source.onended = null;
-      source.stop(now + FADE_SECONDS);
+      source.stop(when + FADE_SECONDS);
     }
   }
 

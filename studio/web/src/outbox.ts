@@ -56,6 +56,14 @@ export class Outbox {
     return [...keys].sort().map((key) => [key, JSON.parse(this.held(key) ?? "null") as Sent] as [string, Sent]).filter(([, sent]) => sent);
   }
 
+  /** Sends all of a user's answers that wait here, and tells whether they have arrived. */
+  async settle(user: string): Promise<boolean> {
+    const left = () => this.waiting().some(([, sent]) => sent.path.endsWith("/votes") && sent.body["user"] === user);
+    if (left()) while (this.sending) await new Promise((resolve) => setTimeout(resolve, 20));
+    if (left()) await this.flush();
+    return !left();
+  }
+
   /**
    * Sends in order. What the server cannot take now is tried again, and so is what it does not know: another store may answer
    * at this address until the right one is back. What it refuses for its content is told and dropped.

@@ -1,8 +1,11 @@
 // Plays one trial: loads its versions, keeps the time, and counts how long each one was heard.
 
 import type { Listen, Trial } from "./api";
-import { Graph, type Region } from "./graph";
+import { goOver, Graph, type Region } from "./graph";
 import { matchingGains, weigh, type Weighed } from "./loudness";
+
+/** How far ahead of its clock a context is told to start: what it has on its way takes less. */
+const LEAD_SECONDS = 0.01;
 
 export class Player {
   private context: AudioContext | null = null;
@@ -134,20 +137,28 @@ export class Player {
     if (this.playing || !this.context || !this.master || !this.ready) return;
     await this.context.resume();
     if (this.playing) return;
+    this.playing = true;
+    this.counted = performance.now();
+    this.begin(this.context, this.master, this.offset, null);
+  }
+
+  /** Plays on from a place, after what plays now where there is something. */
+  private begin(context: AudioContext, master: GainNode, place: number, from: Graph | null): void {
     const loop = this.loopRegion();
-    if (this.offset >= this.duration - 0.01) this.offset = loop?.start ?? 0;
+    this.offset = place >= this.duration - 0.01 ? (loop?.start ?? 0) : place;
     if (loop && (this.offset < loop.start || this.offset >= loop.end)) this.offset = loop.start;
-    const graph = new Graph(this.context, this.master, this.buffers, this.levels(), this.side);
-    this.startedAt = this.context.currentTime + 0.01;
-    graph.start(this.startedAt, this.offset, loop, () => {
+    const graph = new Graph(context, master, this.buffers, this.levels(), this.side);
+    const ended = () => {
       if (this.graph !== graph) return;
       this.pause();
       this.offset = 0;
       this.changed();
-    });
+    };
+    this.startedAt = context.currentTime + LEAD_SECONDS;
+    if (from) goOver(from, graph, this.startedAt, this.offset, loop, ended);
+    // In the middle of a sound a start clicks, at its beginning nothing may be missing.
+    else graph.start(this.startedAt, this.offset, loop, ended, this.offset > 0);
     this.graph = graph;
-    this.playing = true;
-    this.counted = performance.now();
     this.plays[this.side] = (this.plays[this.side] ?? 0) + 1;
     this.changed();
   }
@@ -168,11 +179,11 @@ export class Player {
   }
 
   seek(seconds: number): void {
-    const was = this.playing;
-    this.pause();
-    this.offset = Math.min(Math.max(0, seconds), this.duration);
-    if (was) void this.play();
-    else this.changed();
+    const place = Math.min(Math.max(0, seconds), this.duration);
+    this.tick();
+    if (this.playing && this.context && this.master) return this.begin(this.context, this.master, place, this.graph);
+    this.offset = place;
+    this.changed();
   }
 
   /** Listens to another version, at the same place or from the start, as `restart` says. */
@@ -195,7 +206,8 @@ export class Player {
     const at = this.position;
     this.looping = on;
     this.region = region && region.end - region.start >= 0.1 ? region : null;
-    if (this.playing) this.seek(at);
+    // The new loop takes over where the old one is then.
+    if (this.playing) this.seek(at + LEAD_SECONDS);
     else this.changed();
   }
 

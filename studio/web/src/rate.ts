@@ -241,8 +241,14 @@ export class RatePage {
 
   private async flag(): Promise<void> {
     const trial = this.step.trial;
-    const reason = trial.removed ? "" : (await ask("Remove this clip?", "It is left out for everyone; its votes are kept and can come back.", "Reason"))?.trim();
-    if (reason === undefined || (!trial.removed && reason === "")) return;
+    const asked = trial.removed ? "" : await ask("Remove this clip?", "It is left out for everyone; its votes are kept and can come back.", "Reason");
+    if (asked === null) return;
+    const reason = asked.trim();
+    if (!trial.removed && reason === "") {
+      this.error = "A clip is removed with a reason only; it stays.";
+      this.refresh();
+      return;
+    }
     trial.removed = !trial.removed;
     this.outbox.put({
       path: `/api/s/${this.slug}/flags`,
@@ -297,6 +303,12 @@ export class RatePage {
   private async setOpen(open: boolean): Promise<void> {
     const words = "Votes that you give once you know do not count, on any clip of this comparison.";
     if (open && this.unfinished && !(await confirm("Show which is which?", words, "Show them"))) return;
+    // What was answered blind must be there before the names are: the server tells by the order in which they come.
+    if (open && !(await this.outbox.settle(this.session.user))) {
+      this.error = "Some answers are not saved yet, and would not count: the names can be shown once they are.";
+      this.refresh();
+      return;
+    }
     this.opened = open;
     await this.load(this.session.user, this.linked ? this.link : null, this.at);
   }
@@ -373,6 +385,7 @@ export class RatePage {
   }
 
   private listen(side: Listen): void {
+    this.error = "";
     this.player.switchTo(side);
     if (!this.player.playing) void this.player.play();
   }

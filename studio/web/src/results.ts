@@ -1,6 +1,7 @@
 // The results page: what all votes say, served or as a report in one file.
 
 import { h, svg, type Child } from "./dom";
+import { history, type Day } from "./history";
 
 interface Row {
   key: string;
@@ -73,7 +74,7 @@ export interface Results {
   traps: { shown: number; right: number; failed_by: string[] };
   abx: { trials: number; right: number; p: number };
   measures: { rows: Measure[]; unavailable: Record<string, string>; clips: number } | null;
-  league: { standings: Standing[]; groups: string[][] } | null;
+  league: { standings: Standing[]; groups: string[][]; history: Day[] } | null;
   notes: { rater: string; clip: string; about: string; text: string }[];
 }
 
@@ -199,7 +200,7 @@ function correlation(found: Correlation | undefined): Child {
   return h(found.low > 0 || found.high < 0 ? "strong" : "span", {}, words);
 }
 
-function league(told: { standings: Standing[]; groups: string[][] }): HTMLElement {
+function league(told: NonNullable<Results["league"]>): HTMLElement {
   const rows = told.standings.map((s, i) => [
     `${i + 1}. ${s.system}`,
     s.strength.toFixed(2),
@@ -214,6 +215,7 @@ function league(told: { standings: Standing[]; groups: string[][] }): HTMLElemen
     h("p", { class: "quiet" }, "Strength in log odds along each session's first row: 0 is the mean system, a lead of 1.1 wins three of four decisive votes."),
     table("Systems", ["system", "strength", "95 % interval", "won / tied / lost", "10 ms frame, p50 / p99"], rows),
     told.groups.length > 1 ? h("p", {}, `No chain of comparisons joins these groups, so their strengths do not compare: ${told.groups.map((g) => g.join(", ")).join(" | ")}.`) : "",
+    ...history(told.history, told.standings.map((s) => s.system), table),
     ...costs(told.standings),
   );
 }

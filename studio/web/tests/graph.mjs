@@ -64,6 +64,28 @@ try {
       if (i < start) before = Math.max(before, Math.abs(value - pulses[i]));
       if (i > start + fade) after = Math.max(after, Math.abs(value - halves[i]));
     });
+    // A restart: constant sound, so that its level is the sum of both fades; then a ramp, which shows where it is.
+    async function restarted(samples) {
+      const context = new OfflineAudioContext(1, length, rate);
+      const buffer = context.createBuffer(1, length, rate);
+      buffer.copyToChannel(samples, 0);
+      const make = () => new graphs.Graph(context, context.destination, new Map([["1", buffer]]), { 1: 1 }, "1");
+      const first = make();
+      first.start(0, 0, null);
+      void context.suspend(0.5).then(() => {
+        graphs.goOver(first, make(), context.currentTime + 0.01, 0.1, null);
+        return context.resume();
+      });
+      return (await context.startRendering()).getChannelData(0);
+    }
+    const steady = await restarted(new Float32Array(length).fill(1));
+    const level1 = steady.slice(0, Math.round(0.85 * rate)).reduce((most, value) => Math.max(most, Math.abs(value - 1)), 0);
+    const ramp = Float32Array.from({ length }, (_, i) => i / length);
+    const restart = await restarted(ramp);
+    const over = Math.round(Math.round((0.5 * rate) / 128) * 128 + 0.01 * rate);
+    const at = (i) => restart[i] - ramp[i < over ? i : i - over + Math.round(0.1 * rate)];
+    const places = [over - 1, over + fade + 1, over + 2 * fade].map((i) => Math.abs(at(i)));
+    const steps = restart.slice(over, over + fade).map((value, i) => Math.abs(restart[over + i + 1] - value));
     // 6 dB apart, and matched until 0.5 s, where a row comes that is heard without that: equal before, apart after.
     const loud = noise.map((value) => value / 2);
     const soft = noise.map((value) => value / 4);
@@ -73,13 +95,16 @@ try {
     rows.forEach((value, i) => {
       if (i < back || i > back + fade) level = Math.max(level, Math.abs(value - (i < back ? soft : loud)[i]));
     });
-    return { same: worst(same), hasty: worst(hasty), before, after, level };
+    return { same: worst(same), hasty: worst(hasty), before, after, level, restart: level1, place: Math.max(...places), step: Math.max(...steps) };
   });
   console.log(JSON.stringify(told));
   check(told.same <= 1e-6, `A = A parts by ${told.same}`);
   check(told.hasty <= 1e-6, `A = A parts by ${told.hasty} when a switch comes during another`);
   check(told.before === 0, `before the switch A is off by ${told.before}`);
   check(told.level <= 1e-6, `levels are off by ${told.level} around a change of row`);
+  check(told.restart <= 1e-6, `on a restart the fades add up to 1 within ${told.restart}`);
+  check(told.place <= 1e-6, `after a restart the sound is elsewhere: off by ${told.place}`);
+  check(told.step < 0.42 / 240 + 1e-4, `a restart jumps by ${told.step}`);
   check(told.after <= 1e-6, `after the switch B is off by ${told.after}`);
 } finally {
   await browser.close();

@@ -49,9 +49,9 @@ class League:
 
 
 def league(votes: Sequence[Vote], *, level: float = 0.95, resamples: int = _RESAMPLES, seed: int = 0) -> League:
-    """Fit strengths to plain votes between systems; the interval draws raters and clips anew, both at once.
+    """Fit strengths to plain votes between systems; the interval draws raters and clips anew, ``resamples`` times.
 
-    Drawing both at once counts the chance of a single vote more than once, so that the interval is rather too wide.
+    Drawing both at once, it counts the chance of a single vote more than once, so that the interval is rather too wide.
     """
     played = [v for v in votes if v.kind == "plain" and v.choice != "skip" and v.system_a != v.system_b]
     systems = sorted({name for v in played for name in (v.system_a, v.system_b)})
@@ -71,6 +71,7 @@ def league(votes: Sequence[Vote], *, level: float = 0.95, resamples: int = _RESA
         if len(raters) > 2:
             weights = weights * _draw(len(raters), generator)[rater_of]
         row[:] = _fit(pairs, results, weights, len(systems))[0]
+    drawn = drawn if resamples else strengths[None]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
     table = []

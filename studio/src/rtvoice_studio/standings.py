@@ -1,0 +1,95 @@
+"""Which votes count, and the league table of all systems ever compared that they make, as it is and as it grew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rtvoice_studio.stats import Vote, league
+from rtvoice_studio.store import Row, Store
+
+#: Days of the table's history: a page's width of them.
+_DAYS = 30
+
+
+def latest(rows: Sequence[Row]) -> list[Row]:
+    """Return the last word on each trial and dimension."""
+    found = {(row["trial"], row["dimension"]): row for row in rows}
+    return list(found.values())
+
+
+def as_votes(session: Row, clips: dict[int, Row], rows: Sequence[Row]) -> list[Vote]:
+    """Return the votes that count: blind, on clips that nobody removed."""
+    return [
+        Vote(
+            row["rater"],
+            clips[row["clip"]]["key"],
+            row["dimension"],
+            row["choice"],
+            row["first"],
+            row["kind"],
+            session["name_a"],
+            session["name_b"],
+        )
+        for row in latest(rows)
+        if row["blind"] and row["kind"] != "extra" and not clips[row["clip"]]["removed"]
+    ]
+
+
+def league_table(store: Store) -> dict[str, Any] | None:
+    """Return the standing of all systems ever compared, along the first dimension of each session, and its history."""
+    said = _said(store)
+    costs = store.costs()
+    table = league(_until(said, None))
+    if not table.standings:
+        return None
+    return {
+        "standings": [{**asdict(s), "cost": costs.get(s.system)} for s in table.standings],
+        "tie": table.tie,
+        "groups": [list(group) for group in table.groups],
+        "history": _history(said),
+    }
+
+
+#: A session with its clips and the rows of its first dimension.
+_Said = list[tuple[Row, dict[int, Row], list[Row]]]
+
+
+def _said(store: Store) -> _Said:
+    found: _Said = []
+    for session in store.sessions():
+        clips = {row["id"]: row for row in store.clips(session["id"])}
+        first = session["options"]["dimensions"][0]["key"]
+        rows = [row for row in store.said(session["id"])[0] if row["dimension"] == first]
+        found.append((session, clips, rows))
+    return found
+
+
+def _until(said: _Said, day: str | None) -> list[Vote]:
+    """Return the votes that counted at the end of a day, ``None``: now."""
+    return [
+        vote
+        for session, clips, rows in said
+        for vote in as_votes(session, clips, [row for row in rows if day is None or _day(row) <= day])
+    ]
+
+
+def _day(row: Row) -> str:
+    return str(row["created"])[:10]
+
+
+def _history(said: _Said) -> list[dict[str, Any]]:
+    """Return the strengths at the end of each day, in UTC, on which votes were cast that count; the last days of many.
+
+    A clip that was removed since is out of all days: they tell what is known now of what was known then.
+    """
+    days = sorted({_day(row) for _, clips, rows in said for row in rows if not clips[row["clip"]]["removed"]})
+    found: list[dict[str, Any]] = []
+    for day in days[-_DAYS:]:
+        votes = _until(said, day)
+        strengths = {s.system: s.strength for s in league(votes, resamples=0).standings}
+        if strengths:
+            played = sum(vote.kind == "plain" and vote.choice != "skip" for vote in votes)
+            found.append({"day": day, "votes": played, "strengths": strengths})
+    return found
