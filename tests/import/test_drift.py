@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rtvoice
+import rtvoice.engine
 from rtvoice import GraphBuilder
 from rtvoice.check import check
 
