@@ -72,6 +72,15 @@ def test_without_weights_what_can_be_measured_is_and_the_rest_is_null_and_named(
     assert "--target" in found["unavailable"]["similarity_dvector"]
 
 
+def test_a_file_that_cannot_be_read_is_named_on_stderr_and_in_the_json(folder: Path, tmp_path: Path) -> None:
+    speech = write_speakers(tmp_path / "speech", speakers=2, clips=1)
+    (speech / "s00" / "zz.wav").write_bytes(b"RIFF no")
+    done = run(folder, folder / "echo.rtv", "--speech", speech, "--json")
+    assert done.status == 0, done.err
+    assert "warning: 1 file of --speech cannot be read and is left out: " in done.err and "zz.wav" in done.err
+    assert done.json["unreadable"]["speech"]["count"] == 1 and "zz.wav" in done.json["unreadable"]["speech"]["first"][0]
+
+
 def test_the_table_and_the_page_are_for_people(folder: Path) -> None:
     words = ("--speech", folder / "speech", "--html", folder / "page.html")
     done = run(folder, folder / "echo.rtv", *words)

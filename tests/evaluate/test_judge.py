@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from rtvoice.audio import AudioError
 from rtvoice.evaluate import NotMeasurable, judge, measures, signals
 from rtvoice.evaluate.probes import Probe
 from rtvoice.evaluate.voices import FolderVoice
@@ -235,6 +237,35 @@ def test_a_damaged_recording_is_left_out_and_named(run: Any, tmp_path: Path) -> 
     found = run(unchanged, speech=speech)
     assert found["clips"] == len(found["each"]) == 3
     assert any("cut.flac" in note for note in found["notes"])
+
+
+def test_files_that_cannot_be_read_are_left_out_of_both_folders_counted_and_named(
+    run: Any, target: Path, tmp_path: Path
+) -> None:
+    speech = write_speakers(tmp_path / "some", speakers=3, clips=1)
+    (speech / "s01" / "z.wav").write_bytes(b"RIFF no")
+    voice = shutil.copytree(target, tmp_path / "voice")
+    for index in range(7):
+        (voice / f"broken_{index}.wav").write_bytes(b"RIFF no")
+    soundfile.write(voice / "cut.flac", voice_like(2.0, 220), 16000)
+    whole = (voice / "cut.flac").read_bytes()
+    (voice / "cut.flac").write_bytes(whole[:2000] + bytes(3000) + whole[5000:])
+    found = run(unchanged, speech=speech, target=voice)
+    assert found["clips"] == 3
+    left = found["unreadable"]
+    assert left["speech"]["count"] == 1 and "z.wav" in left["speech"]["first"][0]
+    assert left["target"]["count"] == 8 and len(left["target"]["first"]) == 5
+    assert any(note.startswith("8 files of --target cannot be read and are left out: ") for note in found["notes"])
+    clean = run(unchanged, speech=speech, target=target)
+    assert clean["unreadable"]["target"] == {"count": 0, "first": []}
+    assert found["target"] == clean["target"]
+
+
+def test_a_target_without_a_readable_file_is_one_clear_line(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "broken.wav").write_bytes(b"RIFF no")
+    with pytest.raises(AudioError, match="bad has no recording that can be read: .*broken.wav"):
+        run(unchanged, target=tmp_path / "bad")
 
 
 def test_a_function_that_gives_no_numbers_is_named(run: Any) -> None:

@@ -92,6 +92,8 @@ def run(args: argparse.Namespace) -> None:
                 "do not trust this run's figures of that measure"
             )
     if args.json:
+        for note in found["notes"][: sum(left["count"] > 0 for left in found["unreadable"].values())]:
+            console.warn(note)
         console.print_json(console.finite(found))
         return
     for model in found.get("models", [found]):

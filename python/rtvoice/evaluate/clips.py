@@ -110,7 +110,13 @@ def find(root: Path, leave_out: Iterable[Path] = ()) -> list[Clip]:
     return found
 
 
-def choose(clips: Sequence[Clip], count: int, speakers: int | None = None, longest: float = LONGEST) -> list[Clip]:
+def choose(
+    clips: Sequence[Clip],
+    count: int,
+    speakers: int | None = None,
+    longest: float = LONGEST,
+    unreadable: list[str] | None = None,
+) -> list[Clip]:
     """Return `count` clips by as many speakers as there are, the same ones in every run.
 
     Speakers and their clips stand in the order of a hash of their names, so that a collection that grows keeps most of
@@ -126,7 +132,10 @@ def choose(clips: Sequence[Clip], count: int, speakers: int | None = None, longe
         Speakers at most.
     longest
         Seconds; what is longer is cut there and loses its text.
+    unreadable
+        Is given why each file that was to be taken, but cannot be read, is left out.
     """
+    refused: list[str] = [] if unreadable is None else unreadable
     queues: dict[str, list[Clip]] = {}
     for clip in clips:
         queues.setdefault(clip.speaker, []).append(clip)
@@ -143,7 +152,7 @@ def choose(clips: Sequence[Clip], count: int, speakers: int | None = None, longe
             if name not in admitted and speakers is not None and len(admitted) >= speakers:
                 taking.remove(name)
                 continue
-            fit = _next_fit(queues[name], longest)
+            fit = _next_fit(queues[name], longest, refused)
             if fit is not None:
                 chosen.append(fit)
                 admitted.add(name)
@@ -187,11 +196,34 @@ def held_out(clips: Sequence[Clip], source: Path) -> list[Clip]:
     return kept
 
 
-def stretches(root: Path, seconds: float = 8.0) -> list[Clip]:
-    """Return a target's recordings, long ones in pieces: one voice, so nobody's name is asked for."""
+def stretches(root: Path, seconds: float = 8.0, unreadable: list[str] | None = None) -> list[Clip]:
+    """Return a target's recordings, long ones in pieces: one voice, so nobody's name is asked for.
+
+    Parameters
+    ----------
+    root
+        The target's folder.
+    seconds
+        Of a piece.
+    unreadable
+        Is given why each file that cannot be read is left out.
+
+    Raises
+    ------
+    audio.AudioError
+        No file can be read.
+    """
     pieces: list[Clip] = []
-    for clip in find(root):
-        length = audio.probe(clip.path).seconds
+    refused: list[str] = [] if unreadable is None else unreadable
+    found = find(root)
+    for clip in found:
+        try:
+            length = audio.probe(clip.path).seconds
+        except audio.AudioError as error:
+            refused.append(str(error))
+            if len(refused) == len(found):
+                raise audio.AudioError(f"{root} has no recording that can be read: {refused[0]}") from None
+            continue
         if length <= LONGEST:
             pieces.append(replace(clip, seconds=length))
             continue
@@ -206,13 +238,14 @@ def _rank(name: str) -> str:
     return hashlib.sha256(f"rtvoice evaluate {name}".encode()).hexdigest()
 
 
-def _next_fit(queue: list[Clip], longest: float) -> Clip | None:
-    """Take clips off a queue until one can be used."""
+def _next_fit(queue: list[Clip], longest: float, refused: list[str]) -> Clip | None:
+    """Take clips off a queue until one can be used; tell in `refused` why others cannot be read."""
     while queue:
         clip = queue.pop()
         try:
             length = audio.probe(clip.path).seconds
-        except audio.AudioError:
+        except audio.AudioError as error:
+            refused.append(str(error))
             continue
         if length > longest:
             return replace(clip, seconds=longest, text=None, cut=True)

@@ -203,14 +203,16 @@ def judge(
     wanted, unavailable = _possible(measure, listeners, language, target is not None)
     store = Cache(cache if cache is not None else default_folder())
     count = default_jobs() if jobs is None else max(1, jobs)
-    chosen = _chosen(Path(speech), [target, master, noise], clips, speakers, only, longest)
-    targets = stretches(Path(target)) if target is not None else []
+    refused: dict[str, list[str]] = {"speech": [], "target": []}
+    chosen = _chosen(Path(speech), [target, master, noise], clips, speakers, only, longest, refused["speech"])
+    targets = stretches(Path(target), unreadable=refused["target"]) if target is not None else []
     beside = [FolderVoice(Path(master))] if master is not None else []
     gathered = material.prepare(
         store,
         chosen,
         [*voices, *beside],
         targets,
+        refused=refused,
         noises=Path(noise) if noise is not None else None,
         with_anchors=anchors,
         with_streaming="streaming" in wanted,
@@ -263,11 +265,14 @@ def _chosen(
     speakers: int | None,
     only: str | os.PathLike[str] | None,
     longest: float,
+    refused: list[str],
 ) -> list[Clip]:
     found = find(root, [Path(folder) for folder in others if folder is not None])
     if only is not None:
         found = held_out(found, Path(only))
-    chosen = choose(found, count, speakers, longest)
+    chosen = choose(found, count, speakers, longest, refused)
+    if not chosen and len(refused) == len(found):
+        raise ValueError(f"{root} has no recording that can be read: {refused[0]}")
     if not chosen:
         raise ValueError(f"{root} has no recording of a second or more")
     return chosen

@@ -32,8 +32,8 @@ class Material:
     ----------
     clips
         What was chosen and could be read.
-    damaged
-        Files that could not.
+    unreadable
+        Why the others could not, of the folders `speech` and `target`.
     sources
         By noise level, then by clip; only the first `NOISY_CLIPS` have noisy versions.
     converted
@@ -51,7 +51,7 @@ class Material:
     """
 
     clips: list[Clip] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
+    unreadable: dict[str, list[str]] = field(default_factory=lambda: {"speech": [], "target": []})
     sources: dict[str, list[Signal]] = field(default_factory=dict)
     converted: list[dict[str, list[Signal | None]]] = field(default_factory=list)
     enrolment: list[Signal] = field(default_factory=list)
@@ -92,6 +92,7 @@ def prepare(
     voices: Sequence[Voice],
     targets: Sequence[Clip],
     *,
+    refused: Mapping[str, list[str]] | None = None,
     noises: Path | None,
     with_anchors: bool,
     with_streaming: bool,
@@ -106,6 +107,8 @@ def prepare(
         Where signals are kept.
     clips, voices, targets
         What to convert, by whom, and the target's utterances.
+    refused
+        Why files of the folders `speech` and `target` were left out before; what proves damaged here joins them.
     noises
         Folder of noises, or None for clean speech alone.
     with_anchors, with_streaming
@@ -115,19 +118,19 @@ def prepare(
     progress
         Is told the part done, 0 to 1.
     """
-    done = Material()
+    done = Material(unreadable={"speech": [], "target": [], **(refused or {})})
     steps = len(voices) + 2
     done.sources[CLEAN] = []
     for clip in clips:
         try:
             signal = _source(store, clip)
         except audio.AudioError as error:
-            done.damaged.append(str(error))
+            done.unreadable["speech"].append(str(error))
             continue
         done.clips.append(clip)
         done.sources[CLEAN].append(signal)
     if not done.clips:
-        raise audio.AudioError(f"no recording can be read: {done.damaged[0]}")
+        raise audio.AudioError(f"no recording can be read: {done.unreadable['speech'][0]}")
     if noises is not None:
         files = _noises(noises)
         for name, snr in NOISES.items():
@@ -247,11 +250,12 @@ def _stream(store: Cache, voice: EngineVoice, material: Material, index: int) ->
 def _target(store: Cache, done: Material, targets: Sequence[Clip], noises: Path | None, wanted: bool) -> None:
     if not targets:
         return
-    few = len(targets) < anchors.ENROLMENT + anchors.UTTERANCES
-    split = max(1, len(targets) * 5 // 8) if few else anchors.ENROLMENT
-    done.enrolment = [_source(store, clip) for clip in targets[:split]]
-    done.held_out_clips = list(targets[split : split + anchors.UTTERANCES])
-    done.held_out = [_source(store, clip) for clip in done.held_out_clips]
+    whole = _readable(store, done, targets, anchors.ENROLMENT + anchors.UTTERANCES)
+    few = len(whole) < anchors.ENROLMENT + anchors.UTTERANCES
+    split = max(1, len(whole) * 5 // 8) if few else anchors.ENROLMENT
+    done.enrolment = [signal for _, signal in whole[:split]]
+    done.held_out_clips = [clip for clip, _ in whole[split:]]
+    done.held_out = [signal for _, signal in whole[split:]]
     if not wanted:
         return
     makers: Mapping[str, Callable[[Floats], Floats | None]] = {
@@ -268,6 +272,21 @@ def _target(store: Cache, done: Material, targets: Sequence[Clip], noises: Path 
             pairs = zip(done.held_out_clips, done.held_out, strict=True)
             kind = f"noise_{name.replace(' ', '').lower()}"
             done.anchors[kind] = [_noisy(store, signal, _pick(files, clip), snr) for clip, signal in pairs]
+
+
+def _readable(store: Cache, done: Material, targets: Sequence[Clip], count: int) -> list[tuple[Clip, Signal]]:
+    """Return the first `count` of the target's utterances that can be read to their end."""
+    found: list[tuple[Clip, Signal]] = []
+    for clip in targets:
+        if len(found) == count:
+            break
+        try:
+            found.append((clip, _source(store, clip)))
+        except audio.AudioError as error:
+            done.unreadable["target"].append(str(error))
+    if not found:
+        raise audio.AudioError(f"no recording of the target can be read: {done.unreadable['target'][0]}")
+    return found
 
 
 def _anchor(store: Cache, name: str, signal: Signal, make: Callable[[Floats], Floats | None]) -> Signal | None:

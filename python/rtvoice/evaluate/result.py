@@ -17,6 +17,8 @@ from rtvoice.evaluate.workers import Listeners
 
 #: Median F0 above which a speaker is taken for a woman where no table says: between the modes of adults' voices.
 HIGH_VOICE = 165.0
+#: Files left out of a folder that are named; the others are counted.
+TOLD = 5
 
 _UNITS = {
     "similarity_*": "cosine, 1 is the same voice",
@@ -64,6 +66,7 @@ def build(
         "text": _text_basis(material.clips),
         "units": _UNITS,
         "unavailable": unavailable,
+        "unreadable": {folder: {"count": len(why), "first": why[:TOLD]} for folder, why in material.unreadable.items()},
         "notes": _notes(material),
         "anchors": _anchors(table, material, source),
     }
@@ -250,7 +253,12 @@ def _text_basis(clips: Sequence[Clip]) -> str:
 
 
 def _notes(material: Material) -> list[str]:
-    notes = [f"a recording was left out: {damage}" for damage in material.damaged]
+    notes = [
+        f"{len(why)} file{'s' if len(why) > 1 else ''} of --{folder} cannot be read and "
+        f"{'are' if len(why) > 1 else 'is'} left out: {'; '.join(why[:TOLD])}{'; ...' if len(why) > TOLD else ''}"
+        for folder, why in material.unreadable.items()
+        if why
+    ]
     speakers = len({clip.speaker for clip in material.clips})
     if speakers < LEAST_SPEAKERS:
         notes.append(f"{speakers} speakers are too few to pass a gate; {LEAST_SPEAKERS} are needed")
