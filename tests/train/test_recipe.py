@@ -55,6 +55,23 @@ def test_a_table_of_no_stage_is_named_with_the_nearest(tmp_path: Path) -> None:
         graph_of(load(path))
 
 
+def test_a_budget_says_at_the_start_what_it_does_not_bound(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [recipe, "--stage", "student.hq", "--budget", "2s", "--cache", tmp_path / "cache"]
+    assert run_here(*words) == 0
+    first = next(line for line in capsys.readouterr().err.splitlines() if "budget" in line)
+    assert first == (
+        "the budget of 2 s is for the trainings; beside it: prepare (never run here: unknown), "
+        "render (never run here: unknown)"
+    )
+    assert run_here(*words, "--set", "prepare.examples=128") == 0
+    again = next(line for line in capsys.readouterr().err.splitlines() if "budget" in line)
+    assert "prepare about 0 s, render about 0 s; in all about 2 s" in again
+    assert run_here(*words) == 0  # all is there: nothing to tell
+    assert "budget" not in capsys.readouterr().err
+
+
 def test_a_tier_lies_over_what_is_common(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, RECIPE))
     assert recipe.params("student", FitParams, "default").width == 8

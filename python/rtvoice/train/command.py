@@ -54,7 +54,12 @@ def default_threads() -> int:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how a recipe is run."""
     parser.add_argument("--tier", action="append", help="only this tier (may be given again; default: the recipe's)")
-    parser.add_argument("--budget", metavar="TIME", type=_duration, help="training time in all, such as 90s, 45m, 2h")
+    parser.add_argument(
+        "--budget",
+        metavar="TIME",
+        type=_duration,
+        help="of the trainings in all, such as 90s, 45m, 2h; render and other stages take their own time beside it",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a training that was ended")
     parser.add_argument("--restart", action="store_true", help="throw a training that was ended away, and begin again")
     parser.add_argument("--data", metavar="DIR", type=Path, help="folder of recordings")
@@ -164,7 +169,7 @@ def run_plan(
 
     from rtvoice.train.comparison import find_comparison, finished
     from rtvoice.train.distributed import World
-    from rtvoice.train.plan import Options, execute, make_plan
+    from rtvoice.train.plan import Options, execute, make_plan, outside_budget
     from rtvoice.train.recipe import graph_of, load
     from rtvoice.train.watch import tell_outcome, watcher
 
@@ -195,6 +200,9 @@ def run_plan(
         print(json.dumps(plan.plain(), indent=2) if options.json else _table(plan))
         return 0
     world = World.start(options.device)
+    beside = outside_budget(plan)
+    if beside and world.main:
+        print(beside, file=sys.stderr)
     try:
         world.barrier()
         execute(plan, world)

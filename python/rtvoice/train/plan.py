@@ -15,10 +15,11 @@ from rtvoice.files import write_whole
 from rtvoice.train import digest, source
 from rtvoice.train.board import finite
 from rtvoice.train.recipe import Recipe, UsageError
+from rtvoice.train.schedule import spoken
 from rtvoice.train.show import Show
 from rtvoice.train.stages import Graph, Node, StageContext, locked
 
-__all__ = ["Options", "Plan", "Step", "execute", "make_plan"]
+__all__ = ["Options", "Plan", "Step", "execute", "make_plan", "outside_budget"]
 
 
 @dataclass(frozen=True)
@@ -354,6 +355,20 @@ def budget_shares(plan: Plan) -> dict[str, float]:
     for step in others:
         shares[step.name] = (left or plan.options.budget) * step.node.stage.weight / total
     return shares
+
+
+def outside_budget(plan: Plan) -> str | None:
+    """Return a line on the stages to run that a budget does not bound, with what they took before; None without any."""
+    beside = [step for step in plan.to_run if not step.node.stage.training]
+    if plan.options.budget is None or not beside:
+        return None
+    told = [
+        f"{step.name} {'(never run here: unknown)' if step.estimate is None else f'about {spoken(step.estimate)}'}"
+        for step in beside
+    ]
+    known = [step.estimate for step in beside if step.estimate is not None]
+    total = f"; in all about {spoken(plan.options.budget + sum(known))}" if len(known) == len(beside) else ""
+    return f"the budget of {spoken(plan.options.budget)} is for the trainings; beside it: {', '.join(told)}{total}"
 
 
 def _work(folder: Path) -> dict[str, Any]:
