@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rtvoice
+from rtvoice.errors import ModelError
 from rtvoice.export.halving import halve
 from rtvoice.export.native import voice_like
 from rtvoice.graph import GraphBuilder
@@ -85,3 +86,35 @@ def test_export_takes_weights(tmp_path):
     assert provenance["weights"] == "auto" and provenance["weights_snr_db"] > 40
     with pytest.raises(ValueError, match="'fp8'"):
         rtvoice.export(module, path, sample_rate=RATE, hop=HOP, weights="fp8")
+
+
+def oscillating():
+    """A tone whose frequency is a matrix's business, through a small filter: its phase runs away with any rounding."""
+    rng = np.random.default_rng(3)
+    builder = GraphBuilder(name="tone", sample_rate=RATE, hop=HOP)
+    low = builder.node("conv1d", builder.input("audio"), name="low", weight=np.full((1, 1, 32), 0.7) / 32, stride=32)
+    turns = builder.node(
+        "conv1d", low, name="turns", weight=np.full((1, 1, 1), 0.0337, np.float32), bias=np.float32([0.0213])
+    )
+    angle = builder.node("phase", builder.node("upsample", turns, name="held", factor=32, mode="nearest"), name="angle")
+    tone = builder.node("sin", angle, name="tone")
+    weight = (rng.normal(size=(1, 1, 9)) / 3).astype(np.float32)
+    builder.output(builder.node("conv1d", tone, name="filter", weight=weight, pads=[8, 0]), name="audio")
+    return builder.model()
+
+
+def test_an_oscillators_drift_is_no_loss_of_its_weights():
+    made = halve(oscillating(), "fp16", signal(4 * RATE))
+    provenance = made.metadata["provenance"]
+    assert provenance["weights_snr_db"] > 55 and provenance["weights_bound_db"] == 30
+
+
+def test_what_misses_the_bound_is_refused_or_left_in_float32(model):
+    sound = signal(RATE // HOP * HOP)
+    reached = halve(model, "fp16", sound).metadata["provenance"]["weights_snr_db"]
+    with pytest.raises(ModelError, match=r"dB from itself, and .* are asked for; use weights='auto'"):
+        halve(model, "fp16", sound, bound=reached + 3)
+    made = halve(model, "auto", sound, bound=reached + 3)
+    assert 0 < len(halves(made)) < 4
+    provenance = made.metadata["provenance"]
+    assert provenance["weights_snr_db"] >= provenance["weights_bound_db"] == reached + 3

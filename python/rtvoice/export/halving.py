@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from rtvoice import parity, safetensors_io
+from rtvoice import safetensors_io
 from rtvoice.check import check
 from rtvoice.errors import ModelError
-from rtvoice.graph_reader import parse_graph
+from rtvoice.export.cost_of_rounding import BOUND, rounding_snr
 from rtvoice.model import Model
 from rtvoice.parity import F32
 from rtvoice.safetensors_io import BFloat16
@@ -26,7 +26,7 @@ SHARED_ROWS = 4
 NEAR_BYTES = 32 * 1024
 
 
-def halve(model: Model, weights: str, signal: F32) -> Model:
+def halve(model: Model, weights: str, signal: F32, *, bound: float = BOUND) -> Model:
     """Return the model with matrices rounded to float16, after holding its stream against its float64 reference.
 
     Parameters
@@ -38,11 +38,14 @@ def halve(model: Model, weights: str, signal: F32) -> Model:
         that at most `SHARED_ROWS` rows of a hop share, unless they all fit a first-level cache.
     signal
         What the loss is measured with, `(samples,)` at the model's rate.
+    bound
+        dB that the rounded model must reach against itself before. `"auto"` leaves matrices in float32 until it does,
+        those first that cost most by themselves; `"fp16"` is refused.
 
     Raises
     ------
     ModelError
-        The rounded model does not stream what it computes.
+        The rounded model does not stream what it computes, or misses the bound.
     ValueError
         `weights` is unknown.
     """
@@ -62,21 +65,36 @@ def halve(model: Model, weights: str, signal: F32) -> Model:
         chosen = {name for name in matrices if rows.get(name, SHARED_ROWS + 1) <= SHARED_ROWS}
         if sum(4 * matrices[name].size for name in chosen) <= NEAR_BYTES:
             return model
-    made, halved = dict(tensors), 0
+    halves: dict[str, Any] = {}
     for name in sorted(chosen):
         with np.errstate(over="ignore"):
             half = matrices[name].astype(np.float16)
         if np.isfinite(half).all():
-            made[name] = half
-            halved += 1
+            halves[name] = half
     told = model.metadata
     provenance = {**(told.get("provenance") or {}), "weights": weights}
-    provenance["matrices_in_fp16"] = f"{halved} of {len(matrices)}"
-    found = _model(made, metadata, {**told, "provenance": provenance})
-    snr = _snr(model, found, signal)
+
+    def loss(names: Iterable[str]) -> float | None:
+        part = {**tensors, **{name: halves[name] for name in names}}
+        return rounding_snr(model, _model(part, metadata, told), signal)
+
+    snr = loss(halves)
+    if snr is not None and snr < bound and weights == "fp16":
+        raise ModelError(
+            f"with weights='fp16' the model is {snr:.1f} dB from itself, and {bound:g} are asked for; "
+            "use weights='auto', which leaves what cannot bear it in float32, or 'source'"
+        )
+    if snr is not None and snr < bound:
+        alone = {name: loss([name]) for name in halves}
+        for name in sorted(halves, key=lambda name: alone[name] or np.inf):
+            del halves[name]
+            snr = loss(halves)
+            if snr is None or snr >= bound:
+                break
+    provenance["matrices_in_fp16"] = f"{len(halves)} of {len(matrices)}"
     if snr is not None:
-        provenance["weights_snr_db"] = round(snr, 1)
-        found = _model(made, metadata, {**told, "provenance": provenance})
+        provenance |= {"weights_snr_db": round(snr, 1), "weights_bound_db": bound}
+    found = _model({**tensors, **halves}, metadata, {**told, "provenance": provenance})
     result = check(found, locate=False)
     if not result.passed:
         raise ModelError(f"with weights={weights!r} the stream is not what the model computes: {result.verdict()}")
@@ -99,14 +117,3 @@ def _rows(model: Model) -> dict[str, int]:
             # A tensor that several nodes read is as widely shared as the widest makes it.
             rows[tensor] = max(rows.get(tensor, 0), 1 if role == "weight_hh" else own)
     return rows
-
-
-def _snr(given: Model, rounded: Model, signal: F32) -> float | None:
-    sizes = [given.hop] * (len(signal) // given.hop)
-    (before, late), (after, _) = (
-        parity.stream_audio(parity.rebuilt(parse_graph(model._bytes())).model(), signal, sizes)
-        for model in (given, rounded)
-    )
-    wanted, noise = before[late:].astype(np.float64), before[late:].astype(np.float64) - after[late:]
-    power, lost = float(np.square(wanted).sum()), float(np.square(noise).sum())
-    return 10.0 * math.log10(power / lost) if power > 0 and lost > 0 else None
