@@ -523,3 +523,13 @@ def test_two_processes_share_counts_and_decisions(tmp_path: Path) -> None:
     with Store(tmp_path / "runs.db") as store:
         assert store.run("a").status == "killed"
         assert [d["rule"] for d in store.decisions()] == ["output_silent"]
+
+
+def test_the_share_that_is_shown_leaves_out_what_is_set_up_once() -> None:
+    schedule = Schedule(0.006, 60)
+    for _ in range(20):
+        schedule.note_step(0.001)
+    schedule.note_sample(2.0, 0.0)  # hooks, the probe, torch's first calls
+    assert np.isnan(schedule.share(30))
+    schedule.note_sample(0.0002, 0.0)
+    assert schedule.share(60) == pytest.approx(0.0004 / 0.060, rel=1e-6)

@@ -193,7 +193,7 @@ class Monitor:
 
     @property
     def overhead(self) -> float:
-        """The monitor's share of the time so far, by the mean of the latest steps; NaN before the second step."""
+        """The monitor's share of the time without its set-up, by the latest steps; NaN before the second sample."""
         return self._schedule.share(self.step_count)
 
     def step(

@@ -32,10 +32,12 @@ class Schedule:
         self.budget, self.total, self.every = budget, total, every
         self.next = 1
         self.spent = 0.0
+        self._once = 0.0
         self._probe_spent = 0.0
         self._durations: deque[float] = deque(maxlen=33)
         self._steps = 0
         self._samples = 0
+        self._first = 0.0
         self._sample_cost = self._probe_cost = 0.0
 
     def note_step(self, seconds: float) -> None:
@@ -47,6 +49,11 @@ class Schedule:
         self.spent += seconds
         cost = seconds - probe_seconds
         self._samples += 1
+        if self._samples == 1:
+            self._first = seconds
+        # What the first sample took more than the second was set up once: a cost of the run, not of its steps.
+        if self._samples == 2:
+            self._once = max(0.0, self._first - seconds)
         # The first sample pays for what is set up once and is forgotten; later costs are smoothed.
         self._sample_cost = cost if self._samples <= 2 else 0.5 * (self._sample_cost + cost)
         if probe_seconds:
@@ -54,8 +61,13 @@ class Schedule:
             self._probe_cost = probe_seconds if not self._probe_cost else 0.5 * (self._probe_cost + probe_seconds)
 
     def share(self, steps: int) -> float:
-        """Return the monitor's share of the time of `steps` steps, by the mean of the latest steps."""
-        return self.spent / self._elapsed(steps) if self._durations and steps else math.nan
+        """Return the monitor's share of the time of `steps` steps, by the mean of the latest steps, set-up left out.
+
+        NaN before the second sample, which tells what was set up once.
+        """
+        if self._samples < 2 or not self._durations or not steps:
+            return math.nan
+        return (self.spent - self._once) / self._elapsed(steps)
 
     def wait(self, step: int) -> int:
         """Return after how many steps the next sample should come."""
