@@ -264,3 +264,11 @@ def test_without_the_counter_nothing_is_claimed() -> None:
     """In a process without the preload the counter must not be found, so that zero is never made up."""
     with pytest.raises(AttributeError):
         ctypes.CDLL(None).rtvoice_alloc_count  # noqa: B018
+
+
+def test_a_plot_of_another_ending_is_refused_with_all_that_are_known() -> None:
+    pytest.importorskip("matplotlib")
+    from rtvoice.bench.plot import check_plot
+
+    with pytest.raises(ValueError, match=r"x.txt: end it in .html \(a page\), .png, .svg or .pdf"):
+        check_plot("x.txt")

@@ -127,3 +127,11 @@ def test_rates_rise_then_fall_to_their_end(shape: Any) -> None:
     assert curve[-1] == pytest.approx(2.0 if shape == "constant" else 0.2)
     fallen = curve[10:]
     assert fallen == sorted(fallen, reverse=True)
+
+
+def test_a_run_that_is_not_there_is_named_as_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_here("label", "none", "good") == 1
+    assert "none is no training run: it has no run.json" in capsys.readouterr().err

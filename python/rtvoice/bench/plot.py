@@ -25,7 +25,7 @@ def check_plot(path: str | os.PathLike[str]) -> None:
     import_module("matplotlib")
     target = Path(path)
     if target.suffix not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--plot {path}: end it in .png, .svg or .pdf")
+        raise ValueError(f"--plot {path}: end it in .html (a page), .png, .svg or .pdf")
     if not target.parent.is_dir():
         raise ValueError(f"--plot {path}: the folder {target.parent} does not exist; make it first")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,10 +178,10 @@ def _print_report(report: dict[str, Any]) -> None:
             r["heuristic"],
             f"{r['fraction']:.0%}",
             f"{r['auc']:.2f}",
-            f"{r['interval'][0]:.2f} to {r['interval'][1]:.2f}",
-            f"{r['spearman']:.2f}",
+            _interval(r["interval"], ".2f"),
+            _known(r["spearman"], ".2f"),
             str(r["n"]),
-            f"{r['q']:.2g}",
+            _known(r["q"], ".2g"),
             _gain_words(r.get("gain_over_loss")),
         ]
         for r in sorted(best.values(), key=lambda r: -abs(r["auc"] - 0.5))
@@ -193,7 +195,17 @@ def _print_report(report: dict[str, Any]) -> None:
 def _gain_words(gain: dict[str, Any] | None) -> str:
     if gain is None:
         return ""
-    return f"{gain['gain']:+.2f} ({gain['interval'][0]:+.2f} to {gain['interval'][1]:+.2f})"
+    return f"{gain['gain']:+.2f} ({_interval(gain['interval'], '+.2f')})"
+
+
+def _known(value: float | None, form: str) -> str:
+    """Return a number, or a dash where too few runs tell it."""
+    return "-" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def _interval(ends: Sequence[float], form: str) -> str:
+    low, high = (_known(end, form) for end in ends)
+    return "-" if "-" in (low, high) else f"{low} to {high}"
 
 
 def _print_rules(learned: dict[str, Any]) -> None:

@@ -271,7 +271,7 @@ def run_label(argv: Sequence[str], program: str) -> int:
     parser.add_argument("--runs", metavar="FILE", type=Path, help="the monitor's run store (runs.db beside the run)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args(list(argv))
-    folder = options.run if options.run.is_dir() else options.run.parent
+    folder = options.run.parent if options.run.is_file() else options.run
     if options.label and options.figures:
         parser.error("give a label, or --figures, not both")
     if options.label:

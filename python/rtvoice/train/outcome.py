@@ -141,7 +141,7 @@ def reconsider(run: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "models" in figures:
         raise ValueError("the figures are of several models; evaluate the run's own by itself")
-    folder = run if run.is_dir() else run.parent
+    folder = run.parent if run.is_file() else run
     told = read_run(folder)
     tier = str(told.get("stage") or "").rpartition(".")[2] or "default"
     measure = (told.get("training") or {}).get("measure", "loss")
@@ -157,7 +157,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     ValueError
         The folder is no run.
     """
-    path = folder / "run.json" if folder.is_dir() else folder
+    path = folder if folder.is_file() else folder / "run.json"
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -192,7 +192,7 @@ def label(run: Path, word: str, note: str = "") -> dict[str, Any]:
     """
     if word not in LABELS:
         raise ValueError(f"{word!r} is no label; labels: {', '.join(LABELS)}")
-    folder = run if run.is_dir() else run.parent
+    folder = run.parent if run.is_file() else run
     before = read_run(folder).get("outcome")
     outcome = {**asdict(Outcome(word, (), "person", note)), "before": before}
     return write_run(folder, outcome=outcome)

@@ -254,3 +254,11 @@ def test_a_precision_that_cannot_be_is_refused(target: float) -> None:
 def test_what_is_no_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="no kill rules"):
         from_json([{"heuristic": "loss", "code": "os.remove"}])
+
+
+def test_what_too_few_runs_tell_is_a_dash() -> None:
+    from rtvoice.cli import monitor
+
+    nothing = float("nan")
+    assert monitor._gain_words({"gain": 0.1, "interval": [nothing, nothing]}) == "+0.10 (-)"
+    assert monitor._interval([0.25, 0.75], ".2f") == "0.25 to 0.75"
