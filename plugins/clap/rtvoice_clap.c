@@ -232,10 +232,11 @@ static void on_main_thread(const clap_plugin_t* plugin) { (void)plugin; }
 
 /* ---- Factory and entry ---- */
 
-static const char* const kMonoFeatures[] = {CLAP_PLUGIN_FEATURE_AUDIO_EFFECT, CLAP_PLUGIN_FEATURE_PITCH_SHIFTER,
-                                            CLAP_PLUGIN_FEATURE_MONO, NULL};
-static const char* const kStereoFeatures[] = {CLAP_PLUGIN_FEATURE_AUDIO_EFFECT, CLAP_PLUGIN_FEATURE_PITCH_SHIFTER,
-                                              CLAP_PLUGIN_FEATURE_STEREO, NULL};
+/* Not const themselves: CLAP 1.1 points to them so, later versions take either. */
+static const char* kMonoFeatures[] = {CLAP_PLUGIN_FEATURE_AUDIO_EFFECT, CLAP_PLUGIN_FEATURE_PITCH_SHIFTER,
+                                      CLAP_PLUGIN_FEATURE_MONO, NULL};
+static const char* kStereoFeatures[] = {CLAP_PLUGIN_FEATURE_AUDIO_EFFECT, CLAP_PLUGIN_FEATURE_PITCH_SHIFTER,
+                                        CLAP_PLUGIN_FEATURE_STEREO, NULL};
 
 static const clap_plugin_descriptor_t kDescriptors[] = {
     {CLAP_VERSION_INIT, "rtvoice.voice.mono", "rtvoice (mono)", "rtvoice", "", "", "", "0.1.0",

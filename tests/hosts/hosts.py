@@ -55,8 +55,9 @@ def built(source: str, *options: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="rtvoice-hosts-"))
     # make hosts lays these headers out.
     laid = sdk.ROOT / "build" / "cross"
-    if source == "plugins" and "RTVOICE_GODOT3_HEADERS" not in os.environ and (laid / "godot3").exists():
-        options = (*options, f"-DRTVOICE_GODOT3_HEADERS={laid / 'godot3'}")
+    for name in ("godot3", "clap"):
+        if source == "plugins" and f"RTVOICE_{name.upper()}_HEADERS" not in os.environ and (laid / name).exists():
+            options = (*options, f"-DRTVOICE_{name.upper()}_HEADERS={laid / name}")
     if source == "examples/hosts" and (laid / "miniaudio").exists():
         options = (*options, f"-DMINIAUDIO_INCLUDE={laid / 'miniaudio'}")
     return sdk.build_project(sdk.ROOT / source, folder, *options)
