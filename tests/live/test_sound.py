@@ -58,8 +58,9 @@ import json, sys, time
 from pathlib import Path
 from rtvoice.live.session import Session
 from rtvoice.live.settings import Settings
-latencies = []
-with Session(Settings(model="whisper", input="bed", output="bed", block=128)) as session:
+latencies, told = [], []
+settings = Settings(model="whisper", input="bed", output="bed", block=128, limiter=True)
+with Session(settings, lambda event: told.append(event.text)) as session:
     path = session.log_on(Path(sys.argv[1]))
     session.start()
     for name, tier in (("whisper", "default"), ("whisper", "hq"), ("heart", "default")):
@@ -68,6 +69,9 @@ with Session(Settings(model="whisper", input="bed", output="bed", block=128)) as
             session.set_mix(0.9)
         latencies.append(session.engine.latency)
         time.sleep(0.5)
+        if len(latencies) > 1:
+            now = f"latency now {session.snapshot()['latency_ms']['engine']:.1f} ms"
+            assert any(text.endswith(now) for text in told), (now, told)
     assert session.log_path == path, "the log goes on"
 print(json.dumps(latencies))
 """

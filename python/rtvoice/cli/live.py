@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rtvoice.cli import console
+from rtvoice.live.interrupts import Interrupts
 from rtvoice.registry import DEFAULT_SKIN
 
 if TYPE_CHECKING:
@@ -149,7 +145,8 @@ def run(args: argparse.Namespace) -> None:
         if args.list_devices:
             _list(args)
         else:
-            _run(args, _settings(args))
+            with Interrupts() as stop:
+                _run(args, stop)
     except LiveError as error:
         raise console.CommandError(str(error)) from None
 
@@ -209,66 +206,50 @@ def _list(args: argparse.Namespace) -> None:
     print(console.table(["number", "name", "host API", "in", "out", "Hz", "default"], rows))
 
 
-def _run(args: argparse.Namespace, settings: Settings) -> None:
+def _run(args: argparse.Namespace, stop: Interrupts) -> None:
     from rtvoice.live.session import Session
     from rtvoice.live.session_log import oldest_of
 
-    view, options = _view(args), _log_options(args)
-    with _one_interrupt(), Session(settings, view.tell, measure_cpu=args.cpu_time, log=options) as session:
+    settings, view, options = _settings(args), _view(args), _log_options(args)
+    with Session(settings, view.tell, measure_cpu=args.cpu_time, log=options) as session:
         if args.log is not None:
             session.log_on(args.log)
         session.start()
         view.begin(session)
+        stop.let_through()
         if args.measure_latency:
+            if stop.asked:
+                raise KeyboardInterrupt
             _measure(args, session)
             return
-        with contextlib.suppress(KeyboardInterrupt):
-            view.run(session, args.seconds)
+        if not stop.asked:
+            with contextlib.suppress(KeyboardInterrupt):
+                view.run(session, args.seconds)
+        stop.hold()  # what is open is closed whole, and summed up
         last = session.snapshot()
         first = session.log.path
     # Its last file may have begun, and one have been deleted for it, as it ended.
     view.end(session, last, None if first is None else oldest_of(first))
 
 
-@contextlib.contextmanager
-def _one_interrupt() -> Iterator[None]:
-    """Take interrupts that come within a second as one: ``timeout`` sends two, impatient people more."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    last = -math.inf
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal last
-        before, last = last, time.monotonic()
-        if last - before > 1.0:
-            raise KeyboardInterrupt
-
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in (signal.SIG_IGN, None)]
-    kept = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-
-
 def _measure(args: argparse.Namespace, session: Session) -> None:
     found = session.measure_latency()
     now = session.snapshot()
     if args.json or args.json_lines:
-        console.print_json(
-            {
-                "total_ms": found.total_ms,
-                "device_ms": found.device_ms,
-                "engine_ms": now["latency_ms"]["engine"],
-                "total_samples": found.total_samples,
-                "device_samples": found.device_samples,
-                "sample_rate": session.rate,
-                "input": session.input.name,
-                "output": session.output.name,
-            }
-        )
+        values = {
+            "total_ms": found.total_ms,
+            "device_ms": found.device_ms,
+            "engine_ms": now["latency_ms"]["engine"],
+            "total_samples": found.total_samples,
+            "device_samples": found.device_samples,
+            "sample_rate": session.rate,
+            "input": session.input.name,
+            "output": session.output.name,
+        }
+        if args.json_lines:
+            _line({"type": "latency", **values})
+        else:
+            console.print_json(values)
         return
     print(
         console.facts(
@@ -375,7 +356,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "block": session.settings.block,
         "skin": session.skin,
         "tier": session.engine.tier,
-        "latency_samples": session.engine.latency,
+        "latency_samples": session.latency,
         "priority": session.priority,
     }
 

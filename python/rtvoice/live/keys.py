@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections import deque
 from types import TracebackType
 from typing import Any
+
+_ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
+#: One key: an arrow (in either of a terminal's modes), another key's escape sequence whole, or a character.
+_ONE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)|.", re.DOTALL)
+
+
+def split(text: str) -> list[str]:
+    r"""Return the keys of what a terminal sent at once: an arrow is ``"up"``, ...; other sequences are none.
+
+    >>> split("sb\x1b[A-")
+    ['s', 'b', 'up', '-']
+    """
+    keys = []
+    for key in _ONE.findall(text):
+        if len(key) == 1:
+            keys.append(key)
+        elif key[:-1] in ("\x1b[", "\x1bO") and key[-1] in _ARROWS:
+            keys.append(_ARROWS[key[-1]])
+    return keys
 
 
 class Keys:
@@ -13,6 +34,8 @@ class Keys:
 
     def __init__(self) -> None:
         self._saved: list[Any] | None = None
+        #: Keys that came together with one that was returned: pressed while a slow one was done.
+        self._more: deque[str] = deque()
 
     def __enter__(self) -> Keys:
         if sys.platform != "win32" and sys.stdin is not None and sys.stdin.isatty():
@@ -38,15 +61,16 @@ class Keys:
         if self._saved is None:
             time.sleep(seconds)
             return None
+        if self._more:
+            return self._more.popleft()
         import os
         import select
 
         if not select.select([sys.stdin], [], [], seconds)[0]:
             return None
         # Past Python's buffer: an arrow is three bytes at once, and none may stay behind.
-        data = os.read(sys.stdin.fileno(), 8).decode(errors="ignore")
-        arrows = {"\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left"}
-        return arrows.get(data, data[:1] or None)
+        self._more.extend(split(os.read(sys.stdin.fileno(), 1024).decode(errors="ignore")))
+        return self._more.popleft() if self._more else None
 
 
 if sys.platform == "win32":

@@ -107,6 +107,7 @@ class Session:
         self._heard_tier = self.engine.tier
         self.skin = settings.model
         self._native = _core.LiveStream(self.engine._core, float(self.rate), settings.limiter)
+        self._behind = self._native.latency() - self.engine.latency  # the limiter's, which every engine has behind it
         self._apply()
         self.measured: latency.Latency | None = None
         self._measuring: threading.Thread | None = None
@@ -245,7 +246,7 @@ class Session:
             It does not exist or cannot run; the one before goes on.
         """
         model = Model.load(name, tier=tier)
-        before = self.engine.latency
+        before = self.latency
         if self.engine.model.tier == model.tier == "default":
             try:
                 self.engine.swap(model)
@@ -255,7 +256,7 @@ class Session:
             self._exchange(name, model)
         self._heard_tier = self.engine.tier
         self.skin, self.tier = name, tier
-        more = "" if self.engine.latency == before else f", latency now {1000 * self.engine.latency / self.rate:.1f} ms"
+        more = "" if self.latency == before else f", latency now {1000 * self.latency / self.rate:.1f} ms"
         self._event("skin", f"now {name} ({model.tier}){more}")
 
     def _exchange(self, name: str, model: Model) -> None:
@@ -414,6 +415,11 @@ class Session:
             self._measuring.start()
 
     # ---- Looking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def latency(self) -> int:
+        """Samples from a block's input to its output: the engine's and the limiter's."""
+        return self.engine.latency + self._behind
 
     @property
     def seconds(self) -> float:
