@@ -14,6 +14,7 @@ from rtvoice import safetensors_io
 from rtvoice.errors import ModelError
 from rtvoice.graph import BFloat16, GraphBuilder
 from rtvoice.graph_reader import load_graph, parse_graph
+from rtvoice.safetensors_io import Int8
 
 FUZZ = Path(__file__).parents[1] / "cpp" / "fuzz"
 
@@ -116,9 +117,12 @@ def test_the_safetensors_package_reads_our_files(tmp_path):
     for seed in (FUZZ / "seeds").iterdir():
         ours, _ = safetensors_io.read(seed.read_bytes())
         with safe_open(seed, framework="numpy") as file:
-            assert set(file.keys()) == set(ours)
+            steps = {f"{name}.scale" for name, array in ours.items() if isinstance(array, Int8)}
+            assert set(file.keys()) == set(ours) | steps
             for name, array in ours.items():
-                if not isinstance(array, BFloat16):  # numpy has no bfloat16
+                if isinstance(array, Int8):
+                    np.testing.assert_array_equal(file.get_tensor(name), array.values)
+                elif not isinstance(array, BFloat16):  # numpy has no bfloat16
                     np.testing.assert_array_equal(file.get_tensor(name), array)
 
 
@@ -137,6 +141,34 @@ def test_bfloat16_rounds_to_nearest_even():
     np.testing.assert_array_equal(BFloat16.round(values).widen(), [1.0, 1.0, 1.015625, -3.140625, 0.0])
 
 
+def test_8_bits_keep_their_steps_through_a_file() -> None:
+    values = np.random.default_rng(3).standard_normal((5, 3, 7)).astype(np.float32)
+    values[2] = 0
+    for axis in range(3):
+        rounded = Int8.round(values, axis)
+        others = tuple(i for i in range(3) if i != axis)
+        assert rounded.scale.shape == tuple(n if i == axis else 1 for i, n in enumerate(values.shape))
+        limit = np.abs(values).max(axis=others, keepdims=True) / 127 * (1 + 1 / 8)
+        assert (np.abs(rounded.widen() - values) <= limit / 2 + 1e-9).all()
+        np.testing.assert_array_equal(rounded.widen().astype(np.float16).astype(np.float32), rounded.widen())
+        read, _ = safetensors_io.read(safetensors_io.write({"a.weight": rounded}, {}))
+        assert list(read) == ["a.weight"]
+        np.testing.assert_array_equal(read["a.weight"].widen(), rounded.widen())
+    b = builder()
+    b.output(b.node("conv1d", b.input(), weight=Int8.round(values[:, :1])), "y", "value")
+    graph = parse_graph(b.to_bytes())
+    np.testing.assert_array_equal(graph.nodes[0].weights["weight"].widen(), Int8.round(values[:, :1]).widen())
+
+
+def test_8_bits_without_steps_are_refused() -> None:
+    data = safetensors_io.write({"w": Int8(np.ones((2, 2), np.int8), np.ones((2, 1), np.float32))}, {})
+    for damaged in (data.replace(b'"w.scale"', b'"x.scale"'), data.replace(b'"shape":[2,1]', b'"shape":[2]  ')):
+        with pytest.raises(ModelError, match="tensor 'w': is I8 and needs an F32 tensor 'w.scale'"):
+            safetensors_io.read(damaged)
+    with pytest.raises(ValueError, match="belongs to the steps of 'w'"):
+        safetensors_io.write({"w": Int8.round(np.ones((2, 2))), "w.scale": np.ones(2, np.float32)}, {})
+
+
 W3 = np.zeros((4, 1, 3))
 BAD_NODES = [
     (lambda b, x: b.node("conv2d", x), "unknown op 'conv2d'; the ops are: conv1d"),
@@ -153,7 +185,7 @@ BAD_NODES = [
     (lambda b, x: b.node("conv1d", x, weight=np.zeros((1, 1, 18)), dilation=65536), "reaches over 1114112 frames"),
     (lambda b, x: b.node("conv1d", x, weight=np.full((4, 1, 3), np.nan)), "not finite"),
     (lambda b, x: b.node("conv1d", x, weight=np.full((4, 1, 3), 1e39)), "not finite"),
-    (lambda b, x: b.node("conv1d", x, weight="w"), "it must be float32, float16 or BFloat16"),
+    (lambda b, x: b.node("conv1d", x, weight="w"), "it must be float32, float16, BFloat16 or Int8"),
     (lambda b, x: b.node("conv_transpose1d", x, weight=np.zeros((1, 4, 3)), crop=[-1, 0]), r"crop\[0\]=-1 is negative"),
     (lambda b, x: b.node("gru", x, weight_ih=np.zeros((7, 1)), weight_hh=np.zeros((7, 2))), "a multiple of 3"),
     (lambda b, x: b.node("clip", x, min=1, max=0), "min=1.0 is above max=0.0"),

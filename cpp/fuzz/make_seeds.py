@@ -12,6 +12,7 @@ import numpy as np
 
 from rtvoice.graph import BFloat16, GraphBuilder, Tensor
 from rtvoice.ops import OPS, PLAIN
+from rtvoice.safetensors_io import Int8
 
 
 def _weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -20,12 +21,13 @@ def _weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def convolutions() -> GraphBuilder:
-    """Strided, dilated, grouped and transposed convolutions with lookahead; float16 and bfloat16 weights."""
+    """Strided, dilated, grouped and transposed convolutions with lookahead; weights of 16 and 8 bits."""
     rng = np.random.default_rng(1)
     b = GraphBuilder(name="convolutions", sample_rate=16000, hop=32, tier="hq", licence="CC0-1.0", loudness=-23.0)
     x = b.node("conv1d", b.input(), weight=_weights(rng, 8, 1, 16), bias=_weights(rng, 8), stride=8, pads=[8, 8])
     y = b.node("conv1d", x, weight=_weights(rng, 8, 1, 3).astype(np.float16), groups=8, dilation=2, pads=[2, 2])
     y = b.node("conv1d", y, weight=BFloat16.round(_weights(rng, 8, 4, 1)), groups=2)
+    y = b.node("conv1d", y, weight=Int8.round(_weights(rng, 8, 8, 1)))
     y = b.node("add", x, b.node("leaky_relu", y, alpha=0.1))
     y = b.node("time_to_depth", y, factor=2)
     y = b.node("depth_to_time", y, factor=4, order="time")

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from . import files, ops, safetensors_io
 from .ops import Stream
-from .safetensors_io import Array, BFloat16
+from .safetensors_io import Array, BFloat16, Int8
 
 if TYPE_CHECKING:
     from .model import Model
@@ -288,7 +288,8 @@ class GraphBuilder:
         name
             Made up from the op where left out.
         **options
-            Its weights by role (float32, float16 or `BFloat16` arrays; others are taken as float32) and its attributes.
+            Its weights by role (float32, float16, `BFloat16` or `Int8` arrays; others are taken as float32) and its
+            attributes.
 
         Returns
         -------
@@ -455,14 +456,14 @@ def _plain(value: Any) -> Any:
 
 def _weight(role: str, value: Any) -> Array:
     """Return a weight as an array of a storable type; finite, and at least one axis."""
-    if isinstance(value, BFloat16):
+    if isinstance(value, (BFloat16, Int8)):
         if not np.isfinite(value.widen()).all():
             raise ValueError(f"weight {role!r} has values that are not finite")
         return value
     array = np.asarray(value)
     if array.dtype not in (np.float32, np.float16):
         if array.dtype.kind not in "fiu":
-            raise ValueError(f"weight {role!r} has type {array.dtype}; it must be float32, float16 or BFloat16")
+            raise ValueError(f"weight {role!r} has type {array.dtype}; it must be float32, float16, BFloat16 or Int8")
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
     if not np.isfinite(array).all():

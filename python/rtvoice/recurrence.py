@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .graph import Node
-from .safetensors_io import Array, BFloat16
+from .safetensors_io import Array, widened
 
 __all__ = ["RECURRENT", "Real", "first_state", "phase", "recur", "sigmoid", "wide"]
 
@@ -28,7 +28,7 @@ def sigmoid(x: Any) -> Any:
 
 def wide(array: Array) -> NDArray[np.float64]:
     """Return a weight in float64."""
-    return (array.widen() if isinstance(array, BFloat16) else array).astype(np.float64)
+    return widened(array).astype(np.float64)
 
 
 def first_state(node: Node, channels: int) -> NDArray[np.float64]:

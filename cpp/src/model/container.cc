@@ -25,13 +25,15 @@ bool read_tensor(const std::string& name, const Json& entry, int64_t data_bytes,
     out->dtype = Dtype::kF16;
   } else if (dtype == "BF16") {
     out->dtype = Dtype::kBf16;
+  } else if (dtype == "I8") {
+    out->dtype = Dtype::kI8;
   } else {
-    return fail(error, place + ": dtype is " + brief(dtype) + "; convert it to F32, F16 or BF16");
+    return fail(error, place + ": dtype is " + brief(dtype) + "; convert it to F32, F16, BF16 or I8");
   }
   const Json *shape = nullptr, *offsets = nullptr;
   if (!get_array(entry, "shape", place, 1, kMaxAxes, &shape, error)) return false;
   if (!get_array(entry, "data_offsets", place, 2, 2, &offsets, error)) return false;
-  int64_t bytes = out->dtype == Dtype::kF32 ? 4 : 2;
+  int64_t bytes = width_of(out->dtype);
   for (const Json& axis : *shape) {
     int64_t length = 0;
     if (!as_integer(axis, place + ": an axis of 'shape'", 1, kMaxOffset, &length, error)) return false;
@@ -46,6 +48,28 @@ bool read_tensor(const std::string& name, const Json& entry, int64_t data_bytes,
   if (out->end - out->begin != bytes) {
     return fail(error, place + ": 'data_offsets' hold " + std::to_string(out->end - out->begin) +
                            " bytes, its shape and dtype ask for " + std::to_string(bytes) + "; the file is damaged");
+  }
+  return true;
+}
+
+// Of each I8 tensor its steps: an F32 tensor NAME.scale of as many axes, all of 1 but for at most one of the same length.
+bool find_scales(Container* out, std::string* error) {
+  for (StoredTensor& tensor : out->tensors) {
+    if (tensor.dtype != Dtype::kI8) continue;
+    const auto found = std::find_if(out->tensors.begin(), out->tensors.end(),
+                                    [&](const StoredTensor& one) { return one.name == tensor.name + ".scale"; });
+    bool fits =
+        found != out->tensors.end() && found->dtype == Dtype::kF32 && found->shape.size() == tensor.shape.size();
+    int wide = 0;
+    for (size_t axis = 0; fits && axis < tensor.shape.size(); ++axis) {
+      if (found->shape[axis] != 1) fits = found->shape[axis] == tensor.shape[axis] && ++wide == 1;
+    }
+    if (!fits) {
+      return fail(error, "tensor " + in_quotes(tensor.name) + ": is I8 and needs an F32 tensor " +
+                             in_quotes(tensor.name + ".scale") +
+                             " of as many axes, all of 1 but for one at most; export the model again");
+    }
+    tensor.scale = static_cast<size_t>(found - out->tensors.begin());
   }
   return true;
 }
@@ -118,7 +142,7 @@ bool read_container(const void* bytes, size_t size, Container* out, std::string*
     return fail(error, "file: " + std::to_string(data_bytes - position) +
                            " bytes follow the last tensor; the file is damaged, fetch or export it again");
   }
-  return true;
+  return find_scales(out, error);
 }
 
 }  // namespace rtvoice

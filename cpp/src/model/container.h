@@ -10,14 +10,17 @@
 
 namespace rtvoice {
 
-enum class Dtype : uint8_t { kF32, kF16, kBf16 };
+enum class Dtype : uint8_t { kF32, kF16, kBf16, kI8 };
+
+inline int64_t width_of(Dtype dtype) { return dtype == Dtype::kF32 ? 4 : dtype == Dtype::kI8 ? 1 : 2; }
 
 struct StoredTensor {
   std::string name;
   Dtype dtype{};
   std::vector<int64_t> shape;
   int64_t begin = 0, end = 0;  // bytes from the start of the data
-  int64_t count() const { return (end - begin) / (dtype == Dtype::kF32 ? 4 : 2); }
+  size_t scale = 0;            // of an I8 tensor: which tensor holds the steps of its values
+  int64_t count() const { return (end - begin) / width_of(dtype); }
 };
 
 struct Container {
@@ -30,7 +33,7 @@ struct Container {
 // overlaps.
 bool read_container(const void* bytes, size_t size, Container* out, std::string* error);
 
-// Widens a tensor to float32 and checks that it is finite.
+// Widens a tensor to float32, times its steps where it has such, and checks that it is finite.
 bool load_values(const Container& container, const StoredTensor& tensor, std::vector<float>* out, std::string* error);
 
 }  // namespace rtvoice

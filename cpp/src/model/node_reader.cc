@@ -135,12 +135,15 @@ bool read_weights(const OpRow& row, const Json& node, const std::string& place, 
     const auto index = context->tensor_index.find(item.value().get_ref<const std::string&>());
     if (index == context->tensor_index.end())
       return fail(error, what + " names tensor " + brief(item.value()) + ", which the file does not have");
-    if (context->tensor_used[index->second]) {
+    const StoredTensor& stored = context->container->tensors[index->second];
+    const bool scaled = stored.dtype == Dtype::kI8;
+    if (context->tensor_used[index->second] || (scaled && context->tensor_used[stored.scale])) {
       return fail(
           error, what + " names tensor " + brief(item.value()) + ", which another weight uses; store it once for each");
     }
     context->tensor_used[index->second] = true;
-    (out->*rule->slot).shape = context->container->tensors[index->second].shape;
+    if (scaled) context->tensor_used[stored.scale] = true;
+    (out->*rule->slot).shape = stored.shape;
     found->emplace_back(rule, index->second);
   }
   return true;

@@ -69,6 +69,19 @@ bool load_values(const Container& container, const StoredTensor& tensor, std::ve
     case Dtype::kBf16:
       for (size_t i = 0; i < count; ++i) target[i] = widen_bf16(load_u16(source + 2 * i));
       break;
+    case Dtype::kI8: {
+      const StoredTensor& steps = container.tensors[tensor.scale];
+      std::vector<float> scale;
+      if (!load_values(container, steps, &scale, error)) return false;
+      size_t run = 1;  // values in a row that share a step
+      for (size_t axis = steps.shape.size(); axis-- > 0 && steps.shape[axis] == 1;) {
+        run *= static_cast<size_t>(tensor.shape[axis]);
+      }
+      for (size_t i = 0; i < count; ++i) {
+        target[i] = static_cast<float>(static_cast<int8_t>(source[i])) * scale[i / run % scale.size()];
+      }
+      break;
+    }
   }
   if (!any_not_finite(target, count)) return true;
   size_t bad = 0;

@@ -58,6 +58,46 @@ TEST(Container, WidensBfloat16Exactly) {
             (std::vector<float>{1.0f, -2.0f, std::ldexp(255.0f, 120), std::ldexp(1.0f, -133)}));
 }
 
+// A linear layer of 2 rows and 3 columns in 8 bits, with steps of the given shape.
+TestFile byte_file(const std::vector<int64_t>& shape, const std::vector<float>& steps) {
+  TestFile file = stream_file(3);
+  file.add_node("linear", "y", {"x"}, Json::object(), {{"weight", {2, 3}}});
+  file.tensors["y.weight"] = {"I8", {2, 3}, {1, 2, 0x81, 0x7f, 0, 0xff}};
+  file.add_f32("y.weight.scale", shape);
+  for (size_t i = 0; i < steps.size(); ++i) put_float(&file, "y.weight.scale", i, steps[i]);
+  return file;
+}
+
+TEST(Container, MultipliesBytesByTheirSteps) {
+  const std::vector<std::pair<TestFile, std::vector<float>>> cases = {
+      {byte_file({2, 1}, {0.5f, 4.0f}), {0.5f, 1.0f, -63.5f, 508.0f, 0.0f, -4.0f}},
+      {byte_file({1, 3}, {1.0f, 2.0f, 3.0f}), {1.0f, 4.0f, -381.0f, 127.0f, 0.0f, -3.0f}},
+      {byte_file({1, 1}, {0.25f}), {0.25f, 0.5f, -31.75f, 31.75f, 0.0f, -0.25f}}};
+  for (const auto& [file, expected] : cases) {
+    std::string error;
+    const std::unique_ptr<Graph> graph = file.read(&error);
+    ASSERT_NE(graph, nullptr) << error;
+    EXPECT_EQ(graph->nodes[1].w0.data, expected);
+    EXPECT_TRUE(graph->nodes[1].w0.half);
+  }
+}
+
+TEST(Container, RefusesBytesWithoutStepsThatFit) {
+  const char* expected = "tensor 'y.weight': is I8 and needs an F32 tensor 'y.weight.scale'";
+  TestFile none = byte_file({2, 1}, {});
+  none.tensors.erase("y.weight.scale");
+  TestFile half = byte_file({2, 1}, {});
+  half.tensors["y.weight.scale"] = {"F16", {2, 1}, {0, 0, 0, 0}};
+  for (const TestFile& file : {none, half, byte_file({2}, {}), byte_file({2, 3}, {}), byte_file({3, 1}, {})}) {
+    EXPECT_NE(file.error().find(expected), std::string::npos) << file.error();
+  }
+  TestFile own = byte_file({2, 1}, {});
+  own.document["graph"]["nodes"][1]["weights"]["bias"] = "y.weight.scale";
+  EXPECT_FALSE(own.error().empty());
+  const TestFile infinite = byte_file({2, 1}, {std::numeric_limits<float>::infinity()});
+  EXPECT_NE(infinite.error().find("is not finite"), std::string::npos) << infinite.error();
+}
+
 TEST(Container, RefusesHalvesThatAreNotFinite) {
   for (uint16_t word : std::initializer_list<uint16_t>{0x7c00, 0xfc00, 0x7c01, 0x7fff}) {
     EXPECT_NE(affine_file("F16", {0, word}).error().find("value 1 is not finite"), std::string::npos);
@@ -161,7 +201,7 @@ const std::vector<Damage> kDamages = {
     {"tensor_name_unprintable", [](TestFile* f) { f->edit_header = [](Json* h) { (*h)["a\nb"] = (*h)["x.weight"]; }; },
      "tensor 'a?b'"},
     {"dtype_unsupported", [](TestFile* f) { f->edit_header = [](Json* h) { (*h)["x.weight"]["dtype"] = "F64"; }; },
-     "dtype is 'F64'; convert it to F32, F16 or BF16"},
+     "dtype is 'F64'; convert it to F32, F16, BF16 or I8"},
     {"dtype_number", [](TestFile* f) { f->edit_header = [](Json* h) { (*h)["x.weight"]["dtype"] = 32; }; },
      "dtype is 32"},
     {"shape_empty", [](TestFile* f) { f->edit_header = [](Json* h) { (*h)["x.weight"]["shape"] = Json::array(); }; },

@@ -14,7 +14,7 @@ from rtvoice.errors import ModelError
 from rtvoice.export.cost_of_rounding import BOUND, rounding_snr
 from rtvoice.model import Model
 from rtvoice.parity import F32
-from rtvoice.safetensors_io import BFloat16
+from rtvoice.safetensors_io import BFloat16, Int8
 
 __all__ = ["NEAR_BYTES", "SHARED_ROWS", "WEIGHTS", "halve"]
 
@@ -57,7 +57,7 @@ def halve(model: Model, weights: str, signal: F32, *, bound: float = BOUND) -> M
     matrices = {
         name: np.asarray(tensor, np.float32)
         for name, tensor in tensors.items()
-        if not isinstance(tensor, BFloat16) and len(tensor.shape) > 1 and 0 not in tensor.shape
+        if not isinstance(tensor, (BFloat16, Int8)) and len(tensor.shape) > 1 and 0 not in tensor.shape
     }
     chosen = set(matrices)
     if weights == "auto":

@@ -60,8 +60,8 @@ def export(
     weights
         ``"source"`` keeps float32. ``"fp16"`` rounds the matrices to 16 bits, ``"auto"`` those that the engine waits
         for: where at most 4 rows of a hop share a matrix, and they do not all fit a first-level cache. What it costs,
-        in dB of `example` or of a synthetic voice, goes into the file, and ``rtvoice info`` shows it beside the bound of
-        30 dB: below it ``"fp16"`` is refused, and ``"auto"`` leaves what costs most in float32.
+        in dB of `example` or of a synthetic voice, goes into the file, and ``rtvoice info`` shows it beside the bound
+        of 30 dB: below it ``"fp16"`` is refused, and ``"auto"`` leaves what costs most in float32.
 
     Returns
     -------

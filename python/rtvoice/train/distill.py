@@ -259,7 +259,6 @@ def _round(options: argparse.Namespace, parser: Parser) -> int:
             "weights": kind,
             "snr_db": None if rounded.snr == float("inf") else round(rounded.snr, 1),
             "stored_bytes": rounded.stored_bytes,
-            "weight_bytes": rounded.weight_bytes,
             "snr_all_db": None if rounded.snr_all == float("inf") else round(rounded.snr_all, 1),
             "kept": list(rounded.kept),
             "file": None,
@@ -282,9 +281,7 @@ def _round(options: argparse.Namespace, parser: Parser) -> int:
         sizes = f"{row['stored_bytes'] / 1e6:.2f} MB stored"
         note = ""
         if row["weights"] == "int8":
-            note = (
-                f", {row['weight_bytes'] / 1e6:.2f} MB at 8 bits (stored as float16), {len(row['kept'])} matrices at 16"
-            )
+            note = f", {len(row['kept'])} matrices at 16 bits"
             note += f"; {row['snr_all_db']:.1f} dB with all at 8" if row["kept"] else ""
         print(f"{row['weights']:>5}  {loss}  {sizes}{note}  {row['file'] or ''}".rstrip())
     return 0

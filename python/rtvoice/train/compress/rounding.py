@@ -1,4 +1,4 @@
-"""Model files with smaller weights: 16 bits, or 8 held in 16, and what that costs, measured in the engine."""
+"""Model files with smaller weights, 16 or 8 bits, and what that costs, measured in the engine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rtvoice import audio, safetensors_io
 from rtvoice.engine import Engine
 from rtvoice.export.cost_of_rounding import BOUND, rounding_snr
 from rtvoice.model import Model
-from rtvoice.safetensors_io import Array, BFloat16
+from rtvoice.safetensors_io import Array, BFloat16, Int8, widened
 
 __all__ = ["KINDS", "Rounded", "calibration", "round_model", "signal_to_noise", "stream"]
 
-#: What weights can be rounded to. `int8`: 255 steps per output channel. The format has no 8-bit tensors yet, so the
-#: values are stored as float16: the file is no smaller than fp16's, and the figure is what an int8 engine would lose.
+#: What weights can be rounded to. `int8`: 255 steps per output channel, a byte each in the file; the engine widens them
+#: as it loads, to the 16 bits that hold them exactly or to 32.
 KINDS = ("fp16", "bf16", "int8")
 
 
@@ -40,8 +40,8 @@ class Rounded:
         One of `KINDS`.
     snr : float
         Of its output against the unrounded model's, in dB, on the calibration audio.
-    stored_bytes, weight_bytes : int
-        Of the tensors as stored, and at the kind's own size.
+    stored_bytes : int
+        Of the tensors as stored.
     kept : tuple of str
         Matrices that are not of the kind: beyond float16's range, or, for int8, at 16 bits for the gate's sake.
     snr_all : float
@@ -52,7 +52,6 @@ class Rounded:
     kind: str
     snr: float
     stored_bytes: int
-    weight_bytes: int
     kept: tuple[str, ...]
     snr_all: float
 
@@ -98,13 +97,9 @@ def round_model(model: Model, kind: str, sound: NDArray[np.float32] | None = Non
     kinds = {name: instead if name in held else kind for name in work.matrices}
     tensors = work.tensors(kinds)
     kept = [name for name in work.matrices if name in held or tensors[name] is work.given[name]]
-    weight_bytes = sum(
-        int(np.prod(tensor.shape)) if name in work.matrices and name not in kept and kind == "int8" else _bytes(tensor)
-        for name, tensor in tensors.items()
-    )
     stored = sum(_bytes(tensor) for tensor in tensors.values())
     told = {"weights": kind, "weights_snr_db": round(snr, 1) if np.isfinite(snr) else None, "weights_bound_db": gate}
-    return Rounded(work.model(tensors, told), kind, snr, stored, weight_bytes, tuple(kept), snr_all)
+    return Rounded(work.model(tensors, told), kind, snr, stored, tuple(kept), snr_all)
 
 
 class _Work:
@@ -126,8 +121,7 @@ class _Work:
         made = dict(self.given)
         for name, kind in kinds.items():
             tensor = self.given[name]
-            wide = tensor.widen() if isinstance(tensor, BFloat16) else np.asarray(tensor, np.float32)
-            rounded = _round(wide, kind, self.axes[name])
+            rounded = _round(widened(tensor), kind, self.axes[name])
             if rounded is not None:
                 made[name] = rounded
         return made
@@ -150,9 +144,7 @@ def _round(values: NDArray[np.float32], kind: str, axis: int) -> Array | None:
     if kind == "bf16":
         return BFloat16.round(values)
     if kind == "int8":
-        others = tuple(i for i in range(values.ndim) if i != axis)
-        step = np.abs(values).max(axis=others, keepdims=True).astype(np.float64) / 127
-        values = (np.rint(values / np.where(step > 0, step, 1)) * step).astype(np.float32)
+        return Int8.round(values, axis)
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
     return half if np.isfinite(half).all() else None
@@ -169,7 +161,10 @@ def _output_axes(metadata: dict[str, Any]) -> dict[str, int]:
 
 
 def _bytes(tensor: Array) -> int:
-    return int(np.prod(tensor.shape)) * (2 if isinstance(tensor, BFloat16) or tensor.dtype == np.float16 else 4)
+    size = int(np.prod(tensor.shape))
+    if isinstance(tensor, Int8):
+        return size + 4 * tensor.scale.size
+    return size * (2 if isinstance(tensor, BFloat16) or tensor.dtype == np.float16 else 4)
 
 
 def stream(model: Model, sound: NDArray[np.float32]) -> NDArray[np.float32]:
