@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def test_show_tells_the_same_as_json(session: tuple[Path, Any, Any]) -> None:
     assert told["resets"] == 1 and told["notes"] == 1 and told["gaps"] == []
     assert told["call_us"]["p50"] > 0 and told["model"] == {"name": "echo", "tier": "default"}
     assert sum(event["what"] == "parameter" for event in told["events"]) >= 118
+
+
+def test_show_tells_where_no_call_came(model_path: Path, tmp_path: Path) -> None:
+    engine = rtvoice.Engine(model_path, 48000, 512)
+    with engine.log(tmp_path / "a.rtlog"):
+        for call in range(4):
+            if call == 2:
+                time.sleep(0.7)
+            engine.process(np.zeros(512, np.float32))
+    told = run("log", "show", tmp_path / "a.rtlog", "--json").json
+    (pause,) = told["pauses"]
+    assert pause["index"] == 1024 and pause["length"] >= 0.65
+    assert told["seconds"] == 2048 / 48000
+    assert f"no call for {pause['length']:.2f} s" in run("log", "show", tmp_path / "a.rtlog").out
 
 
 @pytest.mark.parametrize("track", ["both", "input", "output"])

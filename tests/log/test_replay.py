@@ -14,6 +14,7 @@ import pytest
 import rtvoice
 from rtvoice.log import LogError, read_log
 from rtvoice.log.replay import replay_log
+from rtvoice.log.summary import summarise
 from small_model import build_model
 
 RATE = 48000
@@ -120,7 +121,9 @@ def test_a_log_begun_after_a_swap_replays_from_its_reset(skins: Path, tmp_path: 
         engine.reset()
         for call in range(20):
             engine.process(noise(512, call))
-    done = replay_log(read_log(tmp_path / "a.rtlog"))
+    log = read_log(tmp_path / "a.rtlog")
+    assert summarise(log)["model"] == {"name": "loud", "tier": "default"}, "the one that is heard, not the head's"
+    done = replay_log(log)
     assert done.promised and done.identical, done.first_divergence
     assert done.compared == 20 * 512
 

@@ -134,6 +134,7 @@ def _facts(log: Log, told: dict[str, Any]) -> list[tuple[str, str]]:
         ("load", f"{100 * told['load']:.1f} % of the audio's time at p99" if told["load"] is not None else "-"),
         ("overruns", str(told["overruns"])),
         ("lost", f"{told['lost_frames']} samples in {len(told['gaps'])} gap(s)"),
+        ("pauses", f"{len(told['pauses'])}, {sum(p['length'] for p in told['pauses']):.2f} s in which no call came"),
         ("changes", f"{told['resets']} reset(s), {told['swaps']} swap(s), {told['tier_changes']} of tier"),
     ]
 

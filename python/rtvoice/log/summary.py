@@ -9,6 +9,10 @@ import numpy as np
 
 from rtvoice.log.reader import Event, Log
 
+#: Seconds without a call, beyond what the samples in between account for, that are a pause: as long as a live
+#: session waits until it says that a device is away.
+PAUSE = 0.5
+
 
 def summarise(log: Log) -> dict[str, Any]:
     """Return plain values for a table or JSON."""
@@ -27,7 +31,7 @@ def summarise(log: Log) -> dict[str, Any]:
         "audio": header.audio,
         "ended": log.ended,
         "problems": log.problems,
-        "model": {"name": header.created_with[0].name, "tier": header.created_with[0].tier},
+        "model": first_model(log),
         "isa": header.isa,
         "sample_rate": header.sample_rate,
         "channels": header.channels,
@@ -46,6 +50,7 @@ def summarise(log: Log) -> dict[str, Any]:
         "nonfinite": int(calls.nonfinite.sum()),
         "lost_frames": sum(int(gap.values["frames"]) for gap in gaps),
         "gaps": [{"index": g.index, "seconds": log.seconds_of(g.index), **g.values} for g in gaps],
+        "pauses": [{"index": e.index, "seconds": log.seconds_of(e.index), **e.values} for e in pauses(log)],
         "resets": sum(event.kind == "reset" for event in log.events),
         "swaps": sum(event.kind == "swap" for event in log.events),
         "tier_changes": len(tier_changes(log)),
@@ -60,6 +65,26 @@ def _percentiles(us: Any) -> dict[str, float] | None:
     return dict(zip(("p50", "p90", "p99", "p999", "max"), map(float, values), strict=True))
 
 
+def first_model(log: Log) -> dict[str, str]:
+    """Return name and tier of the model with which the log begins: the head has the one the engine was made with."""
+    header = log.header.created_with[0]
+    found = {"name": header.name, "tier": header.tier}
+    for event in log.events:
+        if event.call > 0 or event.kind in ("swap", "gap"):
+            break
+        if event.kind == "model" and event.told and event.values["tier"] == 0:
+            found = {"name": str(event.values["name"]), "tier": str(event.values["tier_name"])}
+    return found
+
+
+def pauses(log: Log) -> list[Event]:
+    """Return where no call came for :data:`PAUSE` and more: samples do not count it, the calls' own clock does."""
+    calls = log.calls
+    more = np.diff(calls.start) - np.maximum(np.diff(calls.index) / log.header.sample_rate, calls.seconds[:-1])
+    found = np.flatnonzero(more >= PAUSE) + 1
+    return [Event("pause", int(calls.index[i]), int(i), values={"length": float(more[i - 1])}) for i in found]
+
+
 def tier_changes(log: Log) -> list[Event]:
     """Return where another tier began to be heard."""
     tier = log.calls.tier
@@ -70,7 +95,7 @@ def tier_changes(log: Log) -> list[Event]:
 def happenings(log: Log) -> list[dict[str, Any]]:
     """Return all that changed, in order: events, tiers, late and refused calls, as position and words."""
     rows: list[tuple[int, int, str, str]] = []
-    for event in [*log.events, *tier_changes(log)]:
+    for event in [*log.events, *tier_changes(log), *pauses(log)]:
         if not event.told and event.kind != "model":
             rows.append((event.index, event.call, event.kind, describe(event)))
     calls = log.calls
@@ -105,6 +130,8 @@ def describe(event: Event) -> str:
     if event.kind == "gap":
         calls = f" in {v['calls']} call(s)" if v["calls"] else ""
         return f"{v['frames']} samples{calls} lost: {v['reason']}"
+    if event.kind == "pause":
+        return f"no call for {v['length']:.2f} s, by the calls' clock; seconds here count samples"
     if event.kind == "note":
         return str(v["text"])
     return ""
