@@ -64,6 +64,39 @@ def test_clips_whose_recordings_differ_in_length_are_named(tmp_path: Path) -> No
     assert [clip["data"]["frames"] for clip in clips] == [8000, 12320, 12800]
 
 
+def test_recordings_that_are_unfit_leave_the_others_to_compare(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 12)
+    (hissing / "clip00.wav").unlink()
+    (plain / "clip01.wav").write_bytes(b"RIFF\0\0\0\0")
+    (hissing / "clip02.wav").write_text("no sound")
+    (inputs / "clip03.wav").write_bytes(b"")
+    soundfile.write(plain / "clip04.wav", [0.1] * 1600, RATE)
+    for i in range(5, 9):
+        (plain / f"clip{i:02}.wav").write_bytes((plain / f"clip{i:02}.wav").read_bytes()[:40])
+    told, clips = prepared(tmp_path, plain, hissing, inputs)
+    assert [clip["name"] for clip in clips] == ["clip09", "clip10", "clip11"]
+    assert len(told) == 1
+    assert told[0].startswith("9 of 12 clips are left out: zebra lacks clip00; ")
+    for words in (
+        f"{plain / 'clip01.wav'} cannot be read as audio",
+        f"{hissing / 'clip02.wav'} cannot be read as audio",
+        f"{inputs / 'clip03.wav'} is empty",
+        "the clip clip04 is shorter than 0.25 s",
+        str(plain / "clip05.wav"),
+        "nor are these fit: clip06, clip07, clip08",
+    ):
+        assert words in told[0]
+
+
+def test_a_comparison_without_one_fit_clip_is_refused(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 3)
+    for path in hissing.iterdir():
+        path.write_text("no sound")
+    done = run("compare", plain, hissing, "--clips", inputs, "--store", tmp_path / "store", "--no-serve")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert f"none of 3 clips can be compared; the first: {hissing / 'clip00.wav'} cannot be read" in done.err
+
+
 def test_folders_alike_are_not_spoken_of(tmp_path: Path) -> None:
     inputs, plain, hissing = make_folders(tmp_path, 2)
     assert prepared(tmp_path, plain, hissing, inputs)[0] == []

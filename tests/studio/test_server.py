@@ -419,7 +419,7 @@ def test_json_in_html_closes_no_element() -> None:
 
 def refused(tmp_path: Path, change: Any, *, error: type[Exception] = AudioError) -> str:
     """Prepare a comparison of folders in which something was changed; return why that is refused."""
-    inputs, plain, hissing = make_folders(tmp_path, 2)
+    inputs, plain, hissing = make_folders(tmp_path, 1)
     change(inputs, plain, hissing)
     store = command.Store(tmp_path / "store")
     with pytest.raises(error) as caught:
@@ -447,10 +447,10 @@ def test_a_recording_that_is_no_clip_is_named(shape: tuple[int, int], rate: int,
 
 def test_what_is_no_audio_is_not_taken(tmp_path: Path) -> None:
     def no_audio(inputs: Path, plain: Path, hissing: Path) -> None:
-        (hissing / "clip01.wav").write_text("<html>not a sound</html>")
+        (hissing / "clip00.wav").write_text("<html>not a sound</html>")
         (hissing / "readme.txt").write_text("of another type, and left alone")
 
-    assert "clip01.wav cannot be read as audio" in refused(tmp_path, no_audio)
+    assert "clip00.wav cannot be read as audio" in refused(tmp_path, no_audio)
 
 
 def test_clips_of_other_rates_lengths_and_channels_become_one_without_loss(tmp_path: Path) -> None:

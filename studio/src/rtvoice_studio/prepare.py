@@ -18,7 +18,7 @@ from rtvoice_studio.systems import SOUNDS, System, passed_over, probe_ok, record
 
 Frames = NDArray[np.float32]
 
-#: Longer clips are refused: nobody hears half a minute twice for one vote.
+#: Longer clips are left out: nobody hears half a minute twice for one vote.
 LONGEST_SECONDS = 60.0
 #: Speech that stands this far above its pauses counts as clean.
 _CLEAN_DB = 35.0
@@ -26,6 +26,12 @@ _CLEAN_DB = 35.0
 _SAME_SECONDS = 0.05
 #: Lags that the ear takes for an identity rather than for nothing.
 _SUSPICIOUS_MS = 15.0
+#: So many unfit clips are told with what is wrong, the others by name only.
+_REASONS = 5
+
+
+class _UnfitError(Exception):
+    """What is wrong with a recording, so that its clip is left out and the others are compared."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def prepare(
     Raises
     ------
     ValueError, AudioError
-        There is no clip, or one is unfit.
+        There is no clip, or none that is fit.
     """
     inputs = recordings(clips) if clips else {}
     if clips and not inputs:
@@ -82,30 +88,41 @@ def prepare(
     for folder in {system.folder for system in (a, b)} | {clips, target}:
         for told in passed_over(folder) if folder else []:
             warn(told)
-    if words := _left_out(places, names):
-        warn(words)
     (store / "audio").mkdir(parents=True, exist_ok=True)
-    found, cut = [], list[str]()
+    found, cut, unfit = [], list[str](), dict[str, _UnfitError]()
     for i, name in enumerate(names):
         voice = targets.get(name) or next(iter(targets.values()), None)
-        found.append(_clip(name, inputs.get(name), a, b, voice, store, warn, cut))
+        try:
+            found.append(_clip(name, inputs.get(name), a, b, voice, store, warn, cut))
+        except _UnfitError as error:
+            unfit[name] = error
         if progress is not None:
             progress((i + 1) / len(names))
+    if not found:
+        first, *others = map(str, unfit.values())
+        raise audio.AudioError(f"none of {len(names)} clips can be compared; the first: {first}" if others else first)
+    if words := _left_out(places, names, unfit):
+        warn(words)
     if cut:
         several = "1 clip ends" if len(cut) == 1 else f"{len(cut)} clips end"
         warn(f"{several} with the shortest of {'its' if len(cut) == 1 else 'their'} recordings: {some(cut)}")
     return found
 
 
-def _left_out(places: Mapping[str, Mapping[str, Path]], names: Sequence[str]) -> str | None:
-    """Say in a line which clips are not compared, because not every folder has them, and which folder that is."""
+def _left_out(
+    places: Mapping[str, Mapping[str, Path]], names: Sequence[str], unfit: Mapping[str, Exception]
+) -> str | None:
+    """Say in a line which clips are not compared: which folder lacks them, or what is wrong with a recording."""
     every = sorted({name for there in places.values() for name in there})
-    if len(every) == len(names):
+    gone = len(every) - len(names) + len(unfit)
+    if not gone:
         return None
     lacks = {place: [name for name in every if name not in there] for place, there in places.items()}
-    told = "; ".join(f"{place} lacks {some(lacking)}" for place, lacking in lacks.items() if lacking)
-    gone = len(every) - len(names)
-    return f"{gone} of {len(every)} clips {'is' if gone == 1 else 'are'} left out: {told}"
+    told = [f"{place} lacks {some(lacking)}" for place, lacking in lacks.items() if lacking]
+    told += [str(error) for error in list(unfit.values())[:_REASONS]]
+    if more := list(unfit)[_REASONS:]:
+        told.append(f"nor are these fit: {', '.join(more)}")
+    return f"{gone} of {len(every)} clips {'is' if gone == 1 else 'are'} left out: {'; '.join(told)}"
 
 
 def _folder(system: System) -> Path:
@@ -126,12 +143,12 @@ def _clip(
 ) -> Clip:
     parts: dict[str, Frames] = {}
     rates: dict[str, int] = {}
+    if source:  # before anything is rendered of it
+        parts["input"], rates["input"] = _heard(source)
     for role, system in (("a", a), ("b", b)):
         parts[role], rates[role] = _heard(_rendered(system, name, source, store))
         late = round(system.delay_ms * rates[role] / 1000)
         parts[role] = parts[role][late:]
-    if source:
-        parts["input"], rates["input"] = _heard(source)
     # The context runs at one rate: the highest, so that none of them loses by it.
     rate = max(rates.values())
     for role in parts:
@@ -139,7 +156,7 @@ def _clip(
             parts[role] = np.concatenate(list(audio.convert([parts[role]], rates[role], rate)))
     length, longest = min(map(len, parts.values())), max(map(len, parts.values()))
     if length < rate // 4:
-        raise ValueError(f"the clip {name} is shorter than 0.25 s in one of the systems; leave it out")
+        raise _UnfitError(f"the clip {name} is shorter than 0.25 s in one of its recordings")
     if longest - length > _SAME_SECONDS * rate:
         cut.append(f"{name} ({length / rate:.2f} of {longest / rate:.2f} s)")
     channels = max(part.shape[1] for part in parts.values())
@@ -162,8 +179,11 @@ def _clip(
 
 
 def _heard(path: Path) -> tuple[Frames, int]:
-    probe_ok(path, LONGEST_SECONDS)
-    frames, rate = audio.read(path)
+    try:
+        probe_ok(path, LONGEST_SECONDS)
+        frames, rate = audio.read(path)
+    except audio.AudioError as error:
+        raise _UnfitError(str(error)) from None
     return np.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0), rate
 
 
@@ -177,7 +197,6 @@ def _rendered(system: System, name: str, source: Path | None, store: Path) -> Pa
         return recordings(_folder(system))[name]
     if source is None:
         raise ValueError(f"{name}: no input to render")
-    probe_ok(source, LONGEST_SECONDS)
     digest = hashlib.sha256(f"1\0{system.key}\0".encode() + source.read_bytes()).hexdigest()[:32]
     path = store / "renders" / f"{digest}.wav"
     if not path.is_file():
