@@ -25,7 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "benchmarks" / "proof" / "proof.md"
 JOBS = os.environ.get("JOBS", "2")
-PLANTED = re.compile(r"[Pp]lanted|SelfTest")
+# perf's two fail unless they find what is planted first: 2 % more work, and a loop that spills.
+PLANTED = re.compile(r"[Pp]lanted|SelfTest|^perf\.(instructions|spills)$")
 CASES = os.environ.get("RTVOICE_FUZZ_CASES", "100000")
 
 
