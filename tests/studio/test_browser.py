@@ -147,3 +147,16 @@ def voted_before(folder: Path, slug: str) -> None:
                 database.execute("UPDATE votes SET created = '2026-01-02T10:00:00.000+00:00'")
         database.close()
     store.close()
+
+
+def test_the_results_page_says_what_was_resampled(tmp_path: Path) -> None:
+    _, one, other = make_folders(tmp_path, 2)
+    sound, _ = soundfile.read(other / "clip00.wav", dtype="float32")
+    soundfile.write(other / "clip00.wav", sound[::2], 8000)
+    report = tmp_path / "report.html"
+    options = ["--store", tmp_path / "store", "--trials", 2, "--no-serve"]
+    done = run("compare", one, other, *options)
+    assert done.err.count("zebra from 8 to 16 kHz in 1 of 2 clips") == 1
+    assert run("compare", "--store", tmp_path / "store", "--export", report).status == 0
+    told = node("report.mjs", report)
+    assert "Recordings were resampled, so that all of a clip plays at its highest rate: zebra from 8 to" in told["text"]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -95,6 +96,26 @@ def test_a_comparison_without_one_fit_clip_is_refused(tmp_path: Path) -> None:
     done = run("compare", plain, hissing, "--clips", inputs, "--store", tmp_path / "store", "--no-serve")
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert f"none of 3 clips can be compared; the first: {hissing / 'clip00.wav'} cannot be read" in done.err
+
+
+def test_recordings_of_other_rates_are_told_by_the_command_and_with_the_results(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 3)
+    for name in ("clip00", "clip02"):
+        sound, _ = soundfile.read(hissing / f"{name}.wav", dtype="float32")
+        soundfile.write(
+            hissing / f"{name}.wav",
+            np.interp(np.arange(0, len(sound), 16 / 22.05), np.arange(len(sound)), sound),
+            22050,
+        )
+    words = (
+        "resampled, so that all of a clip plays at its highest rate: walrus from 16 to 22.05 kHz in 2 of 3 clips; "
+        "the input from 16 to 22.05 kHz in 2 of 3 clips"
+    )
+    assert prepared(tmp_path, plain, hissing, inputs)[0] == [words]
+    store = command.Store(tmp_path / "store")
+    session = store.sessions()[0]
+    assert command.results(store, session)["resampled"] == words
+    store.close()
 
 
 def test_folders_alike_are_not_spoken_of(tmp_path: Path) -> None:

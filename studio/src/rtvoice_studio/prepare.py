@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,15 @@ class _UnfitError(Exception):
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of a session: its files by role (``a``, ``b``, ``input``, ``target``), its lags against the input."""
+    """One clip of a session: its files by role (``a``, ``b``, ``input``, ``target``), its lags against the input.
+
+    ``rates`` are those of the recordings, by role; all were brought to ``rate``.
+    """
 
     name: str
     key: str
     rate: int
+    rates: dict[str, int]
     frames: int
     sounds: dict[str, str]
     lags: dict[str, float | None]
@@ -103,6 +108,8 @@ def prepare(
         raise audio.AudioError(f"none of {len(names)} clips can be compared; the first: {first}" if others else first)
     if words := _left_out(places, names, unfit):
         warn(words)
+    if words := resampled([asdict(clip) for clip in found], a.name, b.name):
+        warn(words)
     if cut:
         several = "1 clip ends" if len(cut) == 1 else f"{len(cut)} clips end"
         warn(f"{several} with the shortest of {'its' if len(cut) == 1 else 'their'} recordings: {some(cut)}")
@@ -123,6 +130,22 @@ def _left_out(
     if more := list(unfit)[_REASONS:]:
         told.append(f"nor are these fit: {', '.join(more)}")
     return f"{gone} of {len(every)} clips {'is' if gone == 1 else 'are'} left out: {'; '.join(told)}"
+
+
+def resampled(clips: Sequence[Mapping[str, Any]], a: str, b: str) -> str | None:
+    """Say in a line which sides were brought to another rate, in how many clips as the store keeps them; or nothing."""
+    told = []
+    for role, name in {"a": a, "b": b, "input": "the input", "target": "the target"}.items():
+        # Sessions of before rates were kept say nothing.
+        changed = [
+            (own, clip["rate"])
+            for clip in clips
+            if (own := clip.get("rates", {}).get(role, clip["rate"])) != clip["rate"]
+        ]
+        if changed:
+            steps = some([f"from {own / 1000:g} to {rate / 1000:g} kHz" for own, rate in sorted(set(changed))])
+            told.append(f"{name} {steps} in {len(changed)} of {len(clips)} clips")
+    return f"resampled, so that all of a clip plays at its highest rate: {'; '.join(told)}" if told else None
 
 
 def _folder(system: System) -> Path:
@@ -171,11 +194,11 @@ def _clip(
     if voice:
         frames, own = _heard(voice)
         frames = np.concatenate(list(audio.convert([frames], own, rate)))
-        parts["target"] = _wide(frames, channels)
+        parts["target"], rates["target"] = _wide(frames, channels), own
     clean = _floor_db(parts.get("input", parts["a"]), rate) >= _CLEAN_DB
     sounds = {role: _keep(part, rate, store) for role, part in parts.items()}
     key = hashlib.sha256((name + "\0" + sounds.get("input", sounds["a"])).encode()).hexdigest()[:16]
-    return Clip(name, key, rate, length, sounds, lags, clean)
+    return Clip(name, key, rate, rates, length, sounds, lags, clean)
 
 
 def _heard(path: Path) -> tuple[Frames, int]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rtvoice_studio.measures import beside
+from rtvoice_studio.prepare import resampled
 from rtvoice_studio.standings import as_votes, latest, league_table
 from rtvoice_studio.stats import (
     Share,
@@ -47,6 +48,7 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
         "b": {"name": b, **_facts(session["facts_b"]), "cost": costs.get(b)},
         "baseline": session["baseline"],
         "clips": len(clips),
+        "resampled": resampled([clip["data"] for clip in clips.values()], a, b),
         "removed": [{"name": c["name"], "reason": c["reason"]} for c in clips.values() if c["removed"]],
         "raters": sorted({row["rater"] for row in rows}),
         "votes": len(votes),

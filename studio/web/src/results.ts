@@ -62,6 +62,8 @@ export interface Results {
   b: { name: string };
   baseline: string | null;
   clips: number;
+  /** Which sides were brought to another rate, in words. */
+  resampled: string | null;
   removed: { name: string; reason: string }[];
   raters: string[];
   votes: number;
@@ -84,7 +86,7 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
   document.title = `${told.a.name} and ${told.b.name} · results`;
   const { a, b } = told;
   root.replaceChildren(
-    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${told.votes} votes by ${told.raters.length} raters on ${told.clips} clips, begun ${told.created.slice(0, 10)}`)),
+    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${told.votes} votes by ${told.raters.length} raters on ${told.clips} clips, begun ${told.created.slice(0, 10)}`), told.resampled ? h("p", { class: "quiet" }, `Recordings were ${told.resampled}.`) : ""),
     served &&
       h(
         "div",
