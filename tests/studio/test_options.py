@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
 
 from commands import run  # noqa: E402
+from rtvoice.audio import AudioError  # noqa: E402
 from rtvoice.cli import compare, console  # noqa: E402
 from rtvoice_studio import command  # noqa: E402
 from rtvoice_studio.plan import make_trials  # noqa: E402
@@ -118,3 +119,25 @@ def test_what_a_killed_process_left_half_written_is_removed_at_the_next_start(tm
     command.Store(tmp_path).close()
     assert not [path for path in [*left, folder] if path.exists()]
     assert [path for path in kept if path.exists()] == kept
+
+
+def test_a_refused_command_leaves_no_store_behind(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 1)
+    store = tmp_path / "store"
+    with pytest.raises(ValueError, match="are the same"):
+        refused(plain, plain, "--store", store)
+    with pytest.raises(ValueError, match="is neither of the two"):
+        refused(plain, hissing, "--baseline", "x", "--store", store)
+    (inputs / "clip00.wav").write_text("no sound")
+    with pytest.raises(AudioError, match="cannot be read"):
+        refused(plain, hissing, "--clips", inputs, "--store", store)
+    assert "holds no session yet" in refused("--export", tmp_path / "report.html", "--store", store)
+    assert "holds no session abc" in refused("--session", "abc", "--store", store)
+    opened = command.Store(store)
+    with pytest.raises(ValueError, match="was ever compared"):
+        command.find_champion(opened, "best", "nobody", "default")
+    assert command.listed(opened) == []
+    opened.close()
+    assert not list(store.glob("studio.db*"))
+    assert run("compare", plain, hissing, "--store", store, "--no-serve").status == 0
+    assert (store / "studio.db").is_file()

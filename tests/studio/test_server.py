@@ -460,8 +460,8 @@ def test_clips_of_other_rates_lengths_and_channels_become_one_without_loss(tmp_p
     stereo = np.stack([np.sin(2 * np.pi * 15000 * time), np.zeros_like(time)], axis=1) / 4
     soundfile.write(hissing / "clip00.wav", stereo.astype(np.float32), 44100)  # more of everything, but shorter
     store = command.Store(tmp_path / "räume & 50 % what?" / "store")
-    assert (store.folder / "studio.db").is_file()
     slug = command.add(store, str(plain), str(hissing), clips=inputs)["slug"]
+    assert (store.folder / "studio.db").is_file()
     session = store.session(slug)
     assert session is not None
     clip = next(c["data"] for c in store.clips(session["id"]) if c["name"] == "clip00")
@@ -489,6 +489,7 @@ def test_what_was_prepared_is_served_by_the_words_that_were_printed(tmp_path: Pa
 @pytest.mark.parametrize("damage", ["no database at all, but long enough to look like one" * 100, None])
 def test_a_damaged_store_is_told_in_one_line(damage: str | None, tmp_path: Path) -> None:
     store = command.Store(tmp_path)
+    assert store.token  # drawn with the store, so there is one now
     store.close()
     path = tmp_path / "studio.db"
     if damage is None:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -173,7 +174,10 @@ def now() -> str:
 
 
 class Store:
-    """The votes of a team, in one folder: ``studio.db`` and the audio beside it."""
+    """The votes of a team, in one folder: ``studio.db`` and the audio beside it.
+
+    The file is made with the first thing that is kept in it, so that a refused comparison leaves none.
+    """
 
     def __init__(self, folder: Path) -> None:
         if folder.exists() and not folder.is_dir():
@@ -181,24 +185,52 @@ class Store:
         check_name(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._path = folder / "studio.db"
         _sweep(folder)
-        path = folder / "studio.db"
         # Not as part of an address, where a folder's ? and % would mean something.
-        self.engine: Engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
-        event.listen(self.engine, "connect", _pragmas)
-        try:
-            self.secret: bytes = self._opened()
-        except DatabaseError as error:
-            self.engine.dispose()
-            raise ValueError(
-                f"{path} cannot be read as a store of comparisons ({error.orig}); move it away, put a copy of it back, "
-                "or name another folder with --store"
-            ) from None
+        address = URL.create("sqlite", database=str(self._path))
+        self._engine: Engine = create_engine(address, connect_args={"timeout": 30})
+        event.listen(self._engine, "connect", _pragmas)
+        self._secret: bytes | None = None
+        self._opening = threading.Lock()
+        if self._path.exists():
+            self._open()
+        elif not os.access(folder, os.W_OK):
+            raise ValueError(f"{folder} cannot be written to; change its permissions, or name another with --store")
+
+    @property
+    def engine(self) -> Engine:
+        """The database, made where it is missing."""
+        self._open()
+        return self._engine
+
+    @property
+    def secret(self) -> bytes:
+        """What names trials: drawn when the store is made."""
+        return self._open()
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether nothing was ever kept here."""
+        return self._secret is None and not self._path.exists()
+
+    def _open(self) -> bytes:
+        with self._opening:
+            if self._secret is None:
+                try:
+                    self._secret = self._opened()
+                except DatabaseError as error:
+                    self._engine.dispose()
+                    raise ValueError(
+                        f"{self._path} cannot be read as a store of comparisons ({error.orig}); move it away, put a "
+                        "copy of it back, or name another folder with --store"
+                    ) from None
+            return self._secret
 
     def _opened(self) -> bytes:
         """Make what tables are missing; return the secret that names trials."""
-        _META.create_all(self.engine)
-        with self.engine.begin() as connection:
+        _META.create_all(self._engine)
+        with self._engine.begin() as connection:
             found = connection.execute(select(_SECRETS.c.value)).scalar()
             if found is None:
                 # Two servers that start at once must agree: the first row counts.
@@ -215,7 +247,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the file."""
-        self.engine.dispose()
+        self._engine.dispose()
 
     # ---- sessions --------------------------------------------------------------------------------------------------
 
@@ -248,6 +280,8 @@ class Store:
 
     def sessions(self) -> list[Row]:
         """List sessions with the names of their systems, newest first."""
+        if self._is_new:
+            return []
         a, b = _SYSTEMS.alias("sa"), _SYSTEMS.alias("sb")
         query = (
             select(
@@ -272,6 +306,8 @@ class Store:
 
     def said_so_far(self) -> dict[int, tuple[int, int]]:
         """Return how many answers each session has, and by how many raters."""
+        if self._is_new:
+            return {}
         answers = func.count(distinct(_VOTES.c.trial + ":" + _VOTES.c.dimension))
         query = (
             select(_TRIALS.c.session, answers, func.count(distinct(_TRIALS.c.rater)))
@@ -307,6 +343,8 @@ class Store:
 
     def systems(self) -> list[Row]:
         """List every system ever compared."""
+        if self._is_new:
+            return []
         with self.engine.connect() as connection:
             return list[Row](connection.execute(select(_SYSTEMS)).mappings())
 
@@ -324,6 +362,8 @@ class Store:
 
     def costs(self) -> dict[str, dict[str, Any]]:
         """Return the last known cost of each system, by its name."""
+        if self._is_new:
+            return {}
         query = select(_SYSTEMS.c.name, _COSTS.c.data).join(_SYSTEMS).order_by(_COSTS.c.id)
         with self.engine.connect() as connection:
             return {row["name"]: row["data"] for row in connection.execute(query).mappings()}
