@@ -14,8 +14,9 @@ class Interrupts:
     """Holds interrupts back from its start on, until :meth:`let_through`; a context manager of the main thread.
 
     Sound libraries that open a device do not bear an interrupted system call, nor do half-loaded modules bear an
-    exception: while interrupts are held the signals stay with the kernel where it can keep them, and :attr:`asked`
-    tells afterwards whether one came. Those that come within a second count as one: ``timeout`` sends two, impatient
+    exception: while interrupts are held system calls begin anew after a signal, and :attr:`asked` tells afterwards
+    whether one came. They are not blocked: the threads that a library starts would inherit that, and JACK's client then
+    never came back from a dead server. Those that come within a second count as one: ``timeout`` sends two, impatient
     people more.
     """
 
@@ -36,23 +37,23 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._block(False)
         for number, handler in self._kept.items():
             signal.signal(number, handler)
 
     def hold(self) -> None:
         """Keep interrupts back."""
         self._held = True
-        self._block(True)
+        self._restart(True)
 
     def let_through(self) -> None:
         """Let interrupts be ``KeyboardInterrupt`` again; one that came before only sets :attr:`asked`."""
-        self._block(False)  # what the kernel has kept comes here, and is only noted
+        self._restart(False)
         self._held = False
 
-    def _block(self, on: bool) -> None:
-        if self._kept and hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK if on else signal.SIG_UNBLOCK, self._kept)
+    def _restart(self, on: bool) -> None:
+        if hasattr(signal, "siginterrupt"):
+            for number in self._kept:
+                signal.siginterrupt(number, not on)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         before, self._last = self._last, time.monotonic()
