@@ -117,7 +117,7 @@ def test_controls_do_what_they_say(name: str, tier: str) -> None:
     assert centroid(spoken(name, tier, formant_shift=4.0)) > 1.05 * centroid(plain)
     assert centroid(spoken(name, tier, formant_shift=-4.0)) < 0.97 * centroid(plain)
     breathy, pressed = (pitch(spoken(name, tier, breathiness=by))[1].mean() for by in (12.0, -12.0))
-    assert breathy < pressed - 0.03  # 24 dB of noise against tone: .033 (onyx, who is rough anyway) to .06
+    assert breathy < pressed - 0.05
     level = [10 * np.log10((spoken(name, tier, breathiness=by) ** 2).mean()) for by in (12.0, 0.0, -12.0)]
     np.testing.assert_allclose(level, level[1], atol=1.5)
 

@@ -31,6 +31,8 @@ from rtvoice.train.models.pitch import BINS, CENTRE, HIGHEST, LAGS, LOWEST, Bloc
 OCTAVE = math.log(2.0)
 DECIBEL = math.log(10.0) / 20.0
 FAINT = 1e-12  # mean square of a frame of silence
+BREATH = 0.0007  # of a tone's power, times 14.8 at 12 dB of breathiness, then raised against it by these 12 dB
+FAR = 16.0  # natural log: further under its tone no noise is, and no square of it overflows
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,9 @@ class Student(Module):
 def balanced(harmonic: Tensor, noise: Tensor, breathiness: Tensor) -> tuple[Tensor, Tensor]:
     """Return log filters with `breathiness` dB more noise against tone, as loud together as before.
 
-    Pulses and noise are of unit power, so a frame's power is the sum of what both filters let through. Without the
-    correction a control of breath was one of loudness: 6 dB either way. At 0 the same bits come out.
+    A voice that is all tone has no noise to raise: above 0 it also gets breath of its tone's own colour, 8 dB under it
+    at 12 dB. Pulses and noise are of unit power, so a frame's power is the sum of what both filters let through.
+    Without the correction a control of breath was one of loudness: 6 dB either way. At 0 the same bits come out.
 
     Parameters
     ----------
@@ -201,8 +204,11 @@ def balanced(harmonic: Tensor, noise: Tensor, breathiness: Tensor) -> tuple[Tens
     breathiness : torch.Tensor
         `(batch, frames, 1)` in dB.
     """
-    breath = (0.5 * DECIBEL) * breathiness
     tone, hiss = (torch.exp(2.0 * filtered).mean(dim=-1, keepdim=True) for filtered in (harmonic, noise))
-    moved = tone * torch.exp(-2.0 * breath) + hiss * torch.exp(2.0 * breath)
+    breath = (0.5 * DECIBEL) * breathiness
+    own = BREATH * torch.relu(torch.exp(4.0 * breath) - 1.0)
+    noise = noise + 0.5 * torch.log(1.0 + own * torch.exp(2.0 * (harmonic - noise).clamp(max=FAR)))
+    raised = torch.exp(2.0 * noise).mean(dim=-1, keepdim=True)
+    moved = tone * torch.exp(-2.0 * breath) + raised * torch.exp(2.0 * breath)
     level = 0.5 * (torch.log(tone + hiss + FAINT) - torch.log(moved + FAINT))
     return harmonic - breath + level, noise + breath + level
