@@ -25,7 +25,7 @@ from rtvoice_studio.results import listed, results
 from rtvoice_studio.server import STATIC, FrontEndMissing, make_app
 from rtvoice_studio.standings import league_table
 from rtvoice_studio.store import Row, Store, as_json
-from rtvoice_studio.systems import System, find_system, recordings
+from rtvoice_studio.systems import System, find_system, recordings, told_apart
 from rtvoice_studio.tables import monitor_votes
 
 Progress = Callable[[float], None]
@@ -84,7 +84,7 @@ def add(
     *,
     clips: Path | None,
     target: Path | None = None,
-    baseline: str | None = None,
+    baseline: str | System | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda words: None,
@@ -106,11 +106,18 @@ def add(
     one, two = (system if isinstance(system, System) else find_system(system) for system in (a, b))
     if one.key == two.key:
         raise ValueError(f"{one.name} and {two.name} are the same; name two systems that differ")
+    bare = (one.name, two.name)
+    one, two = told_apart(one, two)
     side = None
     if baseline is not None:
-        side = "a" if baseline in (a, one.name) else "b" if baseline in (b, two.name) else None
-        if side is None:
-            raise ValueError(f"--baseline {baseline} is neither of the two; name {one.name} or {two.name}")
+        # What was typed for a side means that side, and so does a name that is its alone.
+        typed = [s for s, word in (("a", a), ("b", b)) if baseline == word]
+        called = [s for s, names in (("a", (one.name, bare[0])), ("b", (two.name, bare[1]))) if baseline in names]
+        fits = typed or called
+        if len(fits) != 1:
+            why = "fits both" if fits else "is neither of the two"
+            raise ValueError(f"--baseline {baseline} {why}; name {one.name} or {two.name}")
+        side = fits[0]
     found = prepare(one, two, clips, store.folder, target=target, progress=progress, warn=warn)
     slug = store.add_session(one, two, found, settings, side)
     session = store.session(slug)
@@ -146,7 +153,7 @@ def find_champion(store: Store, word: str, skin: str, tier: str) -> System:
             found = find_system(facts["path"])
             # What was voted on, not what has been written there since.
             if found.key == system["key"]:
-                return replace(found, name=system["name"], facts=facts)
+                return replace(found, name=system["name"], facts=facts, around=())
     if any(found.name == skin for found in registry.models()):
         return find_system(f"{skin}:{tier}")
     raise ValueError(f"no {tier} model of {skin} was ever compared, and no skin of that name is here; name one")
@@ -165,7 +172,7 @@ def queue_run(
     run = find_system(str(folder))
     best = find_champion(store, champion, skin, run.facts["tier"])
     options = Options(queued_by=folder.resolve().name)
-    session = add(store, best, run, clips=clips, target=target, baseline=best.name, options=options)
+    session = add(store, best, run, clips=clips, target=target, baseline=best, options=options)
     return {"session": session["slug"], "a": session["name_a"], "b": session["name_b"], "store": str(store.folder)}
 
 

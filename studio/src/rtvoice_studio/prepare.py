@@ -83,15 +83,16 @@ def prepare(
         raise ValueError(f"{clips} holds no recordings ({', '.join(SOUNDS)}); name a folder that does with --clips")
     if (a.model or b.model) and not inputs:
         raise ValueError("a model needs recordings to speak; name a folder of them with --clips")
-    places = {system.name: recordings(system.folder) for system in (a, b) if system.folder}
+    places = [(system.name, recordings(system.folder)) for system in (a, b) if system.folder]
     if clips:
-        places["--clips"] = inputs
-    names = sorted(set.intersection(*(set(there) for there in places.values())))
+        places.append(("--clips", inputs))
+    names = sorted(set.intersection(*(set(there) for _, there in places)))
     if not names:
         raise ValueError(f"{a.name} and {b.name} have no clip in common; recordings pair by their file names")
     targets = recordings(target) if target else {}
-    for folder in {system.folder for system in (a, b)} | {clips, target}:
-        for told in passed_over(folder) if folder else []:
+    called = {target: "--target", clips: "--clips"} | {system.folder: system.name for system in (a, b)}
+    for folder, its_name in called.items():
+        for told in passed_over(folder, its_name) if folder else []:
             warn(told)
     (store / "audio").mkdir(parents=True, exist_ok=True)
     found, cut, unfit = [], list[str](), dict[str, _UnfitError]()
@@ -117,15 +118,15 @@ def prepare(
 
 
 def _left_out(
-    places: Mapping[str, Mapping[str, Path]], names: Sequence[str], unfit: Mapping[str, Exception]
+    places: Sequence[tuple[str, Mapping[str, Path]]], names: Sequence[str], unfit: Mapping[str, Exception]
 ) -> str | None:
     """Say in a line which clips are not compared: which folder lacks them, or what is wrong with a recording."""
-    every = sorted({name for there in places.values() for name in there})
+    every = sorted({name for _, there in places for name in there})
     gone = len(every) - len(names) + len(unfit)
     if not gone:
         return None
-    lacks = {place: [name for name in every if name not in there] for place, there in places.items()}
-    told = [f"{place} lacks {some(lacking)}" for place, lacking in lacks.items() if lacking]
+    lacks = [(place, [name for name in every if name not in there]) for place, there in places]
+    told = [f"{place} lacks {some(lacking)}" for place, lacking in lacks if lacking]
     told += [str(error) for error in list(unfit.values())[:_REASONS]]
     if more := list(unfit)[_REASONS:]:
         told.append(f"nor are these fit: {', '.join(more)}")

@@ -86,7 +86,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
 
 def _facts(facts: dict[str, Any]) -> dict[str, Any]:
     """Leave out where the file lies: a report may be given away."""
-    return {name: value for name, value in facts.items() if name != "path"}
+    return {name: value for name, value in facts.items() if name not in ("path", "place")}
 
 
 def _share(share: Share) -> dict[str, Any]:

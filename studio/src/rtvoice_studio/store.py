@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from sqlalchemy import (
     URL,
     Boolean,
     Column,
+    Connection,
     Engine,
     Float,
     ForeignKey,
@@ -259,11 +261,10 @@ class Store:
         with self.engine.begin() as connection:
             ids = []
             for system in (a, b):
-                taken = connection.execute(select(_SYSTEMS.c.key).where(_SYSTEMS.c.name == system.name)).scalars().all()
-                # Two trainings of one name are two systems, in the league table too.
-                name = system.name if set(taken) <= {system.key} else f"{system.name} #{system.key[:6]}"
+                name = _name_of(connection, system)
                 added = insert_new(_SYSTEMS).values(key=system.key, name=name, facts=system.facts)
-                connection.execute(added.on_conflict_do_update(index_elements=["key"], set_={"facts": system.facts}))
+                known = {"name": name, "facts": system.facts}
+                connection.execute(added.on_conflict_do_update(index_elements=["key"], set_=known))
                 ids.append(connection.execute(select(_SYSTEMS.c.id).where(_SYSTEMS.c.key == system.key)).scalar_one())
             row = connection.execute(
                 insert(_SESSIONS).values(
@@ -489,6 +490,32 @@ class Store:
                 select(_NOTES, *columns).join(_TRIALS).where(*where).order_by(_NOTES.c.id)
             ).mappings()
             return list(votes), list(notes)
+
+
+def _name_of(connection: Connection, system: System) -> str:
+    """Return a name that no other system of the store has: two trainings of one name are two, in the league table too.
+
+    A system keeps the name under which it is known, until a longer one is needed to tell it from its rival.
+    """
+    rows = connection.execute(select(_SYSTEMS)).mappings().all()
+    known = next((str(row["name"]) for row in rows if row["key"] == system.key), None)
+    others = {row["name"]: row["facts"].get("place") for row in rows if row["key"] != system.key}
+    if known is not None and not (_ends(system.name, known) and system.name not in others):
+        return known
+    # A folder rendered anew lies where the old one lay: only a number, after the old one's name, tells them apart.
+    places = [name for name, place in others.items() if place is not None and place == system.facts.get("place")]
+    before = [re.sub(r" #\d+$", "", name) for name in places]
+    name = next((name for name in before if name == system.name or _ends(name, system.name)), None)
+    while name is None and system.name in others and system.around:
+        system = system.longer()
+    name = name or system.name
+    names = (name if number == 1 else f"{name} #{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in others)
+
+
+def _ends(longer: str, name: str) -> bool:
+    """Whether a name is another one with more of the folders around it."""
+    return longer.endswith((f"/{name}", f": {name}"))
 
 
 def _sweep(folder: Path) -> None:

@@ -37,6 +37,8 @@ class System:
         the folder of recordings, by the clips' names.
     delay_ms
         How late a folder's recordings are, by its ``latency_ms.txt``; a model's render is in time already.
+    around
+        What can stand before the name to tell it from another of that name, the nearest last: the folders it lies in.
     """
 
     name: str
@@ -45,6 +47,20 @@ class System:
     folder: Path | None = None
     delay_ms: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    around: tuple[str, ...] = ()
+
+    def longer(self) -> System:
+        """Return it under a name with one more of the folders around it, or as it is where there is none."""
+        if not self.around:
+            return self
+        return replace(self, name=self.around[-1] + self.name, around=self.around[:-1])
+
+
+def told_apart(one: System, other: System) -> tuple[System, System]:
+    """Return both with as many of the folders around them in their names as tell them apart: x/wav and y/wav."""
+    while one.name == other.name and (one.around or other.around):
+        one, other = one.longer(), other.longer()
+    return one, other
 
 
 def find_system(word: str) -> System:
@@ -65,6 +81,7 @@ def find_system(word: str) -> System:
         models = sorted(path.glob("*.rtv")) or sorted(path.rglob("*.rtv"))
         if models:
             found = _model(_only(path, models, tier), "auto", path.resolve().name)
+            found = replace(found, facts={**found.facts, "place": str(path.resolve())}, around=_around(path))
             # A run's votes are joined to what the monitor saw of it by its folder's name.
             return replace(found, facts={**found.facts, "run": path.resolve().name}) if is_run(path) else found
         if sounds:
@@ -104,9 +121,16 @@ def _model(name: str, tier: str, called: str | None) -> System:
         "mac_per_second": info["mac_per_second"],
         "parameters": info["parameter_count"],
         "path": str(model.path.resolve()),
+        "place": str(model.path.resolve()),
     }
     label = f"{called or model.name} ({model.tier})"
-    return System(label, hashlib.sha256(model.path.read_bytes()).hexdigest(), model=model, facts=facts)
+    around = (*_around(model.path), f"{model.path.name}: ")
+    return System(label, hashlib.sha256(model.path.read_bytes()).hexdigest(), model=model, facts=facts, around=around)
+
+
+def _around(path: Path) -> tuple[str, ...]:
+    """Return the names of the folders that something lies in, each as it stands before a name."""
+    return tuple(f"{name}/" for name in path.resolve().parent.parts[1:])
 
 
 def recordings(folder: Path) -> dict[str, Path]:
@@ -125,17 +149,17 @@ def recordings(folder: Path) -> dict[str, Path]:
     return found
 
 
-def passed_over(folder: Path) -> list[str]:
+def passed_over(folder: Path, called: str) -> list[str]:
     """Say which recordings :func:`recordings` does not return: of a name that another has, and links to nothing."""
     sounds = _sounds(folder)
     there = {path for path in sounds if path.is_file()}
     taken = set(recordings(folder).values())
     told = []
     if twice := sorted(path.name for path in there - taken):
-        told.append(f"{folder.name}: of recordings of one name the first is taken, not {some(twice)}")
+        told.append(f"{called}: of recordings of one name the first is taken, not {some(twice)}")
     if lost := sorted(path.name for path in sounds if not path.exists()):
         told.append(
-            f"{folder.name}: {some(lost)} {'is a link that leads' if len(lost) == 1 else 'are links that lead'} nowhere"
+            f"{called}: {some(lost)} {'is a link that leads' if len(lost) == 1 else 'are links that lead'} nowhere"
         )
     return told
 
@@ -171,7 +195,10 @@ def _folder(path: Path, sounds: dict[str, Path]) -> System:
         if not re.fullmatch(r"\d{1,4}(\.\d+)?", text):
             raise ValueError(f"{declared} must hold one number, the latency of the recordings in ms, not {text[:40]!r}")
         delay = float(text)
-    return System(path.resolve().name, digest.hexdigest(), folder=path, delay_ms=delay, facts={"latency_ms": delay})
+    facts = {"latency_ms": delay, "place": str(path.resolve())}
+    return System(
+        path.resolve().name, digest.hexdigest(), folder=path, delay_ms=delay, facts=facts, around=_around(path)
+    )
 
 
 def probe_ok(path: Path, limit_seconds: float) -> audio.AudioInfo:

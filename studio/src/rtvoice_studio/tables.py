@@ -25,7 +25,9 @@ def counts(row: Row, clips: dict[int, Row]) -> bool:
 
 def run_names(session: Row) -> dict[str, str]:
     """Return what the monitor calls a session's systems: a training run by its folder, others by their names."""
-    return {side: session[f"facts_{side}"].get("run") or session[f"name_{side}"] for side in "ab"}
+    called = {side: session[f"facts_{side}"].get("run") or session[f"name_{side}"] for side in "ab"}
+    # Two runs of one name would be one and the same winner.
+    return called if called["a"] != called["b"] else {side: session[f"name_{side}"] for side in "ab"}
 
 
 def monitor_votes(store: Store) -> list[dict[str, str | None]]:
