@@ -227,16 +227,96 @@ def test_fasttanh_is_the_formats_rational_function_not_tanh() -> None:
     assert 1e-4 < np.abs(made - np.tanh(x)).max() < 1e-2
 
 
+def test_the_player_clips_hardtanh_at_one_and_the_trainer_at_the_files_ends() -> None:
+    given = {"type": "Hardtanh", "min_val": -0.05, "max_val": 0.02}
+    document = nam.convnet(rng(20), 1, False, given)
+    ends = {"core": (-1.0, 1.0), "trainer": (-0.05, 0.02)}
+    weights = np.asarray(document["weights"], np.float64)
+    for follow, (low, high) in ends.items():
+        x = np.concatenate([np.zeros(20), SIGNAL])
+        for at, dilation in zip(range(0, 9, 3), (1, 2, 5), strict=True):
+            past = np.concatenate([np.zeros(dilation), x[:-dilation]])
+            x = np.clip(weights[at] * past + weights[at + 1] * x + weights[at + 2], low, high)
+        model, report = bring(document, follow=follow)
+        agrees(model, (weights[9] * x + weights[10])[20:], SIGNAL)
+        assert any("clips Hardtanh" in note for note in report.notes)
+
+
+def test_the_first_generations_gate_is_a_sigmoid_whatever_stands_beside_it() -> None:
+    document = nam.a1(rng(2), gated=True)
+    expected = Player(document).run(SIGNAL, 40)
+    for layers in document["config"]["layers"]:
+        layers["secondary_activation"] = "ReLU"
+    agrees(bring(document)[0], expected, SIGNAL)
+    agrees(bring(document)[0], definition(document), SIGNAL)
+
+
+def test_a_prelu_with_two_kinds_of_slopes_has_the_single_one() -> None:
+    both = {"type": "PReLU", "negative_slope": 0.3, "negative_slopes": [0.9] * 6}
+    one = nam.convnet(rng(3), activation={"type": "PReLU", "negative_slope": 0.3})
+    document = nam.convnet(rng(3), activation=both)
+    agrees(bring(document)[0], definition(one), SIGNAL)
+
+
+def test_a_version_newer_than_what_is_known_is_told() -> None:
+    assert any("0.7.3" in note for note in bring({**nam.linear(rng(1)), "version": "0.7.3"})[1].notes)
+    assert not any("newer" in note for note in bring(nam.linear(rng(1)))[1].notes)
+
+
 # ---- Slimmable models ------------------------------------------------------------------------------------------------
 
 
-def slimmable(seed: int) -> dict[str, Any]:
+def slimmable(seed: int, **more: Any) -> dict[str, Any]:
     layers = nam.a1(rng(seed))["config"]["layers"][:1]
     layers[0] |= {
         "head_size": 1,
         "slimmable": {"method": "slice_channels_uniform", "kwargs": {"allowed_channels": [2, 4, 6]}},
+        **more,
     }
     return nam.wavenet(rng(seed), layers)
+
+
+@pytest.mark.parametrize("mode", ["gated", "blended"])
+@pytest.mark.parametrize("film", [None, False, True], ids=["plain", "scale", "shift"])
+def test_gated_layers_and_films_are_slimmed_as_the_player_does(mode: str, film: bool | None) -> None:
+    """By rows: the first ones of the gate's two halves together, and of scales and shifts together."""
+    more: dict[str, Any] = {"gating_mode": mode, "secondary_activation": "Softsign"}
+    if film is not None:
+        more["activation_pre_film"] = {"active": True, "shift": film, "groups": 1}
+    document = slimmable(15, **more)
+    narrow = json.loads(json.dumps(document))
+    layers = narrow["config"]["layers"][0]
+    layers["channels"] = 4
+    flat, kept = list(document["weights"]), []
+    parts = [((6, 1, 1), (4, 1), 0)]
+    for _ in layers["dilations"]:
+        parts += [((12, 6, 3), (8, 4), 12), ((12, 1, 1), (8, 1), 0), ((6, 6, 1), (4, 4), 6)]
+        if film is not None:
+            rows = 24 if film else 12
+            parts.append(((rows, 1, 1), (rows * 4 // 6, 1), rows))
+    parts.append(((1, 6, 1), (1, 4), 0))
+    for shape, keep, bias in parts:
+        block = np.array([flat.pop(0) for _ in range(int(np.prod(shape)))]).reshape(shape)
+        kept += block[: keep[0], : keep[1]].ravel().tolist() + [flat.pop(0) for _ in range(bias)][: keep[0]]
+    narrow["weights"] = kept + flat
+    agrees(bring(document, size=0.5)[0], definition(narrow), SIGNAL)
+    if film is None:
+        agrees(bring(document, size=0.5, follow="trainer")[0], definition(narrow), SIGNAL)
+    else:
+        with pytest.raises(ModelError, match="FiLM, which the trainer cannot slim; import size 1, or follow"):
+            bring(document, size=0.5, follow="trainer")
+
+
+def test_slopes_of_single_channels_cannot_be_slimmed() -> None:
+    document = slimmable(16, activation={"type": "PReLU", "negative_slopes": [0.1] * 6})
+    with pytest.raises(ModelError, match="slope for each channel, which the format cannot slim; import size 1"):
+        bring(document, size=0.5)
+
+
+def test_an_array_with_no_allowed_widths_keeps_its_own() -> None:
+    document = slimmable(14, slimmable={"method": "slice_channels_uniform", "kwargs": {"allowed_channels": []}})
+    with pytest.raises(ValueError, match="one size only"):
+        bring(document, size=0.5)
 
 
 @pytest.mark.parametrize(("size", "width"), [(None, 6), (1.0, 6), (0.7, 6), (0.5, 4), (0.1, 2)])
@@ -361,6 +441,10 @@ HALF = {"max_value": 0.5, "model": LINEAR}
         (changed(LINEAR, weights=[*LINEAR["weights"], 1.0]), "the file", "holds 42 weights"),
         (changed(LINEAR, weights=[*LINEAR["weights"][:-1], float("nan")]), "'weights'", "not finite"),
         (changed(LINEAR, architecture="Transformer"), "the file", "architecture 'Transformer'"),
+        (changed(LINEAR, architecture="Sequential"), "the file", "export each part as a file of its own"),
+        (changed(LINEAR, config={**LINEAR["config"], "implementation": "gpu"}), "config", "implementation 'gpu'"),
+        (edited(layer1x1={"active": True, "bias": False, "kernel": 3}), "layers[0].layer1x1", "'kernel', which this"),
+        (edited(slimmable={"method": "slice_channels_uniform", "kwargs": {"by": 2}}), "slimmable.kwargs", "'by'"),
         (changed(LINEAR, version="0.9.0"), "the file", "version 0.9.0"),
         (changed(LINEAR, version="new"), "the file", "must be three numbers"),
         (changed(LINEAR, config={"bias": True}), "config", "'receptive_field' is missing"),

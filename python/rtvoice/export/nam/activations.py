@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rtvoice.export.fields import Fields, number, refuse
 from rtvoice.graph import GraphBuilder, Tensor
+
+if TYPE_CHECKING:
+    from .spec import Reading
 
 _PLAIN = {"Tanh": "tanh", "ReLU": "relu", "Sigmoid": "sigmoid", "SiLU": "silu"}
 KINDS = (
@@ -55,8 +58,11 @@ class Activation:
         return _PLAIN.get(self.kind, "")
 
 
-def read_activation(value: Any, place: str) -> Activation:
-    """Read an activation: a name, or an object with its type and options."""
+def read_activation(value: Any, place: str, reading: Reading | None = None) -> Activation:
+    """Read an activation: a name, or an object with its type and options.
+
+    The player knows no ends of a Hardtanh, and of two kinds of slopes takes the single one.
+    """
     if isinstance(value, str):
         value = {"type": value}
     fields = Fields(value, place)
@@ -71,7 +77,7 @@ def read_activation(value: Any, place: str) -> Activation:
     if kind == "LeakyReLU":
         return Activation(kind, (fields.number("negative_slope", 0.01),))
     if kind == "PReLU":
-        if fields.has("negative_slopes"):
+        if fields.has("negative_slopes") and not fields.has("negative_slope"):
             slopes = [number(item, f"{place}: 'negative_slopes'") for item in fields.items("negative_slopes")]
             return Activation(kind, tuple(slopes))
         return Activation(kind, (fields.number("negative_slope", 0.01),))
@@ -79,6 +85,14 @@ def read_activation(value: Any, place: str) -> Activation:
         low, high = fields.number("min_val", -1.0), fields.number("max_val", 1.0)
         if low > high:
             refuse(place, f"min_val={low:g} is above max_val={high:g}; swap them")
+        if kind == "Hardtanh" and (low, high) != (-1.0, 1.0):
+            trained = reading is not None and reading.follow == "trainer"
+            if reading is not None:
+                reading.note(
+                    f"{place}: NeuralAmpModelerCore clips Hardtanh at -1 and 1, the trainer at the file's {low:g} and "
+                    f"{high:g}; read as by the {'trainer' if trained else 'player'} (follow='core' or 'trainer')"
+                )
+            low, high = (low, high) if trained else (-1.0, 1.0)
         leak = 0.01 if kind == "LeakyHardtanh" else 0.0
         return Activation(kind, (), low, high, fields.number("min_slope", leak), fields.number("max_slope", leak))
     return Activation(kind)

@@ -108,14 +108,16 @@ def _fast_tanh(x: F64) -> F64:
     return np.asarray(top / (2.44506634652299 + (2.44506634652299 + square) * inner))
 
 
-def activate(x: F64, given: Any) -> F64:
+def activate(x: F64, given: Any, follow: str) -> F64:
     """Apply an activation of the format, as its config names it, to ``(n, channels)``."""
     options: dict[str, Any] = {"type": given} if isinstance(given, str) else dict(given)
     name = str(options.get("type") or options["name"]).lstrip("_")
     if name == "PReLU":
-        slopes = np.asarray(options.get("negative_slopes", options.get("negative_slope", 0.01)), np.float64)
+        slopes = np.asarray(options.get("negative_slope", options.get("negative_slopes", 0.01)), np.float64)
         return np.asarray(np.where(x > 0, x, slopes * x))
     if name in ("Hardtanh", "HardTanh"):
+        if follow == "core":
+            return np.clip(x, -1.0, 1.0)
         return np.clip(x, options.get("min_val", -1.0), options.get("max_val", 1.0))
     if name in ("LeakyHardtanh", "LeakyHardTanh"):
         low, high = options.get("min_val", -1.0), options.get("max_val", 1.0)
@@ -162,7 +164,7 @@ def _options(layers: Mapping[str, Any]) -> Iterator[tuple[int, int, Any, str, An
 
     mode = layers.get("gating_mode")
     modes = spread(mode) if mode is not None else ["gated" if layers.get("gated") else "none"] * count
-    seconds = [item or "Sigmoid" for item in spread(layers.get("secondary_activation"))]
+    seconds = [item or "Sigmoid" for item in spread(layers.get("secondary_activation") if mode is not None else None)]
     yield from zip(dilations, _taps(layers), spread(layers["activation"]), modes, seconds, strict=True)
 
 
@@ -182,7 +184,7 @@ def _wavenet(config: Mapping[str, Any], take: _Cursor, x: F64, follow: str) -> F
     out = head * take(1)[0]
     for weight, bias in blocks:
         assert post
-        out = _conv(activate(out, post["activation"]), weight) + bias
+        out = _conv(activate(out, post["activation"], follow), weight) + bias
     return np.asarray(out)
 
 
@@ -221,10 +223,10 @@ def _layer_array(
         z = z + _modulated(mixed, condition, films["input_mixin_post_film"])
         z = _modulated(z, condition, films["activation_pre_film"])
         if mode == "none":
-            z = activate(z, first)
+            z = activate(z, first, follow)
         else:
-            upper, lower = z[:, :bottleneck], activate(z[:, bottleneck:], second)
-            z = activate(upper, first) * lower
+            upper, lower = z[:, :bottleneck], activate(z[:, bottleneck:], second, follow)
+            z = activate(upper, first, follow) * lower
             if mode == "blended":
                 z = z + (1.0 - lower) * upper
         z = _modulated(z, condition, films["activation_post_film"])
@@ -256,7 +258,7 @@ def _convnet(config: Mapping[str, Any], take: _Cursor, x: F64, follow: str) -> F
             x = (x - mean) / np.sqrt(variance + eps) * scale + shift
         else:
             x = x + take(channels)
-        x = activate(x, config["activation"])
+        x = activate(x, config["activation"], follow)
     outputs = config.get("out_channels", 1)
     return np.asarray(x @ take(outputs, channels).T + take(outputs))
 

@@ -19,6 +19,16 @@ from .weights import Weights
 ARCHITECTURES = ("WaveNet", "ConvNet", "LSTM", "Linear", "SlimmableContainer")
 _NEWEST = (0, 7)
 _OLDEST = (0, 5)
+# Of architectures that files may name, but no player reads: what to do instead.
+_ELSEWHERE = {
+    "Sequential": "the trainer writes it without the names of its parts, so no player can read it; export each part "
+    "as a file of its own",
+    "CatLSTM": "its knobs are no part of the format any more; export a model of one setting, as LSTM",
+    "CatWaveNet": "its knobs are no part of the format any more; export a model of one setting, as WaveNet",
+    "HyperWaveNet": "its knobs are no part of the format any more; export a model of one setting, as WaveNet",
+    "SlimmableWavenet": "the format calls it WaveNet, with 'slimmable' in its layers",
+}
+_IMPLEMENTATIONS = ("auto", "direct", "legacy", "old", "fft", "partitioned_fft", "partitioned-fft")
 UNTOLD_RATE = 48_000  # what the trainer worked at when its files did not tell
 
 
@@ -42,10 +52,14 @@ def read_network(document: Any, reading: Reading, place: str, inputs: int = 1) -
         The network, and its weights as they were taken.
     """
     fields = Fields(document, place.rstrip(": ") or "the file")
-    _check_version(fields)
+    _check_version(fields, reading)
     name = fields.text("architecture")
     if name not in ARCHITECTURES:
-        refuse(fields.place, f"architecture {name[:40]!r} is not of the format; it has {', '.join(ARCHITECTURES)}")
+        advice = _ELSEWHERE.get(name, "train with one of them")
+        refuse(
+            fields.place,
+            f"architecture {name[:40]!r} is not of the format; it has {', '.join(ARCHITECTURES)}: {advice}",
+        )
     config = Fields(fields.get("config"), f"{place}config")
     if name == "SlimmableContainer":
         return _read_container(config, reading, place, inputs)
@@ -100,7 +114,7 @@ def told_rate(document: Any) -> int | None:
     return int(rate)
 
 
-def _check_version(fields: Fields) -> None:
+def _check_version(fields: Fields, reading: Reading) -> None:
     if not fields.has("version"):
         return
     found = re.fullmatch(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})", str(fields.get("version")))
@@ -113,6 +127,8 @@ def _check_version(fields: Fields) -> None:
             f"is of version {found[0]} of the format; this importer reads {_OLDEST[0]}.{_OLDEST[1]} to "
             f"{_NEWEST[0]}.{_NEWEST[1]}: update rtvoice, or export it from an older trainer",
         )
+    if version == _NEWEST and int(found[3]) > 0:
+        reading.note(f"the file is of version {found[0]}, newer than 0.7.0; what it has beyond that is refused by name")
 
 
 def _read_container(config: Fields, reading: Reading, place: str, inputs: int) -> tuple[Network, Weights]:
@@ -153,7 +169,7 @@ def _read_convnet(config: Fields, weights: Weights, reading: Reading, inputs: in
     _check_inputs(config, inputs)
     channels, norm, groups = config.integer("channels"), config.flag("batchnorm"), config.integer("groups", 1)
     place = weights.place
-    activation = read_activation(config.get("activation"), f"{place}config: activation")
+    activation = read_activation(config.get("activation"), f"{place}config: activation", reading)
     check_channels(activation, channels, f"{place}config")
     blocks = []
     for index, dilation in enumerate(config.integers("dilations")):
@@ -197,6 +213,13 @@ def _read_linear(config: Fields, weights: Weights, reading: Reading, inputs: int
         refuse(
             config.place,
             f"out_channels is {config.get('out_channels')}, of which all but the first are silent; export it with 1",
+        )
+    implementation = config.text("implementation", "auto")
+    if implementation.lower() not in _IMPLEMENTATIONS:
+        refuse(
+            config.place,
+            f"implementation {implementation[:40]!r} is not of the format; it has {', '.join(_IMPLEMENTATIONS)}, which "
+            "all sound the same: leave it out",
         )
     of, count = f"{weights.place}impulse response", config.integer("receptive_field")
     taps = weights.take(count, of=of)

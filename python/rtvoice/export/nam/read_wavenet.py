@@ -57,7 +57,8 @@ def read_wavenet(
         arrays.append(_read_array(fields, weights, reading, arrays[-1] if arrays else None, inputs, conditions))
     net = WaveNet(arrays, 1.0, condition=condition)
     if config.has("head"):
-        net.head = _read_head(Fields(config.get("head"), f"{weights.place}head"), weights, arrays[-1].head.out)
+        head = Fields(config.get("head"), f"{weights.place}head")
+        net.head = _read_head(head, weights, arrays[-1].head.out, reading)
     config.number("head_scale", 1.0)
     net.scale = float(weights.take(1, of=f"{weights.place}head_scale")[0])
     weights.finish()
@@ -85,7 +86,9 @@ def _read_array(
     rechannel = take_conv(weights, f"{place}.rechannel", inputs=wanted, outputs=channels, bias=False)
     layers = []
     for index, (dilation, kernel) in enumerate(zip(dilations, taps, strict=True)):
-        layer = _read_layer(fields, weights, index, len(dilations), channels, bottleneck, kernel, dilation, conditions)
+        layer = _read_layer(
+            fields, weights, index, len(dilations), channels, bottleneck, kernel, dilation, conditions, reading
+        )
         _tell_differences(layer, reading, place)
         layers.append(layer)
     head_in = layers[0].head1x1.out if layers[0].head1x1 is not None else bottleneck
@@ -161,17 +164,19 @@ def _read_layer(
     taps: int,
     dilation: int,
     conditions: int,
+    reading: Reading,
 ) -> Layer:
     place = f"{fields.place}.layer {index}"
     if "activation" not in fields.value:
         refuse(fields.place, "'activation' is missing; the file is damaged or of another format")
-    activation = read_activation(_each(fields, "activation", index, count, None), f"{place}: activation")
+    activation = read_activation(_each(fields, "activation", index, count, None), f"{place}: activation", reading)
     gating = _gating(fields, index, count)
     second = Activation("Sigmoid")
     if gating != "none":
-        given = _each(fields, "secondary_activation", index, count, None)
+        # Beside the first generation's 'gated' it is not read: that gate is a sigmoid.
+        given = _each(fields, "secondary_activation", index, count, None) if fields.has("gating_mode") else None
         if given not in (None, ""):
-            second = read_activation(given, f"{place}: secondary_activation")
+            second = read_activation(given, f"{place}: secondary_activation", reading)
         check_channels(second, bottleneck, place)
     check_channels(activation, bottleneck, place)
     middle = bottleneck if gating == "none" else 2 * bottleneck
@@ -185,6 +190,7 @@ def _read_layer(
     )  # fmt: skip
     layer = Layer(conv, mixin, activation, gating, second, bottleneck)
     one = Fields(fields.get("layer1x1", {}), f"{fields.place}.layer1x1")
+    one.only(("active", "groups"))
     if one.flag("active", True):
         groups = one.integer("groups", 1)
         layer.layer1x1 = take_conv(
@@ -193,6 +199,7 @@ def _read_layer(
     elif bottleneck != channels:
         refuse(place, f"has no layer1x1, so its bottleneck ({bottleneck}) must equal its channels ({channels})")
     head = Fields(fields.get("head1x1", {"active": False}), f"{fields.place}.head1x1")
+    head.only(("active", "out_channels", "groups"))
     if head.flag("active"):
         outputs, groups = head.integer("out_channels"), head.integer("groups", 1)
         layer.head1x1 = take_conv(
@@ -255,21 +262,25 @@ def _allowed(fields: Fields, channels: int) -> tuple[int, ...]:
     if not fields.has("slimmable"):
         return ()
     options = Fields(fields.get("slimmable"), f"{fields.place}.slimmable")
+    options.only(("method", "kwargs"))
     method = options.text("method", "")
     if not method:
         return ()
     if method != _SLICING:
         refuse(options.place, f"method {method[:40]!r} is not of the format; it has {_SLICING}")
     kwargs = Fields(options.get("kwargs", {}), f"{options.place}.kwargs")
-    if not kwargs.has("allowed_channels") or not count_of(kwargs.get("allowed_channels")):
+    kwargs.only(("allowed_channels", "boosting", "init_strategy"))  # the latter two matter to the training alone
+    if not kwargs.has("allowed_channels"):
         return tuple(range(1, channels + 1))
+    if not count_of(kwargs.get("allowed_channels")):
+        return ()
     allowed = kwargs.integers("allowed_channels")
     if allowed != sorted(set(allowed)) or allowed[-1] != channels:
         refuse(kwargs.place, f"allowed_channels is {brief(allowed)}; they must rise, and end with {channels}")
     return tuple(allowed)
 
 
-def _read_head(fields: Fields, weights: Weights, inputs: int) -> list[tuple[Activation, Any]]:
+def _read_head(fields: Fields, weights: Weights, inputs: int, reading: Reading) -> list[tuple[Activation, Any]]:
     """Read what stands behind the layer arrays: an activation and a convolution, as often as there are kernel sizes."""
     fields.only(("in_channels", "channels", "out_channels", "kernel_sizes", "activation"))
     if fields.integer("in_channels", inputs) != inputs:
@@ -282,7 +293,7 @@ def _read_head(fields: Fields, weights: Weights, inputs: int) -> list[tuple[Acti
         fields.integer("out_channels"),
         fields.integers("kernel_sizes"),
     )
-    activation = read_activation(fields.get("activation"), f"{fields.place}: activation")
+    activation = read_activation(fields.get("activation"), f"{fields.place}: activation", reading)
     blocks = []
     for index, kernel in enumerate(taps):
         size = outputs if index + 1 == len(taps) else channels

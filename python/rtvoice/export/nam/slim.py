@@ -29,7 +29,7 @@ def slim_arrays(net: WaveNet, reading: Reading, place: str) -> None:
     if net.head:
         refuse(f"{place}head", "stands behind slimmable layers, which the format cannot slim; import size 1")
     for array in net.arrays:
-        _check(array)
+        _check(array, reading)
     for index, array in enumerate(net.arrays):
         inputs = array.rechannel.weight.shape[1] if index == 0 else widths[index - 1]
         outputs = array.head.out if index + 1 == len(widths) else widths[index + 1]
@@ -42,9 +42,10 @@ def _width(array: LayerArray, size: float) -> int:
     return array.allowed[min(int(size * len(array.allowed)), len(array.allowed) - 1)]
 
 
-def _check(array: LayerArray) -> None:
-    """Refuse what the format's slicing leaves open."""
+def _check(array: LayerArray, reading: Reading) -> None:
+    """Refuse what the format's slicing leaves open, and what the trainer, where it is followed, cannot slim."""
     advice = "import size 1"
+    trained = reading.follow == "trainer"
     if array.head.weight.shape[2] != 1:
         refuse(
             f"{array.place}.head",
@@ -55,12 +56,11 @@ def _check(array: LayerArray) -> None:
         convs = [layer.conv, layer.mixin, layer.layer1x1, layer.head1x1, *(film.conv for film in layer.films.values())]
         if any(conv is not None and conv.groups > 1 for conv in convs):
             refuse(place, f"has groups, which the format cannot slim; {advice}")
-        if layer.gating != "none" or any(film.shift for film in layer.films.values()):
-            refuse(
-                place,
-                "is gated or has FiLM shifts: NeuralAmpModelerCore and the trainer slim those in different ways; "
-                + advice,
-            )
+        if any(len(active.slopes) > 1 for active in (layer.activation, layer.second)):
+            refuse(place, f"has a PReLU with a slope for each channel, which the format cannot slim; {advice}")
+        if trained and (layer.films or layer.bottleneck != array.channels):
+            what = "FiLM" if layer.films else "a bottleneck of another width than its channels"
+            refuse(place, f"has {what}, which the trainer cannot slim; {advice}, or follow the player (follow='core')")
 
 
 def _cut(conv: Conv, outputs: int, inputs: int) -> Conv:
@@ -80,22 +80,26 @@ def _slim(array: LayerArray, inputs: int, width: int, outputs: int) -> None:
 
 def _slim_layer(layer: Layer, full: int, width: int) -> None:
     narrow = width if layer.layer1x1 is None else max(1, layer.bottleneck * width // full)
+    # Of a gated layer, too, the first rows are kept: those of the narrow gate come out of the wide layer's first half.
+    middle = narrow if layer.gating == "none" else 2 * narrow
     conditions = layer.mixin.weight.shape[1]
-    layer.conv = _cut(layer.conv, narrow, width)
-    layer.mixin = _cut(layer.mixin, narrow, conditions)
+    layer.conv = _cut(layer.conv, middle, width)
+    layer.mixin = _cut(layer.mixin, middle, conditions)
     if layer.layer1x1 is not None:
         layer.layer1x1 = _cut(layer.layer1x1, width, narrow)
     if layer.head1x1 is not None:
         layer.head1x1 = _cut(layer.head1x1, layer.head1x1.out, narrow)
     sizes = {
         "conv_pre_film": width,
-        "conv_post_film": narrow,
-        "input_mixin_post_film": narrow,
-        "activation_pre_film": narrow,
+        "conv_post_film": middle,
+        "input_mixin_post_film": middle,
+        "activation_pre_film": middle,
         "activation_post_film": narrow,
         "layer1x1_post_film": width,
     }
     for key, film in layer.films.items():
         if key in sizes:
-            layer.films[key] = Film(_cut(film.conv, sizes[key], conditions), film.shift)
+            # Scales and shifts are sliced as one: NeuralAmpModelerCore, whose way it is, does not keep them apart.
+            rows = sizes[key] * (2 if film.shift else 1)
+            layer.films[key] = Film(_cut(film.conv, rows, conditions), film.shift)
     layer.bottleneck = narrow
