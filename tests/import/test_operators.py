@@ -28,6 +28,32 @@ def test_pointwise_of_positive_numbers(op, net, imported):
     imported(net.model(net.narrow(net(op, positive))))
 
 
+@pytest.mark.parametrize(
+    ("op", "attrs"),
+    [("Sign", {}), ("ThresholdedRelu", {"alpha": 0.1}), ("ThresholdedRelu", {"alpha": 0.0}), ("Sinh", {}),
+     ("Cosh", {}), ("Asinh", {}), ("Shrink", {"lambd": 0.1, "bias": 0.1}), ("Shrink", {"lambd": 0.1}),
+     ("Shrink", {"lambd": 0.2, "bias": 0.5})],
+    ids=str,
+)  # fmt: skip
+def test_functions_that_a_few_ops_make(op, attrs, make_net, imported):
+    net = make_net(opset=18)
+    imported(net.model(net.narrow(net(op, net.wide(), **attrs))))
+
+
+@pytest.mark.parametrize("op", ["Acosh", "Atanh", "Tan"])
+def test_functions_of_a_range(op, make_net, imported):
+    net = make_net(opset=18)
+    inside = net("Tanh", net.wide())
+    inside = net("Add", inside, np.float32(2.5)) if op == "Acosh" else net("Mul", inside, np.float32(0.9))
+    imported(net.model(net.narrow(net(op, inside))))
+
+
+def test_exclusive_or(make_net, imported):
+    net = make_net(opset=18)
+    sides = [net("Greater", net.x, np.float32(level)) for level in (-0.05, 0.1)]
+    imported(net.model(net("Mul", net.x, net("Cast", net("Xor", *sides), to=1))))
+
+
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_gelu_operator(approximate, make_net, imported):
     net = make_net(opset=20)

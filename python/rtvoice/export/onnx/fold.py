@@ -13,7 +13,6 @@ from .values import Known, known
 # A tensor of ones as long as the recording is folded too (the probes are about 10^5 samples long); more is a mistake.
 _LARGEST = 1 << 27
 _SPREADING = ("Add", "Sub", "Mul", "Div", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "Where", "And")
-_RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 
 def fold(node: Any, inputs: list[Known | None], opset: int, probes: int) -> list[Known]:
@@ -22,10 +21,8 @@ def fold(node: Any, inputs: list[Known | None], opset: int, probes: int) -> list
     Raises
     ------
     ValueError
-        It is random, or the reference implementation cannot compute it.
+        The reference implementation cannot compute it.
     """
-    if node.op_type in _RANDOM:
-        raise ValueError("makes random numbers; give the model the noise as an input, or remove it")
     shared = all(item is None or item.constant is not None for item in inputs)
     runs = []
     for probe in range(1 if shared else probes):

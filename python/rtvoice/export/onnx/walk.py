@@ -10,7 +10,7 @@ import numpy as np
 
 from .fold import fold
 from .ir import Array, Emitter, Node
-from .refusals import ATTENTION, cannot_stream, is_cause, unsupported
+from .refusals import ATTENTION, NEVER_AHEAD, cannot_stream, is_cause, unsupported
 from .source import BROKEN, Source, first_line, require_onnx, to_array
 from .values import Known, Refused, Scores, Stream, Value, in_order, known
 
@@ -218,7 +218,7 @@ class Walk:
         return [SCORES[node.op_type](call)]
 
     def _fold(self, node: Any, inputs: list[Value | None]) -> Sequence[Value]:
-        if any(attribute.HasField("g") for attribute in node.attribute):
+        if node.op_type in NEVER_AHEAD or any(attribute.HasField("g") for attribute in node.attribute):
             raise RefusalError(*unsupported(node.op_type, node.domain))
         try:
             results = fold(
