@@ -32,6 +32,7 @@ MEASURES = (
     ("per", "phone errors against the source (hama), %", 1),
     ("distillmos", "DistillMOS, 1 to 5", 2),
     ("f0_correlation", "log F0 correlation with the source", 3),
+    ("f0_correlation_fixed", "the same, F0 searched once from 75 to 500 Hz", 3),
     ("vuv_error", "voicing errors, % of frames", 1),
 )
 
@@ -59,7 +60,10 @@ def measures(found: dict[str, dict[str, Any]]) -> list[str]:
     for name, said, digits in MEASURES:
         cells = [told(figure(values, name) if name in values else None, digits) for _, values in beside]
         for tier in tiers:
-            gate = found[tier]["gates"][tier]["measures"][name]
+            gate = found[tier]["gates"][tier]["measures"].get(name)
+            if gate is None:
+                cells.append(f"{told(figure(found[tier], name), digits)}, no gate")
+                continue
             side, limit = ("≥", gate["at_least"]) if "at_least" in gate else ("≤", gate["at_most"])
             span = found[tier]["intervals"].get(name)
             value = told(gate["value"], digits) + (f" ({span[0]:.{digits}f} to {span[1]:.{digits}f})" if span else "")

@@ -85,5 +85,6 @@ def listeners(counter: Counter | None = None) -> dict[str, Probe]:
         "distillmos": count.probe("distillmos", lambda samples: 1.0 + float(np.abs(samples).max())),
         "plcmos": count.probe("plcmos", lambda samples: 4.0),
         "pitch": count.probe("pitch", zero_crossings),
+        "pitch_fixed": count.probe("pitch_fixed", zero_crossings),
         "loudness": count.probe("loudness", lambda samples: float(20 * np.log10(np.std(samples) + 1e-9)), level=True),
     }

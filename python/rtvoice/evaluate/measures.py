@@ -21,6 +21,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "per": ("hama",),
     "distillmos": ("distillmos",),
     "f0_correlation": ("pitch",),
+    "f0_correlation_fixed": ("pitch_fixed",),
     "vuv_error": ("pitch",),
     "f0_median": ("pitch",),
     "loudness": ("loudness",),
@@ -55,6 +56,7 @@ MEDIANS = (
     "similarity_source_dvector",
     "distillmos",
     "f0_correlation",
+    "f0_correlation_fixed",
     "vuv_error",
     "f0_median",
     "f0_semitones_from_target",
@@ -105,7 +107,11 @@ def row(heard: Read, source: Read, target: Target, text: str | None = None) -> R
     before = source("loudness")
     if found["loudness"] is not None and before is not None:
         found["loudness_change"] = found["loudness"] - before
-    return found | _pitch(heard("pitch"), source("pitch"), target.f0_median)
+    found |= _pitch(heard("pitch"), source("pitch"), target.f0_median)
+    once, before = heard("pitch_fixed"), source("pitch_fixed")
+    if once is not None and before is not None and len(before):
+        found["f0_correlation_fixed"] = compare.follow(before, once).correlation
+    return found
 
 
 def _similarity(role: str, heard: Any, source: Any, centroid: NDArray[np.float64] | None) -> Row:
