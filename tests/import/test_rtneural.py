@@ -174,9 +174,19 @@ def test_the_input_is_added_and_the_gain_applied_where_the_file_says_so() -> Non
         "in_gain": 3.0,
     }
     model, report = bring(document)
-    plain = evaluate_keras(document, SIGNAL[:, None].astype(np.float64))[:, 0]
-    agrees(model, (plain + SIGNAL) * 10 ** (-6 / 20))
-    assert any("in_gain" in note for note in report.notes)
+    louder = SIGNAL.astype(np.float64) * 10 ** (3 / 20)
+    plain = evaluate_keras(document, louder[:, None])[:, 0]
+    agrees(model, (plain + louder) * 10 ** (-6 / 20))
+    assert any("in_gain of 3 dB is applied" in note for note in report.notes)
+    with pytest.raises(ModelError, match="'in_gain': is 900 dB"):
+        bring({**document, "in_gain": 900})
+
+
+def test_the_rate_is_read_where_amp_models_tell_it() -> None:
+    document = {**Keras(np.random.default_rng(1)).dense(1).document, "samplerate": 44_100}
+    assert bring(document, sample_rate=None)[0].sample_rate == 44_100
+    assert bring({**document, "metadata": {"samplerate": 96_000}}, sample_rate=None)[0].sample_rate == 96_000
+    assert bring({**document, "metadata": {"samplerate": None}}, sample_rate=None)[0].sample_rate == 44_100
 
 
 def test_inputs_behind_the_audio_are_set_by_the_host() -> None:
@@ -236,6 +246,27 @@ def test_state_dicts_against_torch_itself() -> None:
     agrees(model, expected)
     own = evaluate_torch(weights, layers, SIGNAL[:, None].astype(np.float64))[:, 0]
     np.testing.assert_allclose(own, expected, atol=2e-6)
+
+
+@pytest.mark.torch
+def test_a_transposed_convolution_of_stride_one() -> None:
+    """RTNeural's loader takes it as the causal convolution that it is; the file does not tell the two apart."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(5)
+    nn = torch.nn
+    modules = {"up": nn.ConvTranspose1d(1, 4, 3), "wide": nn.ConvTranspose1d(4, 6, 2, dilation=3, groups=2, bias=False)}
+    modules["last"] = nn.Conv1d(6, 1, 1)
+    layers = ["up:transposed=1", "tanh", "wide:transposed=1:dilation=3:groups=2", "last"]
+    with torch.no_grad():
+        x = torch.tanh(modules["up"](torch.from_numpy(SIGNAL)[None, None])[..., : len(SIGNAL)])
+        expected = modules["last"](modules["wide"](x)[..., : len(SIGNAL)])[0, 0].numpy()
+    weights = torch_weights(modules)
+    agrees(bring(weights, layers=layers)[0], expected)
+    own = evaluate_torch(weights, layers, SIGNAL[:, None].astype(np.float64))[:, 0]
+    np.testing.assert_allclose(own, expected, atol=2e-6)
+    for wrong, reason in (("last:transposed=2", "transposed is 1 for"), ("up:stride=2", "holds each frame")):
+        with pytest.raises(ModelError, match=reason):
+            bring(weights, layers=[*layers[:3], wrong] if "last" in wrong else [wrong])
 
 
 def amp(unit: str, skip: int) -> dict[str, Any]:
@@ -332,7 +363,10 @@ def reshaped(build: str, index: int, part: int, *shape: int) -> dict[str, Any]:
         (cut("batchnorm", 1, 3), "layer 1 (batchnorm)", "3 arrays"),
         (reshaped("dense", 0, 0, 5, 1), "layer 0 (dense)", "the kernel has shape [5, 1]"),
         (reshaped("dense", 0, 1, 4), "layer 0 (dense)", "the bias has shape [4]"),
-        (reshaped("gru", 1, 2, 15), "layer 1 (gru)", "the bias has shape [15]"),
+        (reshaped("gru", 1, 2, 15), "layer 1 (gru)", "train it with reset_after=True"),
+        (reshaped("gru", 1, 2, 3, 15), "layer 1 (gru)", "the bias has shape [3, 15]"),
+        (spoilt("conv1d", 0, type="Dropout"), "layer 0 (Dropout)", "remove the layer if it does nothing"),
+        (spoilt("conv2d_valid", 1, activation="softmax"), "layer 1 (conv2d)", "over the 3 filters of each feature"),
         (reshaped("prelu", 1, 0, 1, 3), "layer 1 (prelu)", "the slopes have shape [1, 3]"),
         (spoilt("batchnorm", 1, epsilon=-9.0), "layer 1 (batchnorm)", "not above 0"),
         ({**keras(), "in_shape": [None, 50, 23, 1]}, "'in_shape'", "23 values a frame"),

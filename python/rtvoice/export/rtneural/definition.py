@@ -165,9 +165,25 @@ def evaluate_torch(weights: Mapping[str, Any], layers: Sequence[str], x: F64) ->
             x = x @ parts["weight"].T + parts.get("bias", 0.0)
         else:
             bias = parts.get("bias", np.zeros(len(parts["weight"])))
-            kernel = parts["weight"].transpose(2, 1, 0)
-            x = _conv1d(x, kernel, bias, int(options.get("dilation", 1)), int(options.get("groups", 1)))
+            dilation, groups = int(options.get("dilation", 1)), int(options.get("groups", 1))
+            if options.get("transposed"):
+                bias = parts.get("bias", np.zeros(groups * parts["weight"].shape[1]))
+                x = _transposed(x, parts["weight"], bias, dilation, groups)
+            else:
+                x = _conv1d(x, parts["weight"].transpose(2, 1, 0), bias, dilation, groups)
     return x
+
+
+def _transposed(x: F64, weight: F64, bias: F64, dilation: int, groups: int) -> F64:
+    """Add each frame, times tap `k`, to the frame ``k * dilation`` later."""
+    inputs, made, taps = weight.shape
+    out, wide = np.tile(bias, (len(x), 1)), inputs // groups
+    for tap in range(taps):
+        past = _late(x, tap * dilation)
+        for group in range(groups):
+            rows = slice(group * wide, (group + 1) * wide)
+            out[:, group * made : (group + 1) * made] += past[:, rows] @ weight[rows, :, tap]
+    return out
 
 
 def _recurrent(parts: Mapping[str, F64], x: F64) -> F64:

@@ -23,6 +23,7 @@ from .state_dict import is_state_dict, modules, read_state_dict
 from .write import write_chain
 
 _AMP_LAYERS = ["rec", "lin"]
+_MOST_DB = 200
 _MATRICES = {"dense": 1, "time-distributed-dense": 1, "conv1d": 1, "conv2d": 1, "gru": 2, "lstm": 2}
 
 
@@ -157,15 +158,19 @@ def _read(document: dict[str, Any], torch: bool, layers: Sequence[str] | None, n
     if skip and chain.outputs != 1:
         refuse("'in_skip'", f"adds the audio input to {chain.outputs} channels; it needs one")
     chain.skip = skip == 1
-    chain.gain = 10.0 ** (fields.number("out_gain", 0.0) / 20.0)
-    if fields.has("in_gain") and fields.number("in_gain"):
-        notes.append(f"in_gain ({fields.number('in_gain'):g} dB) is a hint for the level before the model; not applied")
+    for key, side in (("in_gain", "gain_in"), ("out_gain", "gain")):
+        level = fields.number(key, 0.0)
+        if abs(level) > _MOST_DB:
+            refuse(f"{key!r}", f"is {level:g} dB; a gain lies in -{_MOST_DB}..{_MOST_DB} dB")
+        setattr(chain, side, 10.0 ** (level / 20.0))
+        if level:
+            notes.append(f"{key} of {level:g} dB is applied, as players of amp models do")
     return chain
 
 
 def _offline(document: Mapping[str, Any], torch: bool, layers: Sequence[str] | None, chain: Chain) -> Any:
     def run(signal: F64, parameters: Mapping[str, F64]) -> F64:
-        columns = [np.asarray(signal, np.float64)]
+        columns = [np.asarray(signal, np.float64) * np.float64(np.float32(chain.gain_in))]
         columns += [np.full(len(signal), float(value[0])) for value in parameters.values()]
         x = np.stack(columns, axis=1)
         names = layers or _AMP_LAYERS

@@ -26,15 +26,17 @@ LAYERS = (
 )  # fmt: skip
 _COMMON = ("type", "activation", "shape", "weights", "name")
 _NOTHING = ("", "linear", None)
+_TELLING = ("model_data", "metadata")  # parts of amp models that may tell the rate; the latter is asked first
+_IDLE = ("dropout", "flatten", "input", "inputlayer", "reshape", "unknown")
 MOST_INPUTS = 9
 
 
 def told_rate(document: Any) -> int | None:
     """Return the sample rate that a file tells, as some trainers write it, or None."""
+    holders = [document] if isinstance(document, dict) else []
+    holders += [part for part in (holder.get(key) for holder in holders for key in _TELLING) if isinstance(part, dict)]
     for key in ("samplerate", "sample_rate"):
-        value = document.get(key) if isinstance(document, dict) else None
-        if value is None and isinstance(document, dict) and isinstance(document.get("model_data"), dict):
-            value = document["model_data"].get(key)
+        value = next((holder[key] for holder in reversed(holders) if holder.get(key) is not None), None)
         if value is None:
             continue
         try:
@@ -64,8 +66,11 @@ def read_chain(document: dict[str, Any], notes: list[str]) -> Chain:
         kind = one.text("type")
         one.place = f"layer {index} ({kind[:40]})"
         if kind not in LAYERS:
+            idle = "remove the layer if it does nothing after training (Dropout, Flatten), else replace it"
             refuse(
-                one.place, f"is of a type that RTNeural skips in silence; it has {', '.join(LAYERS)}: replace the layer"
+                one.place,
+                f"is of a type that RTNeural skips in silence; it has {', '.join(LAYERS)}: "
+                + (idle if kind.lower() in _IDLE else "replace the layer"),
             )
         made = _READERS[kind](one, size, f"layer{index}")
         declared = _channels(one.items("shape"), f"{one.place}: 'shape'")
@@ -114,6 +119,13 @@ def _activation(fields: Fields, kind: str, size: int, name: str) -> Layer | None
         refuse(
             fields.place,
             f"activation {brief(given)} is not among RTNeural's: {', '.join(ACTIVATIONS)}; use one of them",
+        )
+    shape = fields.items("shape")
+    if given == "softmax" and len(shape) == 4 and shape[2] != 1:
+        refuse(
+            fields.place,
+            f"has a softmax, which Keras takes over the {shape[3]} filters of each feature and RTNeural over all "
+            f"{size} channels; use another activation",
         )
     if kind in ("prelu", "batchnorm", "batchnorm2d"):
         refuse(
@@ -230,6 +242,14 @@ def _swapped(gates: F32, hidden: int) -> F32:
 def _gru(fields: Fields, size: int, name: str) -> Layer:
     fields.only((*_COMMON, "recurrent_activation"))
     hidden = _rows(fields)
+    given = fields.get("weights")
+    bias = given[2] if isinstance(given, list) and len(given) == 3 else None
+    if isinstance(bias, list) and bias and not isinstance(bias[0], list):
+        refuse(
+            fields.place,
+            "has one bias, as of reset_after=False, which RTNeural does not compute; train it with reset_after=True, "
+            "Keras's default",
+        )
     kernel, recurrent, bias = _arrays(
         fields, ("kernel", (size, 3 * hidden)), ("recurrent kernel", (hidden, 3 * hidden)), ("bias", (2, 3 * hidden))
     )

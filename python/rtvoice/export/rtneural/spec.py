@@ -49,13 +49,14 @@ class Chain:
         In order.
     skip
         Whether the audio input is added to the output.
-    gain
-        Of the output.
+    gain_in, gain
+        Of the audio input, which what is added to the output has as well, and of the output.
     """
 
     inputs: int
     layers: list[Layer]
     skip: bool = False
+    gain_in: float = 1.0
     gain: float = 1.0
 
     @property

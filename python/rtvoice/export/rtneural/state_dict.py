@@ -20,7 +20,7 @@ from .read import ACTIVATIONS, MOST_INPUTS
 from .spec import Chain, Layer
 
 F32 = NDArray[np.float32]
-_OPTION = re.compile(r"(dilation|groups|stride|eps)=([0-9.eE+-]+)\Z")
+_OPTION = re.compile(r"(dilation|groups|stride|transposed|eps)=([0-9.eE+-]+)\Z")
 
 
 def is_state_dict(document: Mapping[str, Any]) -> bool:
@@ -95,7 +95,9 @@ def _options(name: str, texts: Sequence[str]) -> dict[str, float]:
     for text in texts:
         found = _OPTION.match(text)
         if found is None:
-            refuse(name, f"option {text[:40]!r} is not known; there are dilation=, groups=, stride= and eps=")
+            refuse(
+                name, f"option {text[:40]!r} is not known; there are dilation=, groups=, stride=, transposed= and eps="
+            )
         try:
             out[found[1]] = float(found[2])
         except ValueError:
@@ -136,9 +138,17 @@ def _module(
         refuse(name, f"its weight has shape {shown(weight.shape)}; dense layers have 2 axes, convolutions over time 3")
     groups, dilation = int(options.get("groups", 1)), int(options.get("dilation", 1))
     if int(options.get("stride", 1)) != 1:
-        refuse(name, "has a stride; the audio output must have the input's rate: use stride 1")
+        refuse(
+            name,
+            "has a stride, for which RTNeural holds each frame until the next; use stride 1, or export the network to "
+            ".onnx, where strides are followed",
+        )
     if groups < 1 or dilation < 1:
         refuse(name, "groups and dilation are at least 1")
+    if options.get("transposed", 0) not in (0, 1) or (options.get("transposed") and weight.ndim != 3):
+        refuse(name, "transposed is 1 for a ConvTranspose1d, whose weight has 3 axes; leave it out for other layers")
+    if options.get("transposed"):
+        weight = _turned(name, weight, groups)
     rows, inputs = int(weight.shape[0]), int(weight.shape[1]) * groups
     if size is not None and inputs != size:
         refuse(name, f"reads {inputs} channels, but {size} come in; is the order of the layers right?")
@@ -150,6 +160,15 @@ def _module(
         if found["bias"].shape != (rows,):
             refuse(name, f"its bias has shape {shown(found['bias'].shape)}; it must be [{rows}]")
     return [Layer("dense" if weight.ndim == 2 else "conv1d", node, rows, found, dilation, groups)]
+
+
+def _turned(name: str, weight: F32, groups: int) -> F32:
+    """Return a ConvTranspose1d of stride 1 as the causal convolution that it is: taps backwards, channels swapped."""
+    inputs, made, taps = weight.shape
+    if inputs % groups:
+        refuse(name, f"groups={groups} does not divide its {inputs} input channels; choose a divisor")
+    parts = weight.reshape(groups, inputs // groups, made, taps).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(parts.reshape(groups * made, inputs // groups, taps)[:, :, ::-1])
 
 
 def _norm(

@@ -27,6 +27,8 @@ def write_chain(b: GraphBuilder, chain: Chain, parameters: Mapping[str, Mapping[
         ``min``, ``max``, ``default``, ``smoothing_ms``, ``description`` of ``input1`` and on, or other names in order.
     """
     audio = b.input()
+    if chain.gain_in != 1.0:
+        audio = b.node("affine", audio, scale=np.array([chain.gain_in], np.float32), name="in_gain")
     x = audio
     if chain.inputs > 1:
         names = [*parameters, *(f"input{index}" for index in range(1, chain.inputs))]
