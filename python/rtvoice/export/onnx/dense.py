@@ -68,6 +68,7 @@ class Window:
 def _conv(call: Call) -> Value:
     stream, weight = call.stream(), call.required(1, "weight")
     bias = call.array(2, "bias")
+    _check_kernel(call, weight)
     if has_bands(stream, list(weight.shape[2:])) and not stream.node.control:
         return bands.conv(call, stream, weight, bias)
     window = Window(call, stream, list(weight.shape[2:]))
@@ -104,6 +105,15 @@ def _conv(call: Call) -> Value:
     return fresh(node, shape, stream.time, lengths)
 
 
+def _check_kernel(call: Call, weight: Array) -> None:
+    told = call.attr("kernel_shape")
+    if told is not None and list(told) != list(weight.shape[2:]):
+        call.refuse(
+            f"has kernel_shape={list(told)}, but a weight of {list(weight.shape[2:])}",
+            "the file is damaged, export it again",
+        )
+
+
 def _check_lengths(call: Call, lengths: tuple[int, ...], reach: int, rate: Fraction) -> None:
     if not lengths:
         return
@@ -124,6 +134,7 @@ def _check_lengths(call: Call, lengths: tuple[int, ...], reach: int, rate: Fract
 def _conv_transpose(call: Call) -> Value:
     stream, weight = call.stream(), call.required(1, "weight")
     bias = call.array(2, "bias")
+    _check_kernel(call, weight)
     if has_bands(stream, list(weight.shape[2:])) and not stream.node.control:
         return bands.transposed(call, stream, weight, bias)
     window = Window(call, stream, list(weight.shape[2:]))

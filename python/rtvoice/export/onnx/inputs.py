@@ -22,6 +22,7 @@ PROBES = (2 * 38400, 3 * 38400)
 SHORT_PROBES = (2 * 9600, 3 * 9600)  # first where there may be attention, whose masks are squares of them
 FRAME_PROBES = (2 * 768, 3 * 768)  # the same in frames
 _LARGEST_PARAMETER = 4096
+_LONGEST = 1 << 25  # samples: ten minutes at 48 kHz and some
 _LARGEST_FRAME = 16_384
 _RESERVED = ("audio", "mix")
 
@@ -185,7 +186,8 @@ def readings(source: Source, asked: Asked) -> list[Reading]:
     ports = [port for port in rest if audio_input in (None, port.name)]
     if not rest or not ports:
         named = ", ".join(port.describe() for port in source.inputs) or "none"
-        raise ModelError(f"no input is called '{audio_input}'; there is: {named}" if audio_input else "has no inputs")
+        nothing = "has no input that could be audio; export the network with the audio as an input"
+        raise ModelError(f"no input is called '{audio_input}'; there is: {named}" if audio_input else nothing)
     if asked.frames or (states and not any(found.length is None for port in ports for found in _of_port(port))):
         return [_in_frames(source, rest, asked, constants, states)]
     # What has a free time axis is the audio; then what is longest.
@@ -193,7 +195,12 @@ def readings(source: Source, asked: Asked) -> list[Reading]:
     if not found:
         raise ModelError(_complaint(ports[0]))
     found.sort(key=lambda pair: (pair[1].length is not None, -(pair[1].length or 0)))
-    chosen = found[0][0]
+    chosen, first = found[0]
+    if first.length is not None and first.length > _LONGEST:
+        raise ModelError(
+            f"input {chosen.describe()}: is fixed to {first.length} samples, where at most {_LONGEST} can be run to "
+            "compare; export with a free time axis, or a shorter example"
+        )
     return [replace(reading, constants=constants, states=states) for port, reading in found if port is chosen]
 
 

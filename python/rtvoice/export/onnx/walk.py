@@ -177,7 +177,9 @@ class Walk:
         inputs: list[Value | None] = []
         for name in node.input:
             if name and name not in self.values:
-                raise RefusalError(f"reads '{name}', which nothing makes", "the file is damaged; export it again")
+                raise RefusalError(
+                    f"reads '{name}', which nothing before it makes", "the file is damaged, export it again"
+                )
             inputs.append(self.values[name] if name else None)
         if any(isinstance(value, Refused) for value in inputs):
             # What cannot stream whatever it reads is named all the same: one message tells all there is to change.
