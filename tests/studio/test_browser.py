@@ -64,6 +64,8 @@ def sit(tmp_path: Path, clips: int, seconds: float) -> Any:
 def test_equal_audio_stays_equal_through_any_switch() -> None:
     told = node("graph.mjs")
     assert max(told["same"], told["hasty"]) <= 1e-6
+    assert {"11025", "22050", "44100"} <= set(told["off"])
+    assert max(told["off"].values()) <= 1e-6
 
 
 def test_no_vote_is_lost_to_reloads_and_a_killed_server(tmp_path: Path) -> None:

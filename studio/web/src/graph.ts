@@ -3,6 +3,14 @@
 /** Long enough for no click, short enough for no gap between two versions that differ. */
 export const FADE_SECONDS = 0.005;
 
+/**
+ * The sample nearest to a time. What starts between two samples is interpolated by the browser: half a sample off, as 10 ms
+ * are at 22.05 kHz, is a low pass with -3 dB at 5.5 kHz.
+ */
+export function onGrid(seconds: number, rate: number): number {
+  return Math.round(seconds * rate) / rate;
+}
+
 interface Ramp {
   from: number;
   to: number;
@@ -82,15 +90,16 @@ export class Graph {
     }
   }
 
-  /** Starts all versions at one time, fading in where asked; `ended` is called when the first of the pair is over. */
+  /** Starts all versions at one time, on a sample, fading in where asked; `ended` is called when the first of the pair is over. */
   start(when: number, offset: number, loop: Region | null, ended?: () => void, fadeIn = false): void {
+    const time = this.grid(when);
     if (fadeIn) {
       this.out.hold(0);
-      this.out.to(1, when);
+      this.out.to(1, time);
     }
     for (const source of this.sources.values()) {
       this.setLoop(source, loop);
-      source.start(when, offset);
+      source.start(time, this.grid(offset));
     }
     const first = this.sources.values().next().value;
     if (first && ended) first.onended = ended;
@@ -110,18 +119,23 @@ export class Graph {
 
   /** Fades out at a time, now where none is given, and ends. */
   stop(when = this.context.currentTime): void {
-    this.out.to(0, when);
+    const time = this.grid(when);
+    this.out.to(0, time);
     for (const source of this.sources.values()) {
       source.onended = null;
-      source.stop(when + FADE_SECONDS);
+      source.stop(time + FADE_SECONDS);
     }
+  }
+
+  private grid(seconds: number): number {
+    return onGrid(seconds, this.context.sampleRate);
   }
 
   private setLoop(source: AudioBufferSourceNode, loop: Region | null): void {
     source.loop = loop !== null;
     if (loop) {
-      source.loopStart = loop.start;
-      source.loopEnd = loop.end;
+      source.loopStart = this.grid(loop.start);
+      source.loopEnd = this.grid(loop.end);
     }
   }
 }

@@ -1,7 +1,7 @@
 // Plays one trial: loads its versions, keeps the time, and counts how long each one was heard.
 
 import type { Listen, Trial } from "./api";
-import { goOver, Graph, type Region } from "./graph";
+import { goOver, Graph, onGrid, type Region } from "./graph";
 import { matchingGains, weigh, type Weighed } from "./loudness";
 
 /** How far ahead of its clock a context is told to start: what it has on its way takes less. */
@@ -115,6 +115,11 @@ export class Player {
     this.changed();
   }
 
+  /** Whole samples: half a one more would start every sound between two. */
+  private get lead(): number {
+    return this.context ? onGrid(LEAD_SECONDS, this.context.sampleRate) : LEAD_SECONDS;
+  }
+
   private levels(): Record<string, number> {
     return Object.fromEntries([...this.buffers.keys()].map((name) => [name, this.matched ? (this.gains.gains[name] ?? 1) : this.gains.plain]));
   }
@@ -145,7 +150,7 @@ export class Player {
   /** Plays on from a place, after what plays now where there is something. */
   private begin(context: AudioContext, master: GainNode, place: number, from: Graph | null): void {
     const loop = this.loopRegion();
-    this.offset = place >= this.duration - 0.01 ? (loop?.start ?? 0) : place;
+    this.offset = place >= this.duration - 0.01 ? (loop?.start ?? 0) : onGrid(place, context.sampleRate);
     if (loop && (this.offset < loop.start || this.offset >= loop.end)) this.offset = loop.start;
     const graph = new Graph(context, master, this.buffers, this.levels(), this.side);
     const ended = () => {
@@ -154,7 +159,7 @@ export class Player {
       this.offset = 0;
       this.changed();
     };
-    this.startedAt = context.currentTime + LEAD_SECONDS;
+    this.startedAt = onGrid(context.currentTime, context.sampleRate) + this.lead;
     if (from) goOver(from, graph, this.startedAt, this.offset, loop, ended);
     // In the middle of a sound a start clicks, at its beginning nothing may be missing.
     else graph.start(this.startedAt, this.offset, loop, ended, this.offset > 0);
@@ -205,9 +210,10 @@ export class Player {
   setLoop(on: boolean, region: Region | null): void {
     const at = this.position;
     this.looping = on;
-    this.region = region && region.end - region.start >= 0.1 ? region : null;
+    const rate = this.context?.sampleRate ?? 1000;
+    this.region = region && region.end - region.start >= 0.1 ? { start: onGrid(region.start, rate), end: onGrid(region.end, rate) } : null;
     // The new loop takes over where the old one is then.
-    if (this.playing) this.seek(at + LEAD_SECONDS);
+    if (this.playing) this.seek(at + this.lead);
     else this.changed();
   }
 

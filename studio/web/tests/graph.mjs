@@ -95,11 +95,38 @@ try {
     rows.forEach((value, i) => {
       if (i < back || i > back + fade) level = Math.max(level, Math.abs(value - (i < back ? soft : loud)[i]));
     });
-    return { same: worst(same), hasty: worst(hasty), before, after, level, restart: level1, place: Math.max(...places), step: Math.max(...steps) };
+    // Every rate that a file may have, started at odd times as a player does, from odd places, in a loop with odd ends.
+    const off = {};
+    for (const own of [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 192000]) {
+      const samples = Float32Array.from({ length: own / 2 }, () => 0.9 * (2 * Math.random() - 1));
+      off[own] = 0;
+      for (const [lead, place, ends] of [[0.01, 0, null], [0.01, 0.1234567, null], [0.0100123, 0.05, [0.0200111, 0.1500077]]]) {
+        const context = new OfflineAudioContext(1, own, own);
+        const buffer = context.createBuffer(1, samples.length, own);
+        buffer.copyToChannel(samples, 0);
+        const graph = new graphs.Graph(context, context.destination, new Map([["1", buffer]]), { 1: 1 }, "1");
+        const quantum = 128 * Math.ceil(own / 1280);
+        void context.suspend(quantum / own).then(() => {
+          graph.start(context.currentTime + lead, place, ends && { start: ends[0], end: ends[1] });
+          return context.resume();
+        });
+        const out = (await context.startRendering()).getChannelData(0);
+        const [start, first] = [Math.round((quantum / own + lead) * own), Math.round(place * own)];
+        const [from, to] = ends ? ends.map((end) => Math.round(end * own)) : [0, samples.length];
+        for (let i = 0; i < start; i++) off[own] = Math.max(off[own], Math.abs(out[i]));
+        for (let i = start, at = first; i < out.length && at < samples.length; i++) {
+          off[own] = Math.max(off[own], Math.abs(out[i] - samples[at]));
+          at += 1;
+          if (ends && at === to) at = from;
+        }
+      }
+    }
+    return { off, same: worst(same), hasty: worst(hasty), before, after, level, restart: level1, place: Math.max(...places), step: Math.max(...steps) };
   });
   console.log(JSON.stringify(told));
   check(told.same <= 1e-6, `A = A parts by ${told.same}`);
   check(told.hasty <= 1e-6, `A = A parts by ${told.hasty} when a switch comes during another`);
+  for (const [rate, most] of Object.entries(told.off)) check(most <= 1e-6, `at ${rate} Hz what is played is off the file by ${most}`);
   check(told.before === 0, `before the switch A is off by ${told.before}`);
   check(told.level <= 1e-6, `levels are off by ${told.level} around a change of row`);
   check(told.restart <= 1e-6, `on a restart the fades add up to 1 within ${told.restart}`);
