@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtvoice import parity
+from rtvoice.divergence import Layer, from_import, from_source
 from rtvoice.drift import MOST_ROUNDING, ROUNDING, Drift, follow, parts, rounding
 from rtvoice.errors import ModelError
 from rtvoice.graph import Graph
@@ -33,22 +34,21 @@ if TYPE_CHECKING:
 __all__ = ["CheckReport", "Layer", "Run", "check"]
 
 TOLERANCE = 1e-5
+#: What the nodes of a report are held against.
+ENGINE = "the engine against float64"
+IMPORT = "the file against its source imported anew, in float64"
+SOURCE = "the import in float64 against each tensor of its source"
+_PARTS = {
+    ENGINE: "the engine parts from float64",
+    IMPORT: "the file parts from what its source gives today",
+    SOURCE: "the import parts from its source",
+}
 _MOST_OUTPUTS = 200  # values that are read at once when nodes are compared
 _MOST_HOPS = 1_500
 _PERIOD = 7  # seconds of sound that come again and again in a long stream
 _PATIENCE = 2.0  # seconds for one way of cutting
 # The end of a recording: it must be no multiple of any stride, and leave something to compare.
 _ODD = 37
-
-
-@dataclass
-class Layer:
-    """The difference at one node, relative to the node's own peak."""
-
-    name: str
-    op: str
-    error: float
-    passed: bool
 
 
 @dataclass
@@ -71,6 +71,8 @@ class CheckReport:
         One for each way of cutting, and each value output.
     layers
         One for each node, where a run failed or they were asked for.
+    beside
+        What each of these nodes was held against.
     notes
         What a reader should know.
     fault
@@ -85,6 +87,7 @@ class CheckReport:
     lengths: list[int] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
+    beside: str = ENGINE
     notes: list[str] = field(default_factory=list)
     fault: str = ""
 
@@ -109,7 +112,7 @@ class CheckReport:
             where = "" if run.first is None else f"  from {run.first} of {run.samples} on"
             lines.append(f"  {_mark(run.passed)} {run.error:8.1e}  {run.name}{where}")
         if self.layers:
-            lines.append("  nodes, each against float64:")
+            lines.append(f"  nodes, {self.beside}:")
             lines += [f"  {_mark(layer.passed)} {layer.error:8.1e}  {layer.name} ({layer.op})" for layer in self.layers]
         if not self.passed:
             lines.append(f"  {self.advice()}")
@@ -130,7 +133,9 @@ class CheckReport:
             where = f"; '{self.culprit}' is the first node that makes them" if self.culprit else ""
             return f"{self.fault}{where}. {_CLIP}"
         if self.culprit:
-            return f"the engine parts from float64 at '{self.culprit}' first"
+            return f"{_PARTS[self.beside]} at '{self.culprit}' first"
+        if self.beside == SOURCE:
+            return "every tensor agrees where it is an output itself, so layers were joined wrongly: report the model"
         return "every node agrees with float64: the graph itself differs from its source"
 
 
@@ -239,7 +244,30 @@ def check(
             report.layers = _layers_late(graph, *parted, tolerance)
         elif all(layer.passed for layer in report.layers):  # float64 may hold what float32 does not
             report.layers = _layers(graph, offline.signal, tolerance, finite=bool(report.fault))
+        if against is not None and not report.passed and not report.fault and not report.culprit:
+            _locate_in_source(report, graph, against, offline.signal, values, oracle)
     return report
+
+
+def _locate_in_source(
+    report: CheckReport,
+    graph: Graph,
+    against: Imported | Foreign,
+    signal: F32,
+    values: Mapping[str, NDArray[np.float64]],
+    oracle: str,
+) -> None:
+    """Find where the file parts from its source, since the engine does what the file says."""
+    from rtvoice.export.onnx.importer import Imported
+
+    fresh = parity.rebuilt(against.builder.graph(), defaults=values).graph()
+    found = from_import(graph, fresh, signal, report.tolerance)
+    if any(not layer.passed for layer in found):
+        report.layers, report.beside = found, IMPORT
+    elif isinstance(against, Imported):  # the tensors inside an ONNX graph can be read
+        found = from_source(against, signal, report.lengths, values, oracle)
+        if found:
+            report.layers, report.beside = found, SOURCE
 
 
 def _check_finite(report: CheckReport, runs: Sequence[Mapping[str, F64]], whose: str) -> None:
@@ -266,21 +294,10 @@ def _why_nothing(graph: Graph, offline: _Offline) -> str:
 
 
 def _reference(graph: Graph, signal: F32) -> _Offline:
-    tensors = _tensors(graph, signal)
+    tensors = parity.tensors(graph, signal)
     skip = graph.warm_hops
     found = {o.name: tensors[o.tensor][skip * graph.values[o.tensor].frames :] for o in graph.outputs}
     return _Offline(signal, found, {name: len(array) for name, array in found.items()})
-
-
-def _tensors(graph: Graph, signal: F32, outputs: Sequence[str] | None = None) -> dict[str, F64]:
-    """Evaluate a graph; its phases add up what they do in an engine whose outputs are these."""
-    whole = _prewarmed(graph, signal)
-    terms = parity.phase_terms(graph, whole, outputs=outputs)
-    return evaluate(graph, whole, turns=terms, recalled=parity.recalled_terms(graph, whole, outputs=outputs))
-
-
-def _prewarmed(graph: Graph, signal: F32) -> F32:
-    return np.concatenate([np.zeros(graph.warm_hops * graph.hop, np.float32), signal])
 
 
 def _reimported(
@@ -355,9 +372,8 @@ def _source(
         return _Offline(signal[: lengths[1]], runs[1], {name: 0 for name in runs[1]})
     valid = {}
     for name, array in runs[1].items():
-        agreed = [
-            _agreed(short[name], long[name], report.tolerance) for short, long in zip(runs, runs[1:], strict=False)
-        ]
+        pairs = zip(runs, runs[1:], strict=False)
+        agreed = [parity.agreed(short[name], long[name], report.tolerance) for short, long in pairs]
         valid[name] = agreed[1]
         if len(array) > 1 and any(count < len(run[name]) // 4 for count, run in zip(agreed, runs, strict=False)):
             report.runs.append(
@@ -372,14 +388,6 @@ def _runs(
 ) -> tuple[F32, list[dict[str, F64]]]:
     signal = parity.probe_signal(lengths[-1], rng)
     return signal, [oracle.run(signal[:length], values) for length in lengths]
-
-
-def _agreed(short: F64, long: F64, tolerance: float) -> int:
-    """Return how many frames of a recording are the same when it goes on."""
-    same = min(len(short), len(long))
-    difference = np.abs(short[:same] - long[:same]).max(axis=1)
-    off = ~(difference <= tolerance * max(parity.peak_of(long), 1e-30))
-    return int(np.flatnonzero(off)[0]) if off.any() else same
 
 
 def _check_audio(report: CheckReport, graph: Graph, model: Model, offline: _Offline, rng: np.random.Generator) -> None:
@@ -489,7 +497,7 @@ def _delays(model: Model) -> dict[str, int]:
 
 def _not_finite(graph: Graph, signal: F32) -> list[Layer]:
     """Tell which nodes give values that are not finite in float64."""
-    tensors = evaluate(graph, _prewarmed(graph, signal))
+    tensors = evaluate(graph, parity.prewarmed(graph, signal))
     sound = {node.name: parity.first_not_finite(tensors[node.name]) is None for node in graph.nodes}
     return [
         Layer(node.name, node.op, 0.0 if sound[node.name] else float("inf"), sound[node.name]) for node in graph.nodes
@@ -503,14 +511,14 @@ def _layers(graph: Graph, signal: F32, tolerance: float, *, finite: bool) -> lis
     """
     signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
     phases = any(node.op == "phase" for node in graph.nodes)
-    tensors = {} if phases else _tensors(graph, signal)
+    tensors = {} if phases else parity.tensors(graph, signal)
     layers = []
     for start in range(0, len(graph.nodes), _MOST_OUTPUTS):
         nodes = graph.nodes[start : start + _MOST_OUTPUTS]
         names = [node.name for node in nodes]
         model = parity.rebuilt(graph, outputs=names).model()
         if phases:
-            tensors = _tensors(graph, signal, names)
+            tensors = parity.tensors(graph, signal, names)
         delays = _delays(model)
         got = parity.stream_values(model, signal, names, graph.hop)
         for node in nodes:

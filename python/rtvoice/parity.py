@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rtvoice.graph import Graph, GraphBuilder
 from rtvoice.model import Model
 from rtvoice.ops import MAX_CHANNELS
+from rtvoice.reference import evaluate
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -99,6 +100,29 @@ def rebuilt(
         folded = builder.node("time_to_depth", tensors[name], factor=graph.values[name].frames, order="time")
         builder.output(folded, name=f"{WHOLE}{name}"[:128], kind="value")
     return builder
+
+
+def prewarmed(graph: Graph, signal: F32) -> F32:
+    """Return a signal after the silence that the network hears before it."""
+    return np.concatenate([np.zeros(graph.warm_hops * graph.hop, np.float32), signal])
+
+
+def tensors(graph: Graph, signal: F32, outputs: Sequence[str] | None = None) -> dict[str, F64]:
+    """Evaluate a graph in float64; its phases add up what they do in an engine whose outputs are these.
+
+    The frames of the silence ahead are in it: `graph.warm_hops` hops.
+    """
+    whole = prewarmed(graph, signal)
+    terms = phase_terms(graph, whole, outputs=outputs)
+    return evaluate(graph, whole, turns=terms, recalled=recalled_terms(graph, whole, outputs=outputs))
+
+
+def agreed(short: F64, long: F64, tolerance: float) -> int:
+    """Return how many frames of a recording are the same when it goes on."""
+    same = min(len(short), len(long))
+    difference = np.abs(short[:same] - long[:same]).max(axis=1)
+    off = ~(difference <= tolerance * max(peak_of(long), 1e-30))
+    return int(np.flatnonzero(off)[0]) if off.any() else same
 
 
 def phase_terms(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import rtvoice
+from rtvoice import parity
 from rtvoice.check import check
 from rtvoice.export import import_model, import_with_report
 from rtvoice.export.onnx.importer import import_onnx
@@ -45,11 +47,36 @@ def test_report_names_every_cutting(strided, imported):
     ids=["scaled by 2e-4", "taps reversed", "channels rotated"],
 )
 def test_a_wrong_weight_is_found(change, strided):
-    imported = import_onnx(strided)
-    model, _ = tampered(imported, "weight", change)
-    report = check(model, imported)
+    model, name = tampered(import_onnx(strided), "weight", change)
+    report = check(model, import_onnx(strided))
     assert not report.passed
-    assert "differs from its source" in report.text()
+    assert report.culprit == name
+    assert "whose weight is not its source's" in report.text()
+    assert f"parts from what its source gives today at '{report.culprit}' first" in report.text()
+
+
+def test_another_operation_is_found_and_named(strided):
+    model = import_model(strided, sample_rate=16_000)
+    data = model._bytes()
+    assert data.count(b"tanh") > 0
+    data = re.sub(rb'(op\\": ?\\")tanh', rb"\1silu", data)
+    report = check(rtvoice.Model.from_bytes(data), import_onnx(strided))
+    assert not report.passed
+    assert next(layer.op for layer in report.layers if not layer.passed) == "silu, in its source tanh"
+
+
+def test_a_wrong_import_is_found_at_the_node_of_its_source(strided, monkeypatch):
+    """The file is what the import gives, so only the source's own tensors tell: here every tanh becomes a sigmoid."""
+    from rtvoice.export.onnx import write
+
+    real = write._row
+    monkeypatch.setattr(write, "_row", lambda node: ("sigmoid", {}) if node.op == "tanh" else real(node))
+    imported = import_onnx(strided)
+    report = check(imported.builder.model(), imported)
+    assert not report.passed
+    assert [layer.op for layer in report.layers if layer.passed] == ["Conv"]
+    assert next(layer.op for layer in report.layers if not layer.passed) == "Tanh"
+    assert "the import parts from its source" in report.text()
 
 
 def test_a_source_with_other_outputs_is_told_as_one(strided):
@@ -74,9 +101,7 @@ def test_a_refused_import_says_how_far_off(strided, monkeypatch):
 
 def test_engine_that_parts_from_the_reference_is_located(strided, monkeypatch):
     """The node is named at which the engine and float64 part: here the reference is bent."""
-    from rtvoice import check as checking
-
-    real = checking.evaluate
+    real = parity.evaluate
 
     def bent(graph, signal, *rest, **options):
         tensors = real(graph, signal, *rest, **options)
@@ -85,7 +110,7 @@ def test_engine_that_parts_from_the_reference_is_located(strided, monkeypatch):
         tensors[graph.outputs[0].tensor] = tensors[graph.outputs[0].tensor] * 1.01
         return tensors
 
-    monkeypatch.setattr(checking, "evaluate", bent)
+    monkeypatch.setattr(parity, "evaluate", bent)
     report = check(import_model(strided, sample_rate=16_000, verify=False))
     assert not report.passed
     assert next(layer.op for layer in report.layers if layer.name == report.culprit) == "gru"

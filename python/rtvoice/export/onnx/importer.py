@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from .patterns import PATTERNS
 from .report import ImportReport
 from .rewrite import COMPARING, FOLDING, LAST, LAST_ROUNDED, rewrite
 from .rounding import read_by_few_rows, rounded
-from .source import Source, damage_of, read
+from .source import Source, damage_of, read, require_onnx
 from .states import States
 from .values import Refused, Scores, Stream, in_order
 from .walk import Walk
@@ -72,6 +72,38 @@ class Imported:
         if self.options["weights"] == "source":
             return self
         return _import(self.original, {**self.options, "weights": "source"})
+
+    def streams(self) -> list[str]:
+        """Return the names of the source's tensors whose frames can be read one by one, in its nodes' order."""
+        walk, _ = _walk(self.source, self._settled())
+        found = []
+        for name, value in walk.values.items():
+            if not isinstance(value, Stream) or value.node.control or value.newest:
+                continue
+            if value.node.channels > 1 or value.node.rate <= 1 or value.time is None:
+                found.append(name)
+        return found
+
+    def opened(self, names: Sequence[str]) -> Imported:
+        """Return the same import with more outputs: these tensors of the source, after its own.
+
+        Raises
+        ------
+        ModelError
+            One of them cannot be an output.
+        """
+        model = require_onnx().ModelProto()
+        model.CopyFrom(self.source.model)
+        more = [name for name in names if name not in self.source.outputs]
+        for name in more:
+            model.graph.output.add().name = name
+        source = replace(self.source, model=model, outputs=[*self.source.outputs, *more])
+        return _import(source, self._settled())
+
+    def _settled(self) -> dict[str, Any]:
+        """Return the options with what was found in place of what was left open."""
+        known = {"audio_input": self.reading.audio.name, "states": self.reading.states}
+        return {**self.options, **known, "constants": self.reading.constants, "weights": "source"}
 
 
 def import_onnx(
