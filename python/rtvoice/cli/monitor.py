@@ -187,9 +187,15 @@ def _print_report(report: dict[str, Any]) -> None:
         for r in sorted(best.values(), key=lambda r: -abs(r["auc"] - 0.5))
     ]
     head = ["heuristic", "at", "AUC", "95 %", "rho", "n", "q", "gain over loss"]
-    print(console.table(head, rows) if rows else "no run has an outcome yet: 'rtvoice monitor label' gives one")
+    print(console.table(head, rows) if rows else _no_table(report))
     print()
     _print_rules(report["rules"])
+
+
+def _no_table(report: dict[str, Any]) -> str:
+    if not report["labelled"]:
+        return "no run has an outcome yet: 'rtvoice monitor label' gives one"
+    return "no heuristic can be held against outcomes before runs have ended well and badly: label more of both"
 
 
 def _gain_words(gain: dict[str, Any] | None) -> str:

@@ -302,6 +302,22 @@ def test_the_report_is_drawn(filled: Path, tmp_path: Path, capsys: pytest.Captur
     assert data[:4] == b"\x89PNG" and len(data) > 20_000
 
 
+@pytest.mark.parametrize(
+    ("runs", "words"), [(1, "before runs have ended well and badly"), (0, "no run has an outcome yet")]
+)
+def test_a_report_of_too_little_says_what_is_missing(
+    runs: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.db"
+    fill(path, runs=runs)
+    with Store(path) as store:
+        store.begin("unlabelled", project="p")
+    status, out, err = command(capsys, "report", "--store", path)
+    assert (status, err) == (0, "")
+    assert f"{1 + runs} runs, {runs} with an outcome" in out
+    assert words in out
+
+
 def test_the_report_names_the_heuristic_that_tells(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = command(capsys, "report", "--store", filled, "--json")
     assert (status, err) == (0, "")
