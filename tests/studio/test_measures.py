@@ -17,7 +17,6 @@ from rtvoice_studio import command  # noqa: E402
 from rtvoice_studio.results import results  # noqa: E402
 from rtvoice_studio.stats import spearman  # noqa: E402
 from rtvoice_studio.store import Row, Store  # noqa: E402
-from small_model import build_model  # noqa: E402
 from speech_like import listeners, voice_like  # noqa: E402
 from studio_sounds import RATE  # noqa: E402
 
@@ -113,33 +112,3 @@ def test_the_rank_correlation_is_spearmans_and_its_interval_covers() -> None:
         hits += found.low <= truth <= found.high
     # 400 tell 95 % to 1.1 points.
     assert 0.915 <= hits / 400 <= 0.985
-
-
-def test_models_are_measured_as_the_bench_does_and_a_file_of_it_replaces_that(tmp_path: Path) -> None:
-    for name in ("small", "large"):
-        build_model(tmp_path / f"{name}.rtv", name=name)
-    clips = tmp_path / "in"
-    clips.mkdir()
-    soundfile.write(clips / "one.wav", voice_like(0.6, 140), RATE)
-    store = command.Store(tmp_path / "store")
-    row = command.add(store, str(tmp_path / "small.rtv"), str(tmp_path / "large.rtv"), clips=clips)
-    add_votes(store, row, "ann", lambda name: "b")
-    told = results(store, row)
-    costs = {standing["system"]: standing["cost"] for standing in told["league"]["standings"]}
-    assert len(costs) == 2
-    assert all(0 < cost["p50_us"] <= cost["p99_us"] for cost in costs.values())
-    assert told["a"]["cost"] == costs[told["a"]["name"]]
-    facts = told["a"]
-    result = {"model": facts["model"], "tier": facts["tier"], "sample_rate": 48000, "block": 480, "load": 0.1}
-    path = tmp_path / "bench.json"
-    result["frame_us"] = {"p50": 123.0, "p99": 1000.0}
-    path.write_text(json.dumps({"machine": {"cpu": "a phone", "isa": "NEON"}, "results": [result]}))
-    assert command.read_costs(store, path) == [told["a"]["name"]]
-    assert results(store, row)["a"]["cost"]["cpu"] == "a phone"
-    path.write_text('{"results": [{}]}')
-    with pytest.raises(ValueError, match="rtvoice-bench --json"):
-        command.read_costs(store, path)
-    path.write_text('{"machine": {"cpu": "", "isa": ""}, "results": []}')
-    with pytest.raises(ValueError, match="no system that was compared"):
-        command.read_costs(store, path)
-    store.close()

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         later = bool(args.systems) and not (args.no_serve or args.export or args.costs)
         session = _prepared(args, store, costs=not later) if args.systems else _stored(args, store)
         if args.costs:
-            command.read_costs(store, args.costs)
+            _read_costs(args, store)
         if args.measure:
             _measure(args, store, session)
         if args.export:
@@ -170,6 +170,19 @@ def _prepared(args: argparse.Namespace, store: Any, *, costs: bool) -> Any:
             progress=progress,
             warn=console.warn,
             costs=costs,
+        )
+
+
+def _read_costs(args: argparse.Namespace, store: Any) -> None:
+    from rtvoice_studio import command
+
+    machine, told, lacking = command.read_costs(store, args.costs)
+    if not args.json:
+        print(f"costs on {machine}: {', '.join(told)}")
+    if lacking:
+        console.warn(
+            f"no cost of {command.some(lacking)} on that machine is known, so its column and chart leave that out; "
+            "measure there with every tier named: rtvoice-bench whisper:default whisper:hq --json"
         )
 
 

@@ -25,7 +25,7 @@ from rtvoice_studio.results import listed, results
 from rtvoice_studio.server import STATIC, FrontEndMissing, make_app
 from rtvoice_studio.standings import league_table
 from rtvoice_studio.store import Row, Store, as_json
-from rtvoice_studio.systems import System, find_system, recordings, told_apart
+from rtvoice_studio.systems import System, find_system, recordings, some, told_apart
 from rtvoice_studio.tables import monitor_votes
 
 Progress = Callable[[float], None]
@@ -283,5 +283,6 @@ __all__ = [
     "recordings",
     "results",
     "serve",
+    "some",
     "store_folder",
 ]

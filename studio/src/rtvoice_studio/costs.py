@@ -9,7 +9,7 @@ from typing import Any
 
 from rtvoice.bench.measure import machine, measure
 from rtvoice_studio.store import Store
-from rtvoice_studio.systems import System
+from rtvoice_studio.systems import System, some
 
 #: Times that each model is measured, all in turn, and seconds of audio each time: other work on the machine only ever
 #: adds time, so each keeps its fastest. A default tier takes 10 ms a round, an HQ tier 0.1 s.
@@ -26,27 +26,35 @@ def measure_costs(store: Store, systems: Sequence[System]) -> None:
         store.add_cost(store.name_of(system.key), _cost(best, here))
 
 
-def read_costs(store: Store, path: Path) -> list[str]:
-    """Keep the figures of a file that ``rtvoice-bench --json`` printed; return the systems they belong to.
+def read_costs(store: Store, path: Path) -> tuple[str, list[str], list[str]]:
+    """Keep the figures of a file that ``rtvoice-bench --json`` printed.
+
+    Returns
+    -------
+    The machine that it tells of, the systems that it tells of, and the store's models of which nothing is known there.
 
     Raises
     ------
     ValueError
-        The file is something else, or tells of none of the store's systems.
+        The file is something else, holds a figure that no measurement gives, or tells of none of the store's systems.
     """
     try:
         told = json.loads(path.read_text("utf-8"))
-        rows = [
-            (str(r["model"]), str(r["tier"]), r["block"] / r["sample_rate"], _cost(r, told["machine"]))
-            for r in told["results"]
-        ]
-    except (ValueError, KeyError, TypeError, ZeroDivisionError):
+        machine = told["machine"]["cpu"], told["machine"]["isa"]
+        rows = [(str(r["model"]), str(r["tier"]), r["block"] / r["sample_rate"], r) for r in told["results"]]
+        costs = [(model, tier, _cost(r, told["machine"])) for model, tier, s, r in rows if abs(s - 0.01) <= 1e-4]
+    except (ValueError, KeyError, TypeError, ArithmeticError, AttributeError):
         raise ValueError(f"{path} is not what 'rtvoice-bench --json' prints") from None
+    if not all(isinstance(word, str) for word in machine):
+        raise ValueError(
+            f"{path} does not say on which processor it was measured; write it with 'rtvoice-bench --json'"
+        )
+    for model, tier, cost in costs:
+        if unfit := _unfit(cost):
+            raise ValueError(f"{path}: {model} ({tier}) has {unfit}; measure it again with 'rtvoice-bench --json'")
     known = store.systems()
     found = []
-    for model, tier, seconds, cost in rows:
-        if abs(seconds - 0.01) > 1e-4:
-            continue
+    for model, tier, cost in costs:
         for system in known:
             facts = system["facts"]
             if (facts.get("model"), facts.get("tier")) == (model, tier) or system["name"] == f"{model} ({tier})":
@@ -55,9 +63,19 @@ def read_costs(store: Store, path: Path) -> list[str]:
     if not found:
         raise ValueError(
             f"{path} tells of no system that was compared, in blocks of 10 ms; compared: "
-            + (", ".join(str(system["name"]) for system in known) or "none")
+            + (some([str(system["name"]) for system in known]) or "none")
         )
-    return found
+    there = {name for name, each in store.costs().items() if any((c["cpu"], c["isa"]) == machine for c in each)}
+    models = [str(system["name"]) for system in known if "model" in system["facts"]]
+    return f"{machine[0]} ({machine[1]})", list(dict.fromkeys(found)), [name for name in models if name not in there]
+
+
+def _unfit(cost: dict[str, Any]) -> str | None:
+    """Say which figure no measurement gives."""
+    for name, low in (("p50_us", 1e-3), ("p99_us", cost["p50_us"]), ("load", 0.0)):
+        if not low <= cost[name] < 1e9:
+            return f"{name.replace('_us', '')} {cost[name]:g}{' µs' if name != 'load' else ''}"
+    return None
 
 
 def _cost(result: dict[str, Any], where: dict[str, Any]) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
     return {
         "session": session["slug"],
         "created": session["created"],
-        "a": {"name": a, **_facts(session["facts_a"]), "cost": costs.get(a)},
-        "b": {"name": b, **_facts(session["facts_b"]), "cost": costs.get(b)},
+        "a": {"name": a, **_facts(session["facts_a"]), "costs": costs.get(a, [])},
+        "b": {"name": b, **_facts(session["facts_b"]), "costs": costs.get(b, [])},
         "baseline": session["baseline"],
         "clips": len(clips),
         "resampled": resampled([clip["data"] for clip in clips.values()], a, b),

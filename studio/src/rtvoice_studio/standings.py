@@ -45,7 +45,7 @@ def league_table(store: Store) -> dict[str, Any] | None:
     if not table.standings:
         return None
     return {
-        "standings": [{**asdict(s), "cost": costs.get(s.system)} for s in table.standings],
+        "standings": [{**asdict(s), "costs": costs.get(s.system, [])} for s in table.standings],
         "tie": table.tie,
         "groups": [list(group) for group in table.groups],
         "history": _history(said),

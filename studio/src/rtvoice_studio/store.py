@@ -361,13 +361,20 @@ class Store:
             system = connection.execute(select(_SYSTEMS.c.id).where(_SYSTEMS.c.name == name)).scalar_one()
             connection.execute(insert(_COSTS).values(system=system, data=data, created=now()))
 
-    def costs(self) -> dict[str, dict[str, Any]]:
-        """Return the last known cost of each system, by its name."""
+    def costs(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what each system costs, by its name: the last known on each machine, the newest last."""
         if self._is_new:
             return {}
         query = select(_SYSTEMS.c.name, _COSTS.c.data).join(_SYSTEMS).order_by(_COSTS.c.id)
         with self.engine.connect() as connection:
-            return {row["name"]: row["data"] for row in connection.execute(query).mappings()}
+            rows = [*connection.execute(query).mappings()]
+        found: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+        for row in rows:
+            of = found.setdefault(row["name"], {})
+            machine = row["data"]["cpu"], row["data"]["isa"]
+            of.pop(machine, None)
+            of[machine] = row["data"]
+        return {name: list(of.values()) for name, of in found.items()}
 
     def add_measures(self, session: int, data: dict[str, Any]) -> None:
         """Keep what measures say of a session's clips; the last word counts."""

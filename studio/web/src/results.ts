@@ -1,5 +1,6 @@
 // The results page: what all votes say, served or as a report in one file.
 
+import { charts, costOn, machines, type Costly } from "./costs";
 import { h, svg, type Child } from "./dom";
 import { history, type Day } from "./history";
 
@@ -20,13 +21,6 @@ interface Row {
   words: string;
 }
 
-interface Cost {
-  p50_us: number;
-  p99_us: number;
-  cpu: string;
-  isa: string;
-}
-
 interface Correlation {
   rho: number | null;
   low: number | null;
@@ -44,15 +38,10 @@ interface Measure {
   votes: Record<string, Correlation>;
 }
 
-interface Standing {
-  system: string;
-  strength: number;
-  low: number;
-  high: number;
+interface Standing extends Costly {
   wins: number;
   losses: number;
   ties: number;
-  cost: Cost | null;
 }
 
 export interface Results {
@@ -203,61 +192,22 @@ function correlation(found: Correlation | undefined): Child {
 }
 
 function league(told: NonNullable<Results["league"]>): HTMLElement {
+  const where = machines(told.standings);
   const rows = told.standings.map((s, i) => [
     `${i + 1}. ${s.system}`,
     s.strength.toFixed(2),
     `${s.low.toFixed(2)} to ${s.high.toFixed(2)}`,
     `${s.wins} / ${s.ties} / ${s.losses}`,
-    s.cost ? `${s.cost.p50_us.toFixed(0)} / ${s.cost.p99_us.toFixed(0)} µs` : "–",
+    ...where.map((machine) => costOn(s, machine)),
   ]);
   return h(
     "section",
     { class: "card" },
     h("h2", {}, "All systems ever compared"),
     h("p", { class: "quiet" }, "Strength in log odds along each session's first row: 0 is the mean system, a lead of 1.1 wins three of four decisive votes."),
-    table("Systems", ["system", "strength", "95 % interval", "won / tied / lost", "10 ms frame, p50 / p99"], rows),
+    table("Systems", ["system", "strength", "95 % interval", "won / tied / lost", ...where.map((machine) => `10 ms frame on ${machine}, p50 / p99`)], rows),
     told.groups.length > 1 ? h("p", {}, `No chain of comparisons joins these groups, so their strengths do not compare: ${told.groups.map((g) => g.join(", ")).join(" | ")}.`) : "",
     ...history(told.history, told.standings.map((s) => s.system), table),
-    ...costs(told.standings),
-  );
-}
-
-/** A chart for each machine: times on different processors do not compare. */
-function costs(standings: Standing[]): Child[] {
-  const machines = new Map<string, (Standing & { cost: Cost })[]>();
-  for (const standing of standings) {
-    if (!standing.cost) continue;
-    const where = `${standing.cost.cpu} (${standing.cost.isa})`;
-    machines.set(where, [...(machines.get(where) ?? []), standing as Standing & { cost: Cost }]);
-  }
-  return [...machines].filter(([, known]) => known.length > 1).map(([where, known]) => chart(where, known));
-}
-
-function chart(where: string, known: (Standing & { cost: Cost })[]): Child {
-  const most = Math.max(...known.map((s) => s.cost.p99_us)) * 1.1;
-  const low = Math.min(...known.map((s) => s.low));
-  const high = Math.max(...known.map((s) => s.high));
-  const x = (us: number) => 50 + (330 * us) / most;
-  const y = (strength: number) => 185 - (165 * (strength - low)) / (high - low || 1);
-  return h(
-    "figure",
-    {},
-    h("figcaption", {}, `Quality against cost on ${where}: strength with its interval (up) by the time of a 10 ms frame as rtvoice-bench measures it, from its median, the dot, to its 99th percentile (right)`),
-    svg(
-      "svg",
-      { viewBox: "0 0 560 220", class: "cost", role: "img", "aria-label": `Strength against time of a frame: ${known.map((s) => `${s.system} ${s.strength.toFixed(2)} at ${s.cost.p50_us.toFixed(0)} µs`).join(", ")}` },
-      svg("line", { x1: 50, x2: 550, y1: 195, y2: 195, class: "axis" }),
-      svg("line", { x1: 50, x2: 50, y1: 10, y2: 195, class: "axis" }),
-      svg("text", { x: 380, y: 212, "text-anchor": "end" }, `${most.toFixed(0)} µs`),
-      svg("text", { x: 50, y: 212 }, "0"),
-      svg("text", { x: 44, y: 24, "text-anchor": "end" }, high.toFixed(1)),
-      svg("text", { x: 44, y: 189, "text-anchor": "end" }, low.toFixed(1)),
-      ...known.flatMap((s) => [
-        svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p50_us), y1: y(s.low), y2: y(s.high), class: "interval" }),
-        svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p99_us), y1: y(s.strength), y2: y(s.strength), class: "interval" }),
-        svg("circle", { cx: x(s.cost.p50_us), cy: y(s.strength), r: 5, class: "point" }),
-        svg("text", { x: x(s.cost.p99_us) + 8, y: y(s.strength) + 4 }, s.system),
-      ]),
-    ),
+    ...charts(told.standings),
   );
 }

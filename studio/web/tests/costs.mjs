@@ -1,0 +1,24 @@
+// What a report's league table says of costs: costs.mjs FILE.
+
+import { pathToFileURL } from "node:url";
+import { open } from "./browser.mjs";
+
+const { page, close } = await open();
+try {
+  await page.goto(pathToFileURL(process.argv[2]).href);
+  await page.waitForSelector("h1");
+  const told = await page.evaluate(() => {
+    const region = document.querySelector('[aria-label="Systems"]');
+    const row = (tr) => [...tr.children].map((cell) => cell.textContent).slice(4);
+    const charts = [...document.querySelectorAll("figure:has(svg.cost)")];
+    return {
+      columns: row(region.querySelector("thead tr")),
+      rows: Object.fromEntries([...region.querySelectorAll("tbody tr")].map((tr) => [tr.children[0].textContent.replace(/^\d+\. /, ""), row(tr)])),
+      charts: charts.map((figure) => ({ caption: figure.querySelector("figcaption").textContent, systems: figure.querySelectorAll("circle").length })),
+      words: [...region.closest("section").querySelectorAll("p")].map((p) => p.textContent).filter((words) => words.includes("cost")),
+    };
+  });
+  console.log(JSON.stringify(told));
+} finally {
+  await close();
+}
