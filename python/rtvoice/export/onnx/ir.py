@@ -40,6 +40,9 @@ POINTWISE = PLAIN | {
     "div",
 }
 
+# Of them, those that make an infinity of ordinary numbers.
+OVERFLOWING = ("exp", "log", "reciprocal", "div", "square", "mul")
+
 
 class Course:
     """Numbers along time, one array per probe. Compared by identity, as nodes are."""

@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
 
-from .ir import PLAIN, POINTWISE, Array, Node
+from .activations import activation
+from .ir import PLAIN, Array, Node
 from .rewrite import Rule, Uses, affine_node, scale_of, shift_of
-
-# Far enough out to see both sides of the threshold that torch's Softplus has at 20.
-_GRID = np.concatenate([np.linspace(-12.0, 12.0, 241), [-0.011, 0.013, 3.3333], np.linspace(-30.0, 30.0, 25)])
-_MINUS_ONE, _LEAST = int(np.argmin(np.abs(_GRID + 1.0))), int(np.argmin(_GRID))
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-_LARGEST_CONE = 16
-
-_PLAIN: dict[str, Callable[[Array], Array]] = {
-    "relu": lambda x: np.maximum(x, 0.0), "tanh": np.tanh, "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
-    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "square": np.square, "abs": np.abs, "neg": np.negative,
-    "reciprocal": np.reciprocal, "sin": np.sin, "cos": np.cos, "erf": _erf, "silu": lambda x: x / (1.0 + np.exp(-x)),
-    "softplus": lambda x: np.logaddexp(0.0, x), "positive": lambda x: (x > 0).astype(np.float64),
-}  # fmt: skip
-_ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
-}  # fmt: skip
-_TARGETS: list[tuple[str, dict[str, object], Array]] = [
-    ("gelu", {"approximate": "none"}, 0.5 * _GRID * (1.0 + _erf(_GRID / math.sqrt(2.0)))),
-    (
-        "gelu",
-        {"approximate": "tanh"},
-        0.5 * _GRID * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (_GRID + 0.044715 * _GRID**3))),
-    ),
-    ("silu", {}, _GRID / (1.0 + np.exp(-_GRID))),
-    ("relu", {}, np.maximum(_GRID, 0.0)),
-    ("softplus", {}, np.logaddexp(0.0, _GRID)),
-]
 
 
 def _made(op: str, source: Node, like: Node, **attrs: object) -> Node:
@@ -45,83 +16,6 @@ def _made(op: str, source: Node, like: Node, **attrs: object) -> Node:
 def _square(node: Node, uses: Uses) -> Node | None:
     if node.op == "mul" and node.inputs[0] is node.inputs[1]:
         return _made("square", node.source, node)
-    return None
-
-
-def _by_values(node: Node, uses: Uses) -> Node | None:
-    """Recognise an activation by its values: a chain of pointwise ops of one tensor is a function of one number.
-
-    Exporters and authors write GELU in a dozen orders; comparing the function itself needs none of them listed. Two
-    functions that agree to 1e-6 over the whole grid are the same for float32.
-    """
-    if node.op not in ("mul", "log", "div", "affine", "softplus", "where"):
-        return None
-    cone = [node]
-    frontier = _inputs(cone)
-    while len(cone) < _LARGEST_CONE:
-        if len(frontier) == 1 and len(cone) > 1:
-            values = _evaluate(node, {id(frontier[0]): _GRID}, frontier[0])
-            found = _match(values) if values is not None else None
-            if found is not None:
-                return _made(found[0], frontier[0], node, **found[1])
-        inside = {id(item) for item in cone}
-        grow = [item for item in frontier if item.op in POINTWISE and _only_inside(item, inside, cone, uses)]
-        if not grow:
-            return None
-        cone.append(grow[0])
-        frontier = _inputs(cone)
-    return None
-
-
-def _inputs(cone: list[Node]) -> list[Node]:
-    inside = {id(item) for item in cone}
-    found = {id(item): item for member in cone for item in member.inputs if id(item) not in inside}
-    return list(found.values())
-
-
-def _only_inside(item: Node, inside: set[int], cone: list[Node], uses: Uses) -> bool:
-    reads = sum(source is item for member in cone for source in member.inputs)
-    return uses.count(item) == reads
-
-
-def _evaluate(node: Node, known: dict[int, Array], source: Node) -> Array | None:
-    """Evaluate a chain on the grid; None where a step has no single number per channel or widens channels."""
-    if id(node) in known:
-        return known[id(node)]
-    if node.channels != source.channels:
-        return None
-    values = [_evaluate(item, known, source) for item in node.inputs]
-    if any(value is None for value in values):
-        return None
-    given = [value for value in values if value is not None]
-    result: Array | None = None
-    with np.errstate(all="ignore"):
-        if node.op == "affine" and scale_of(node).size == 1 and shift_of(node).size == 1:
-            result = given[0] * scale_of(node) + shift_of(node)
-        elif node.op in _ARITHMETIC:
-            result = _ARITHMETIC[node.op](given[0], given[1])
-        elif node.op == "where":
-            result = np.where(given[0] > 0, given[1], given[2])
-        elif node.op == "clip":
-            result = np.clip(given[0], node.attrs["min"], node.attrs["max"])
-        elif node.op in _PLAIN:
-            result = _PLAIN[node.op](given[0])
-    if result is not None:
-        known[id(node)] = result
-    return result
-
-
-def _match(values: Array) -> tuple[str, dict[str, object]] | None:
-    if not np.isfinite(values).all():
-        return None
-    slope, depth = float(-values[_MINUS_ONE]), float(-values[_LEAST])
-    fitted: list[tuple[str, dict[str, object], Array]] = [
-        ("leaky_relu", {"alpha": slope}, np.where(_GRID > 0, _GRID, slope * _GRID)),
-        ("elu", {"alpha": depth}, np.where(_GRID > 0, _GRID, depth * np.expm1(np.minimum(_GRID, 0.0)))),
-    ]
-    for op, attrs, target in [*_TARGETS, *fitted]:
-        if (np.abs(values - target) <= 1e-6 * (1.0 + np.abs(target))).all():
-            return op, attrs
     return None
 
 
@@ -290,7 +184,7 @@ def _interpolates(low: Array, high: Array, weight: Array, factor: int, offset: f
 PATTERNS: list[tuple[str, Rule]] = [
     ("square", _square),
     ("silu", _silu),
-    ("activation by its values", _by_values),
+    ("activation by its values", activation),
     ("linear upsampling", _linear_upsampling),
     ("snake", _snake),
     ("norm over channels", _norm),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Array, Course, Node
+from .ir import OVERFLOWING, Array, Course, Node
 from .layout import padded_rank, steady
 from .refusals import ADVICE
 from .values import Known, Stream, Value, fresh, in_order
@@ -298,12 +298,15 @@ def _where(call: Call) -> Value:
     if condition.node.op != "positive" or any(
         isinstance(value, Stream) and value.index.shape != condition.index.shape for value in call.inputs[1:3]
     ):
-        # b + c * (a - b), with 1 and 0 for the condition
+        # c * a + (1 - c) * b, with 1 and 0 for the condition: exact, which b + c * (a - b) is not
         first, second = call.inputs[1:3]
         if isinstance(first, Known) and isinstance(second, Known):
             first = affine(call, condition, 0.0, steady(first, condition))
-        chosen = arithmetic(call, "mul", condition, arithmetic(call, "sub", first, second))
-        return arithmetic(call, "add", chosen, second)
+        other = affine(call, condition, -1.0, 1.0)
+        chosen, rest = (
+            arithmetic(call, "mul", share, _held(call, side)) for share, side in ((condition, first), (other, second))
+        )
+        return arithmetic(call, "add", chosen, rest)
     sides = []
     for value in call.inputs[1:3]:
         side = affine(call, condition, 0.0, steady(value, condition)) if isinstance(value, Known) else value
@@ -313,6 +316,13 @@ def _where(call: Call) -> Value:
         sides.append(in_order(side, call.emit))
     node = call.emit.node("where", in_order(condition, call.emit), *sides)
     return fresh(node, condition.index.shape, condition.time, condition.lengths)
+
+
+def _held(call: Call, value: Value | None) -> Value | None:
+    """Keep what may overflow within float32: 0 times infinity would be no number where it is not chosen."""
+    if isinstance(value, Stream) and value.node.op in OVERFLOWING:
+        return pointwise(call, value, "clip", min=-_MAX, max=_MAX)
+    return value
 
 
 def _course(value: Known, stream: Stream) -> Course | None:

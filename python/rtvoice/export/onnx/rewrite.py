@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Array, IndexArray, Node, count_users, topological
+from .ir import OVERFLOWING, Array, IndexArray, Node, count_users, topological
 
 Rule = Callable[[Node, "Uses"], "Node | None"]
 _MAX_PASSES = 64
+_MOST = float(np.finfo(np.float32).max)
 
 
 class Uses:
@@ -293,7 +294,7 @@ def _compare(node: Node, uses: Uses) -> Node | None:
 
 
 def _choose(node: Node, uses: Uses) -> Node | None:
-    """Write a choice between two signals as b + c * (a - b)."""
+    """Write a choice between two signals as c * a + (1 - c) * b: exact, however far apart the two are."""
     if node.op != "where":
         return None
     condition, first, second = node.inputs
@@ -302,7 +303,15 @@ def _choose(node: Node, uses: Uses) -> Node | None:
     def made(op: str, *inputs: Node) -> Node:
         return Node(op, list(inputs), size, node.rate, {}, {}, node.origin, node.label)
 
-    return made("add", made("mul", condition, made("sub", first, second)), second)
+    other = affine_node(condition, np.full(1, -1.0), np.ones(1), node)
+    return made("add", made("mul", condition, _held(first)), made("mul", other, _held(second)))
+
+
+def _held(node: Node) -> Node:
+    """Keep what may overflow within float32: 0 times infinity would be no number where it is not chosen."""
+    if node.op not in OVERFLOWING:
+        return node
+    return Node("clip", [node], node.channels, node.rate, {"min": -_MOST, "max": _MOST}, {}, node.origin, node.label)
 
 
 FOLDING: list[tuple[str, Rule]] = [
