@@ -9,7 +9,7 @@ const [origin, slug] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const told = { rules: 0, texts: 0, stops: 0 };
 
-/** Every rule of WCAG 2.2 A and AA, contrast of 4.5:1 among them, and axe's own of good practice; in the dark, where only colours differ, contrast. */
+/** Every rule of WCAG 2.2 A and AA, contrast of 4.5:1 and targets of 24 px among them, and axe's own of good practice; in the dark, where only colours differ, contrast. */
 async function inspect(page, view) {
   // Colours that are on their way would be measured halfway.
   await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished)));
@@ -17,16 +17,18 @@ async function inspect(page, view) {
     const { violations, passes } = await globalThis.axe.run(document, { resultTypes: ["violations", "passes"], ...only });
     const contrast = passes.find((rule) => rule.id === "color-contrast");
     return { violations: violations.map((rule) => `${rule.id}: ${rule.nodes[0].html.slice(0, 120)} ${rule.nodes[0].failureSummary}`), rules: passes.length, texts: contrast?.nodes.length ?? 0 };
-  }, view.endsWith("dark") ? { runOnly: ["color-contrast"] } : {});
+  }, view.endsWith("dark") ? { runOnly: ["color-contrast"] } : { rules: { "target-size": { enabled: true } } });
   check(found.violations.length === 0, `${view}: ${found.violations.join("; ")}`);
   check(found.texts > 0, `${view}: no text's contrast was measured`);
   told.rules = Math.max(told.rules, found.rules);
   told.texts += found.texts;
 }
 
-async function fits(page, view) {
+async function fits(page, view, targets = "input[type=checkbox]") {
   for (const width of [390, 320]) {
     await page.setViewportSize({ width, height: 800 });
+    const small = await page.evaluate((which) => [...document.querySelectorAll(which)].map((e) => e.getBoundingClientRect().height).filter((high) => high > 0 && high < 24), targets);
+    check(small.length === 0, `${view} has targets of ${small.join(", ")} px`);
     const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     check(over <= 0, `${view} is ${over} px wider than a screen of ${width}`);
   }
@@ -72,7 +74,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.goto(`${origin}/`);
     await page.waitForSelector(".sessions");
     await inspect(page, view("the list"));
-    if (colorScheme === "light") await fits(page, "the list");
+    if (colorScheme === "light") await fits(page, "the list", ".sessions a");
     await page.goto(`${origin}/s/${slug}`);
     await page.waitForSelector("dialog[open]");
     await inspect(page, view("the question for the name"));
