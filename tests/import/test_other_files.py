@@ -110,6 +110,22 @@ def test_a_kernel_that_is_not_its_weights(op, net, refused):
     assert f"{op} 'odd': has kernel_shape=[5], but a weight of [3]; the file is damaged" in refused(net.model(y))
 
 
+@pytest.mark.parametrize(
+    ("op", "inputs", "said"),
+    [("Add", 1, "input 'B'"), ("MatMul", 1, "input 'B'"), ("AveragePool", 1, "attribute 'kernel_shape'"),
+     ("Concat", 2, "attribute 'axis'"), ("Einsum", 2, "attribute 'equation'"), ("Where", 2, "input 'Y'"),
+     ("Conv", 1, "input 'W'"), ("GRU", 2, "input 'R'"), ("Max", 0, "input 'data_0'")],
+)  # fmt: skip
+def test_what_a_node_lacks_is_named_as_the_standard_names_it(op, inputs, said, make_net, refused):
+    net = make_net()
+    wide = net.wide()
+    y = net(op, *([wide] * inputs or ["", wide]), name="block.odd")
+    message = refused(net.model(net.narrow(net("Add", wide, y))))
+    assert (
+        f"{op} 'block.odd': has no {said}, which the standard asks for; the file is damaged, export it again" in message
+    )
+
+
 @pytest.mark.parametrize("length", [2**26, 2**62])
 def test_a_recording_too_long_to_run(length, make_net, refused):
     net = make_net(shape=(1, 1, length))

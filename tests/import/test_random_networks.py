@@ -10,12 +10,18 @@ PLAIN += ["Selu", "Celu", "Softsign", "HardSigmoid", "Gelu"]
 WRITTEN = ["silu", "affine", "norm", "prelu", "gelu", "snake", "square", "level", "reciprocal"]
 
 
+def inside(net, x):
+    """Return a stream within 0.9 of 0."""
+    return net("Mul", net("Tanh", x), np.float32(0.9))
+
+
 class Maker:
     """Grows a network layer by layer; every layer keeps the number of frames, but for strides and their inverse."""
 
     def __init__(self, net, seed):
         self.net = net
         self.rng = np.random.default_rng(seed)
+        self.seed = seed
         self.channels = int(self.rng.choice([2, 4, 6]))
         self.back = []  # what brings the frame rate back, the last first
         self.steering = []  # inputs that the host sets
@@ -161,6 +167,24 @@ class Maker:
         moved = high if lower else n("Sub", high, np.float32(0.5))
         truth = n("Cast", n("And" if both else "Or", above, far), to=1)
         return n("Add", self.conv(x), n("Mul", truth, moved))
+
+    def composed(self, x):
+        """Functions that a few ops make, each where it does not jump; by the seed alone, not by the other draws."""
+        n, inner = self.net, inside(self.net, x)
+        kind = self.seed // 3 % 8
+        if kind < 3:
+            return n(["Sinh", "Cosh", "Tan"][kind], inner)
+        if kind == 3:
+            return n("Add", n("Asinh", x), n("Acosh", n("Add", n("Abs", x), np.float32(1.5))))
+        if kind == 4:
+            return n("Atanh", inner)
+        if kind == 5:
+            return n("Add", n("Mul", n("Sign", x), x), n("ThresholdedRelu", x, alpha=0.0))
+        if kind == 6:
+            return n("Shrink", x, lambd=0.2, bias=0.2)
+        edges = n("Sub", x, np.float32(0.1)), n("Add", x, np.float32(0.2))
+        between = n("Xor", *(n("Greater", x, np.float32(edge)) for edge in (0.1, -0.2)))
+        return n("Mul", n("Cast", between, to=1), n("Mul", *edges))
 
     def several(self, x):
         y, z = self.conv(x), self.activated(x)
@@ -388,6 +412,8 @@ class Maker:
                 x = self.layer(x, kinds)
         while self.back:
             x = self.returned(x)
+        if self.seed % 3 == 0:
+            x = self.composed(x)
         return n.model(n("Tanh", n.conv(x, self.channels, 1)))
 
 

@@ -12,6 +12,7 @@ from .fold import fold
 from .ir import Array, Emitter, Node
 from .refusals import ATTENTION, NEVER_AHEAD, cannot_stream, is_cause, unsupported
 from .source import BROKEN, Source, first_line, require_onnx, to_array
+from .standard import complaint
 from .values import Known, Refused, Scores, Stream, Value, in_order, known
 
 Result = Value | Sequence[Value]
@@ -201,6 +202,9 @@ class Walk:
             return self._fold(node, inputs)
         if node.domain not in ("", "ai.onnx") or node.op_type not in HANDLERS:
             raise RefusalError(*unsupported(node.op_type, node.domain))
+        missing = complaint(node, self.source.opset)
+        if missing:
+            raise RefusalError(missing, "the file is damaged, export it again")
         self._check_moments(inputs)
         self.lowered += 1
         result = HANDLERS[node.op_type](Call(self, node, inputs))
