@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ pytest.importorskip("httpx", reason="httpx is not installed (the extra 'test')")
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
 
 from commands import run  # noqa: E402
+from rtvoice_studio.command import Options, add, export  # noqa: E402
 from rtvoice_studio.stats import sign_test  # noqa: E402
 from rtvoice_studio.store import Store  # noqa: E402
 from studio_client import ORIGIN, ballot, client_of, plan  # noqa: E402
@@ -161,4 +164,62 @@ def test_the_results_page_says_what_was_resampled(tmp_path: Path) -> None:
     assert done.err.count("zebra from 8 to 16 kHz in 1 of 2 clips") == 1
     assert run("compare", "--store", tmp_path / "store", "--export", report).status == 0
     told = node("report.mjs", report)
-    assert "Recordings were resampled, so that all of a clip plays at its highest rate: zebra from 8 to" in told["text"]
+    assert (
+        "Recordings were resampled, so that all of a clip plays at its highest rate: zebra from 8 to"
+        in told["texts"][0]
+    )
+
+
+def test_the_results_page_counts_what_there_is_and_says_what_was_asked(tmp_path: Path) -> None:
+    inputs, one, other = make_folders(tmp_path, 8, seconds=0.4)
+    store = Store(tmp_path / "store")
+    client = client_of(store)
+    reports = []
+
+    def sitting(options: Options, raters: int, choice: str, rows: tuple[str, ...]) -> str:
+        session = add(store, str(one), str(other), clips=inputs, options=options)
+        for user in [f"r{i}" for i in range(raters)]:
+            for trial in plan(client, session["slug"], user)["trials"]:
+                known = store.trial(trial["id"])
+                assert known is not None
+                side = "both" if known["kind"] == "trap" else "1" if known["first"] == choice else "2"
+                side = known["x_side"] if rows == ("abx",) else side
+                heard = {"1": 900, "2": 900, **({"x": 900} if rows == ("abx",) else {})}
+                body = ballot(user, trial["id"], heardMs=heard, plays=dict.fromkeys(heard, 1))
+                body["votes"] = [
+                    {**body["votes"][0], "uid": str(uuid.uuid4()), "dimension": r, "side": side} for r in rows
+                ]
+                answer = client.post(f"/api/s/{session['slug']}/votes", json=body, headers=ORIGIN)
+                assert answer.status_code == 200, answer.text
+        reports.append(tmp_path / f"{len(reports)}.html")
+        export(store, session, reports[-1])
+        return str(session["slug"])
+
+    rows = ("champion", "intelligibility")
+    sitting(Options(repeats=1, traps=1, length=8), 3, "a", rows)
+    sitting(Options(repeats=0, traps=0, length=1, blind=False), 2, "a", rows)
+    sitting(Options(repeats=0, traps=0, length=6, mode="abx"), 1, "a", ("abx",))
+    sitting(Options(repeats=0, traps=0, length=1), 1, "b", ("champion",))
+    store.close()
+    agreed, opened, abx, single = node("report.mjs", *reports)["texts"]
+    assert "48 votes by 3 raters on 8 clips" in agreed
+    # Six pairs a rater, one of them twice and one a trap, two rows each.
+    assert "3 pairs shown twice: 6 of 6 answers the same (100 %; by chance 100 %)." in agreed
+    assert "3 pairs of twice the same audio: 6 of 6 answers found both equal." in agreed
+    assert "every answer is the same, so Krippendorff's alpha has no chance to compare with" in agreed
+    assert "rated by two yet" not in agreed
+    # One interval, that of the sentence, beside its owner's name.
+    interval = re.search(r"for intelligibility \(walrus won 18 of 18, 95 % interval (\d+ to 100 %)\)", agreed)
+    assert interval is not None
+    assert f"walrus: {interval[1]}" in agreed
+    assert "0 votes by 0 raters" in opened
+    assert "4 answers given while the models' names showed, which do not count." in opened
+    lines = [line for line in abx.splitlines() if line]
+    assert lines[lines.index("In words") + 1].startswith(
+        "ABX: X was named rightly 6 of 6 times (p = 0.031): they can be"
+    )
+    assert "no decisive vote yet" not in abx
+    assert "Win share" not in abx
+    assert "1 vote by 1 rater on 8 clips" in single
+    # Two raters and fewer are warned of beside the table too.
+    assert "One or two raters voted" not in agreed

@@ -82,6 +82,20 @@ def test_a_short_sitting_is_all_pairs_and_as_long_as_asked(asked: int, kinds: st
     assert {trial["kind"] for trial in trials} == set(kinds.split())
 
 
+@pytest.mark.parametrize(("clips", "kinds"), [(3, "plain"), (7, "plain"), (8, "plain repeat trap")])
+def test_a_sitting_of_few_clips_is_all_pairs_unless_others_are_asked_for(
+    clips: int, kinds: str, tmp_path: Path
+) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, clips, seconds=0.3)
+    store = command.Store(tmp_path / "s")
+    trials = store.trials(command.add(store, str(plain), str(hissing), clips=inputs), "ann")
+    assert {trial["kind"] for trial in trials} == set(kinds.split())
+    assert len(trials) == clips + (3 if "trap" in kinds else 0)
+    asked = command.add(store, str(plain), str(hissing), clips=inputs, options=command.Options(traps=1))
+    assert [trial["kind"] for trial in store.trials(asked, "ann")].count("trap") == 1
+    store.close()
+
+
 def test_every_sitting_has_the_pairs_repeats_and_traps_that_were_asked_for() -> None:
     tried = 0
     for length, repeats, traps in itertools.product(range(1, 13), range(5), range(4)):

@@ -87,7 +87,7 @@ def test_a_training_queues_its_comparison_and_its_votes_become_its_outcome(
     assert session["baseline"] == "a"
     for rater in ("ann", "bob", "cy"):
         vote(store, queued["session"], rater, "b")
-    assert command.listed(store)[0]["votes"] == 3 * 8
+    assert command.listed(store)[0]["votes"] == 3 * 6
     runs = tmp_path / "cache" / "runs.db"
     said = commands.run("monitor", "votes", tmp_path / "store", "--store", runs, "--json").json
     assert said["labels"] == {run: "good"}

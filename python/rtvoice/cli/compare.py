@@ -40,13 +40,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dimensions", metavar="FILE", type=Path, help="the rows of the page (TOML)")
     parser.add_argument("--trials", metavar="N", type=console.whole(1, 500), help="pairs in a sitting (default: 25)")
     parser.add_argument(
-        "--repeats", metavar="N", type=console.whole(0, 50), help="of them shown twice (default: 2, of 8 and more)"
+        "--repeats",
+        metavar="N",
+        type=console.whole(0, 50),
+        help="of them shown twice (default: 2, of 8 clips or more)",
     )
     parser.add_argument(
         "--traps",
         metavar="N",
         type=console.whole(0, 50),
-        help="of them twice the same audio (default: 1, of 8 and more)",
+        help="of them twice the same audio (default: 1, of 8 clips or more)",
     )
     parser.add_argument("--heard", metavar="S", type=console.positive, help="seconds of each model before a vote (2)")
     parser.add_argument("--open", action="store_true", help="show which model is which; such votes are not counted")
@@ -92,8 +95,8 @@ def run(args: argparse.Namespace) -> None:
             if args.json:
                 console.print_json(console.finite({**told, "report": str(args.export)}))
             else:
-                for row in told["dimensions"]:
-                    print(row["words"])
+                for words in told["words"]:
+                    print(words)
                 if told["whom"]:
                     print(told["whom"])
                 print(f"wrote {args.export}")
@@ -146,14 +149,11 @@ def _check_options(args: argparse.Namespace) -> None:
 def _prepared(args: argparse.Namespace, store: Any, *, costs: bool) -> Any:
     from rtvoice_studio import command
 
-    length = 25 if args.trials is None else args.trials
-    # A short sitting is all pairs: of seven, three that are none would be nearly half.
-    repeats, traps = (2, 1) if length >= 8 else (0, 0)
     options = command.Options(
         mode=args.mode or "rows",
-        length=length,
-        repeats=repeats if args.repeats is None else args.repeats,
-        traps=traps if args.traps is None else args.traps,
+        length=25 if args.trials is None else args.trials,
+        repeats=args.repeats,
+        traps=args.traps,
         blind=not args.open,
         randomise=not args.in_order,
         heard_seconds=2.0 if args.heard is None else args.heard,

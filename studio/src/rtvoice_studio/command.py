@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import sys
@@ -30,45 +31,60 @@ from rtvoice_studio.tables import monitor_votes
 
 Progress = Callable[[float], None]
 
+#: A sitting of fewer pairs is all pairs: of seven, three that are none would be nearly half.
+_SHORT = 8
+
 
 @dataclass(frozen=True)
 class Options:
-    """How a session runs; the defaults are a sitting of fifteen minutes."""
+    """How a session runs; the defaults are a sitting of fifteen minutes.
+
+    ``repeats`` and ``traps`` are 2 and 1 where nothing else is said, and none of a sitting that has fewer than eight
+    clips or pairs.
+    """
 
     mode: str = "rows"
     length: int = 25
-    repeats: int = 2
-    traps: int = 1
+    repeats: int | None = None
+    traps: int | None = None
     blind: bool = True
     randomise: bool = True
     heard_seconds: float = 2.0
     dimensions: Path | None = None
     queued_by: str | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self, clips: int | None = None) -> dict[str, Any]:
         """Return them as the store keeps them.
+
+        Parameters
+        ----------
+        clips
+            How many there are; ``None``: enough.
 
         Raises
         ------
         ValueError
             Repeats and traps leave no pair of a sitting.
         """
-        if self.repeats + self.traps >= self.length:
+        short = min(self.length, self.length if clips is None else clips) < _SHORT
+        repeats = (0 if short else 2) if self.repeats is None else self.repeats
+        traps = (0 if short else 1) if self.traps is None else self.traps
+        if repeats + traps >= self.length:
             raise ValueError(
-                f"{self.repeats} repeats and {self.traps} traps leave nothing of {self.length} trials; "
+                f"{repeats} repeats and {traps} traps leave nothing of {self.length} trials; "
                 "ask for fewer, or for more trials"
             )
-        if self.repeats > (self.length - self.traps) // 3 or self.repeats + 2 * self.traps > self.length:
+        if repeats > (self.length - traps) // 3 or repeats + 2 * traps > self.length:
             raise ValueError(
-                f"{self.repeats} repeats and {self.traps} traps are too many of {self.length} trials: a repeat needs "
+                f"{repeats} repeats and {traps} traps are too many of {self.length} trials: a repeat needs "
                 "two pairs before it, a trap one; ask for fewer, or for more trials"
             )
         rows = read_dimensions(self.dimensions or SHIPPED)
         return {
             "mode": self.mode,
             "length": self.length,
-            "repeats": self.repeats,
-            "traps": self.traps,
+            "repeats": repeats,
+            "traps": traps,
             "blind": self.blind,
             "randomise": self.randomise,
             "heard_seconds": self.heard_seconds,
@@ -102,7 +118,8 @@ def add(
     ValueError, ModelError, AudioError
         A system, a clip or an option is unfit.
     """
-    settings = (options or Options()).plain()
+    wanted = options or Options()
+    wanted.plain()  # what cannot be is refused before anything is rendered
     one, two = (system if isinstance(system, System) else find_system(system) for system in (a, b))
     if one.key == two.key:
         raise ValueError(f"{one.name} and {two.name} are the same; name two systems that differ")
@@ -119,7 +136,7 @@ def add(
             raise ValueError(f"--baseline {baseline} {why}; name {one.name} or {two.name}")
         side = fits[0]
     found = prepare(one, two, clips, store.folder, target=target, progress=progress, warn=warn)
-    slug = store.add_session(one, two, found, settings, side)
+    slug = store.add_session(one, two, found, wanted.plain(len(found)), side)
     session = store.session(slug)
     assert session is not None
     if costs:
@@ -221,19 +238,21 @@ def serve(
     shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
     shown = f"[{shown}]" if ":" in shown else shown
     address = f"http://{shown}:{number}{path}" + (f"?token={token}" if token else "")
-    ready(address)
-    sys.stdout.flush()
-    if browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
     )
     beside = threading.Thread(target=meanwhile)
-    beside.start()
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        beside.join()
+    # To be asked to end is how a server ends: nothing went wrong, and nothing is left half-written.
+    with contextlib.suppress(KeyboardInterrupt):
+        ready(address)
+        sys.stdout.flush()
+        if browser:
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        beside.start()
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            beside.join()
 
 
 def is_loopback(host: str) -> bool:

@@ -38,7 +38,9 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
         shares.append(share := win_share(mine))
         dimensions.append({**dimension, **_told(share, dimension, a, b)})
     rated = [vote for vote in votes if vote.dimension != ABX]
+    order = order_bias(rated)
     last = latest(rows)
+    abx = _abx(last, clips)
     costs = store.costs()
     measured = store.measures(session["id"])
     return {
@@ -46,21 +48,23 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
         "created": session["created"],
         "a": {"name": a, **_facts(session["facts_a"]), "costs": costs.get(a, [])},
         "b": {"name": b, **_facts(session["facts_b"]), "costs": costs.get(b, [])},
+        "mode": session["options"]["mode"],
         "baseline": session["baseline"],
         "clips": len(clips),
         "resampled": resampled([clip["data"] for clip in clips.values()], a, b),
         "removed": [{"name": c["name"], "reason": c["reason"]} for c in clips.values() if c["removed"]],
-        "raters": sorted({row["rater"] for row in rows}),
+        "raters": sorted({vote.rater for vote in votes}),
         "votes": len(votes),
         "not_blind": sum(not row["blind"] for row in last),
+        "words": _in_words(dimensions, abx, session["options"]["mode"]),
         "dimensions": dimensions,
         "whom": whom(shares),
-        "order": _share(order_bias(rated)),
-        "order_words": _order_words(order_bias(rated)),
+        "order": _share(order),
+        "order_words": order_words(order, None if session["options"]["randomise"] else a),
         "consistency": {**asdict(c := self_consistency(rated)), "share": c.share},
         "agreement": asdict(agreement(rated)),
         "traps": {**asdict(t := traps(rated)), "share": t.share},
-        "abx": _abx(last, clips),
+        "abx": abx,
         "measures": beside(rated, session["options"]["dimensions"], measured) if measured else None,
         "league": league_table(store) if with_league else None,
         "notes": _notes(notes, clips, session),
@@ -102,16 +106,39 @@ def _told(share: Share, dimension: dict[str, Any], a: str, b: str) -> dict[str, 
         "detectable": least,
         "score_b": weight * (share.wins_b - share.wins_a),
         "words": words(share, dimension["label"], a, b, least),
+        "interval": interval(share, a, b),
     }
+
+
+def _in_words(dimensions: Sequence[Row], abx: Row, mode: str) -> list[str]:
+    """Return the sentences that a meeting reads out, what was asked first; in an ABX test no row is asked about."""
+    rows = [row["words"] for row in dimensions if mode != "abx" or row["decisive"]]
+    return [abx["words"], *rows] if mode == "abx" else rows
+
+
+def _leader(share: Share, a: str, b: str) -> tuple[str, int, float, float]:
+    """Return who has more of the decisive votes, how many, and the interval of that share."""
+    assert share.share is not None
+    assert share.low is not None
+    assert share.high is not None
+    if share.share < 0.5:
+        return a, share.wins_a, 1 - share.high, 1 - share.low
+    return b, share.wins_b, share.low, share.high
+
+
+def interval(share: Share, a: str, b: str) -> str | None:
+    """Say whose share lies where, as the sentence does."""
+    if share.share is None:
+        return None
+    better, _, low, high = _leader(share, a, b)
+    return f"{better}: {100 * low:.0f} to {100 * high:.0f} %"
 
 
 def words(share: Share, label: str, a: str, b: str, least: float | None) -> str:
     """Say a dimension's result in a sentence that a meeting can read out."""
-    if share.share is None or share.low is None or share.high is None:
+    if share.share is None:
         return f"{label}: no decisive vote yet."
-    better, low, high, wins = (b, share.low, share.high, share.wins_b)
-    if share.share < 0.5:
-        better, low, high, wins = (a, 1 - share.high, 1 - share.low, share.wins_a)
+    better, wins, low, high = _leader(share, a, b)
     figures = f"{wins} of {share.decisive}, 95 % interval {100 * low:.0f} to {100 * high:.0f} %"
     if low > 0.5:
         told = f"{better} is preferred for {label.lower()} ({figures})"
@@ -134,10 +161,16 @@ def whom(shares: Sequence[Share]) -> str | None:
     )
 
 
-def _order_words(share: Share) -> str:
+def order_words(share: Share, always_first: str | None = None) -> str:
+    """Say whether raters favour a side; ``always_first``: the system that was Model 1 where sides were not drawn."""
     if share.share is None or share.low is None or share.high is None:
         return "No decisive vote yet."
     figures = f"{share.wins_b} of {share.decisive}, 95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %"
+    if always_first is not None:
+        return (
+            f"Sides were not drawn: Model 1 was {always_first} in every pair and got {figures}. A bias for a side "
+            "cannot be told from a preference here, neither in this line nor in any other."
+        )
     if share.low <= 0.5 <= share.high:
         return f"No bias for a side shows: Model 1 got {figures}."
     side = "Model 1" if share.share > 0.5 else "Model 2"
@@ -150,7 +183,15 @@ def _abx(rows: Sequence[Row], clips: dict[int, Row]) -> dict[str, Any]:
     answers = [r for r in answers if not clips[r["clip"]]["removed"]]
     right = sum(row["side"] == row["x_side"] for row in answers)
     p = sign_test(right, len(answers)) if right * 2 > len(answers) else 1.0
-    return {"trials": len(answers), "right": right, "p": p}
+    return {"trials": len(answers), "right": right, "p": p, "words": abx_words(right, len(answers), p)}
+
+
+def abx_words(right: int, trials: int, p: float) -> str:
+    """Say whether the two were told apart."""
+    if not trials:
+        return "ABX: no answer yet."
+    told = "they can be told apart" if p <= 0.05 else "this does not show that they can be told apart"
+    return f"ABX: X was named rightly {right} of {trials} times (p = {p:.2g}): {told}."
 
 
 def _notes(rows: Sequence[Row], clips: dict[int, Row], session: Row) -> list[dict[str, str]]:

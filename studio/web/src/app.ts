@@ -1,9 +1,10 @@
 // Chooses what to show: a report that came with the page, results, a session, or the list of sessions.
 
-import { get } from "./api";
+import { get, Refused } from "./api";
 import { h } from "./dom";
 import { RatePage } from "./rate";
 import { drawResults, type Results } from "./results";
+import { several } from "./words";
 
 async function main(): Promise<void> {
   const root = document.getElementById("app")!;
@@ -15,7 +16,9 @@ async function main(): Promise<void> {
     else if (slug) await new RatePage(root, slug).start();
     else await list(root);
   } catch (error) {
-    root.replaceChildren(h("h1", {}, "This cannot be shown"), h("p", { class: "message bad", role: "alert" }, error instanceof Error ? error.message : String(error)));
+    // What is gone from the sitting, every clip removed, is still told by the results.
+    const left = slug && error instanceof Refused && error.status === 410 ? h("p", {}, h("a", { class: "button", href: `/s/${slug}/results` }, "Results")) : "";
+    root.replaceChildren(h("h1", {}, "This cannot be shown"), h("p", { class: "message bad", role: "alert" }, error instanceof Error ? error.message : String(error)), left);
   }
 }
 
@@ -36,8 +39,7 @@ async function list(root: HTMLElement): Promise<void> {
 }
 
 function entry(s: Listed): HTMLElement {
-  const raters = s.raters === 1 ? "1 rater" : `${s.raters} raters`;
-  const far = s.votes ? `${s.votes === 1 ? "1 vote" : `${s.votes} votes`} by ${raters}` : "waits for its first vote";
+  const far = s.votes ? `${several(s.votes, "vote")} by ${several(s.raters, "rater")}` : "waits for its first vote";
   return h(
     "li",
     { class: "card" },

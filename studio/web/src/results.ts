@@ -3,6 +3,7 @@
 import { charts, costOn, machines, type Costly } from "./costs";
 import { h, svg, type Child } from "./dom";
 import { history, type Day } from "./history";
+import { several } from "./words";
 
 interface Row {
   key: string;
@@ -15,10 +16,9 @@ interface Row {
   share: number | null;
   low: number | null;
   high: number | null;
+  /** Whose share lies where, in words. */
+  interval: string | null;
   score_b: number;
-  raters: number;
-  clips: number;
-  words: string;
 }
 
 interface Correlation {
@@ -49,7 +49,7 @@ export interface Results {
   created: string;
   a: { name: string };
   b: { name: string };
-  baseline: string | null;
+  mode: "rows" | "passes" | "abx";
   clips: number;
   /** Which sides were brought to another rate, in words. */
   resampled: string | null;
@@ -57,15 +57,17 @@ export interface Results {
   raters: string[];
   votes: number;
   not_blind: number;
+  /** What a meeting reads out. */
+  words: string[];
   dimensions: Row[];
   whom: string | null;
   order_words: string;
-  consistency: { pairs: number; same: number; by_chance: number | null };
+  consistency: { pairs: number; answers: number; same: number; by_chance: number | null };
   agreement: { alpha: number | null; clips: number; raters: number };
-  traps: { shown: number; right: number; failed_by: string[] };
-  abx: { trials: number; right: number; p: number };
+  traps: { pairs: number; answers: number; right: number; failed_by: string[] };
+  abx: { trials: number; words: string };
   measures: { rows: Measure[]; unavailable: Record<string, string>; clips: number } | null;
-  league: { standings: Standing[]; groups: string[][]; history: Day[] } | null;
+  league: { standings: Standing[]; groups: string[][]; whom: string | null; history: Day[] } | null;
   notes: { rater: string; clip: string; about: string; text: string }[];
 }
 
@@ -74,8 +76,10 @@ const percent = (value: number) => `${Math.round(100 * value)} %`;
 export function drawResults(root: HTMLElement, told: Results, served: boolean): void {
   document.title = `${told.a.name} and ${told.b.name} · results`;
   const { a, b } = told;
+  // In an ABX test no row is asked about.
+  const asked = told.dimensions.filter((row) => told.mode !== "abx" || row.low !== null);
   root.replaceChildren(
-    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${told.votes} votes by ${told.raters.length} raters on ${told.clips} clips, begun ${told.created.slice(0, 10)}`), told.resampled ? h("p", { class: "quiet" }, `Recordings were ${told.resampled}.`) : ""),
+    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${several(told.votes, "vote")} by ${several(told.raters.length, "rater")} on ${several(told.clips, "clip")}, begun ${told.created.slice(0, 10)}`), told.resampled ? h("p", { class: "quiet" }, `Recordings were ${told.resampled}.`) : ""),
     served &&
       h(
         "div",
@@ -88,23 +92,23 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
         h("a", { class: "button", href: `/api/s/${told.session}/remarks.json` }, "Notes and flags as JSON"),
         h("a", { class: "button", href: `/api/s/${told.session}/results` }, "Results as JSON"),
       ) || "",
-    h("section", { class: "card" }, h("h2", {}, "In words"), h("ul", {}, ...told.dimensions.map((row) => h("li", {}, row.words))), told.whom ? h("p", { class: "quiet" }, told.whom) : ""),
-    h(
+    h("section", { class: "card" }, h("h2", {}, "In words"), h("ul", {}, ...told.words.map((words) => h("li", {}, words))), told.whom ? h("p", { class: "quiet" }, told.whom) : ""),
+    asked.length === 0 ? "" : h(
       "section",
       { class: "card" },
       h("h2", {}, "Win share"),
       h("p", { class: "quiet" }, `Left of the middle ${a.name} wins, right of it ${b.name}; the bar is the 95 % interval.`),
       table(
         "Win share",
-        ["row", `${a.name}`, "share", `${b.name}`, "ties", "skips", "interval"],
-        told.dimensions.map((row) => [
+        ["row", `${a.name}`, "share", `${b.name}`, "ties", "skips", "95 % interval"],
+        asked.map((row) => [
           row.label + (row.weight > 1 ? ` (score ${row.score_b > 0 ? "+" : ""}${row.score_b} for ${b.name})` : ""),
           String(row.wins_a),
           bar(row),
           String(row.wins_b),
           String(row.ties),
           String(row.skips),
-          row.low === null || row.high === null ? "–" : `${Math.round(100 * row.low)} to ${percent(row.high)}`,
+          row.interval ?? "–",
         ]),
       ),
     ),
@@ -121,19 +125,25 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
 }
 
 function checks(told: Results): string[] {
-  const { consistency: c, agreement: g, traps: t, abx, not_blind } = told;
-  const found = [told.order_words];
+  const { consistency: c, agreement: g, traps: t, not_blind } = told;
   const chance = c.by_chance === null ? "" : `; by chance ${percent(c.by_chance)}`;
-  found.push(c.pairs ? `Pairs shown twice got the same answer ${c.same} of ${c.pairs} times (${percent(c.same / c.pairs)}${chance}).` : "No pair has been answered twice yet.");
-  found.push(
-    t.shown
-      ? `Pairs of twice the same audio were found equal ${t.right} of ${t.shown} times.${t.failed_by.length ? ` More often wrong than right: ${t.failed_by.join(", ")}.` : ""}`
+  const both = `Agreement of ${several(g.raters, "rater")} on ${several(g.clips, "clip")}`;
+  const found = [
+    told.order_words,
+    c.answers ? `${several(c.pairs, "pair")} shown twice: ${c.same} of ${several(c.answers, "answer")} the same (${percent(c.same / c.answers)}${chance}).` : "No pair has been answered twice yet.",
+    t.answers
+      ? `${several(t.pairs, "pair")} of twice the same audio: ${t.right} of ${several(t.answers, "answer")} found both equal.${t.failed_by.length ? ` More often wrong than right: ${t.failed_by.join(", ")}.` : ""}`
       : "No pair of twice the same audio has been answered yet.",
-  );
-  found.push(g.alpha === null ? "Agreement of raters: no clip has been rated by two yet." : `Agreement of ${g.raters} raters on ${g.clips} clips: Krippendorff's alpha ${g.alpha.toFixed(2)} (1 all agree, 0 chance).`);
-  if (abx.trials) found.push(`ABX: X was named rightly ${abx.right} of ${abx.trials} times (p = ${abx.p.toPrecision(2)}).`);
-  if (not_blind) found.push(`${not_blind} answers were given while the models' names showed; they do not count.`);
-  return found;
+    g.clips === 0
+      ? "Agreement of raters: no clip has been rated by two yet."
+      : g.alpha === null
+        ? `${both}: every answer is the same, so Krippendorff's alpha has no chance to compare with.`
+        : `${both}: Krippendorff's alpha ${g.alpha.toFixed(2)} (1 all agree, 0 chance).`,
+  ];
+  // An ABX test asks for none of these.
+  const kept = told.mode === "abx" ? ["X is drawn for each pair, so who guesses is right half of the time, whichever side he likes."] : found;
+  if (not_blind) kept.push(`${several(not_blind, "answer")} given while the models' names showed, which ${not_blind === 1 ? "does" : "do"} not count.`);
+  return kept;
 }
 
 function table(label: string, head: string[], rows: Child[][]): HTMLElement {
@@ -206,6 +216,7 @@ function league(told: NonNullable<Results["league"]>): HTMLElement {
     h("h2", {}, "All systems ever compared"),
     h("p", { class: "quiet" }, "Strength in log odds along each session's first row: 0 is the mean system, a lead of 1.1 wins three of four decisive votes."),
     table("Systems", ["system", "strength", "95 % interval", "won / tied / lost", ...where.map((machine) => `10 ms frame on ${machine}, p50 / p99`)], rows),
+    told.whom ? h("p", { class: "quiet" }, told.whom) : "",
     told.groups.length > 1 ? h("p", {}, `No chain of comparisons joins these groups, so their strengths do not compare: ${told.groups.map((g) => g.join(", ")).join(" | ")}.`) : "",
     ...history(told.history, told.standings.map((s) => s.system), table),
     ...charts(told.standings),

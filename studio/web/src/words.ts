@@ -1,4 +1,4 @@
-// The words of the page on which clips are rated: answers with their keys, the ABX test's question, the list of keys.
+// The words of the pages: answers with their keys, the ABX test's question, the list of keys, counts of things.
 
 import type { Answer, Dimension } from "./api";
 
@@ -10,6 +10,9 @@ export const ANSWERS: [Answer, string, string][] = [
 ];
 
 export const ABX: Dimension = { key: "abx", label: "Which one is X?", definition: "X is Model 1 or Model 2.", weight: 1, match_loudness: true };
+
+/** "1 vote", "2 votes". */
+export const several = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 export const KEYS: [string, string][] = [
   ["Space", "play, pause"],

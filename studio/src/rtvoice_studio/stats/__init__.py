@@ -2,7 +2,7 @@
 
 from rtvoice_studio.stats.checks import Agreement, Consistency, Traps, agreement, order_bias, self_consistency, traps
 from rtvoice_studio.stats.correlation import Correlation, spearman, with_votes
-from rtvoice_studio.stats.league import League, league
+from rtvoice_studio.stats.league import League, league, strengths
 from rtvoice_studio.stats.power import detectable, power, sign_test
 from rtvoice_studio.stats.shares import Share, win_share
 from rtvoice_studio.stats.votes import Vote
@@ -23,6 +23,7 @@ __all__ = [
     "self_consistency",
     "sign_test",
     "spearman",
+    "strengths",
     "traps",
     "win_share",
     "with_votes",

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtvoice_studio.stats.posterior import Posterior
+from rtvoice_studio.stats.shares import ENOUGH_RATERS
+from rtvoice_studio.stats.student import quantile
 from rtvoice_studio.stats.votes import Vote
 
 Floats = NDArray[np.float64]
 
-#: Spread of the prior of a strength, in log odds: keeps a system that won every vote at a finite place.
-_PRIOR_SPREAD = 2.0
-_RESAMPLES = 300
-
 
 @dataclass(frozen=True)
 class Standing:
-    """One system's place: strength in log odds against the mean system, with an interval, and its votes."""
+    """One system's place: strength in log odds against the mean system, with an interval, its votes, and by how many.
+
+    Of fewer than three raters the interval speaks of these raters only.
+    """
 
     system: str
     strength: float
@@ -28,6 +31,7 @@ class Standing:
     wins: int
     losses: int
     ties: int
+    raters: int
 
 
 @dataclass(frozen=True)
@@ -48,80 +52,98 @@ class League:
         return float(1 / (1 + np.exp(strength[other] - strength[one])))
 
 
-def league(votes: Sequence[Vote], *, level: float = 0.95, resamples: int = _RESAMPLES, seed: int = 0) -> League:
-    """Fit strengths to plain votes between systems; the interval draws raters and clips anew, ``resamples`` times.
+def league(votes: Sequence[Vote], *, level: float = 0.95) -> League:
+    """Fit strengths to plain votes between systems, each with an interval that always has a length.
 
-    Drawing both at once, it counts the chance of a single vote more than once, so that the interval is rather too wide.
+    The interval holds what the posterior, at its highest for each value of a strength, puts within Student's width of
+    the best value: where all votes go one way it is longer to that side, and never without a length. It is as many
+    times longer as the fit's standard error is when votes of one rater, and on one clip, belong together: the votes'
+    scores summed by rater and by clip, less what both count twice (the sandwich of clusters in two ways), and at least
+    the posterior's own.
     """
-    played = [v for v in votes if v.kind == "plain" and v.choice != "skip" and v.system_a != v.system_b]
-    systems = sorted({name for v in played for name in (v.system_a, v.system_b)})
+    played = _played(votes)
+    systems = _systems(played)
     if not systems:
         return League((), 0.0, ())
     at = {name: i for i, name in enumerate(systems)}
     pairs = np.array([(at[v.system_a], at[v.system_b]) for v in played])
     results = np.array([("a", "b", "both").index(v.choice) for v in played])
-    strengths, tie = _fit(pairs, results, np.ones(len(played)), len(systems))
+    posterior = Posterior(pairs, results, len(systems))
+    best = posterior.climb(np.zeros(len(systems) + 1))
+    covariance = np.linalg.inv(posterior.slopes(best)[1])
+    centre = _centre(len(systems))
+    strengths = centre @ best
 
     raters, rater_of = np.unique([v.rater for v in played], return_inverse=True)
     clips, clip_of = np.unique([v.clip for v in played], return_inverse=True)
-    generator = np.random.default_rng(seed)
-    drawn = np.empty((resamples, len(systems)))
-    for row in drawn:
-        weights = _draw(len(clips), generator)[clip_of]
-        if len(raters) > 2:
-            weights = weights * _draw(len(raters), generator)[rater_of]
-        row[:] = _fit(pairs, results, weights, len(systems))[0]
-    drawn = drawn if resamples else strengths[None]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    # How far each vote moves each strength.
+    moved = posterior.scores(best) @ covariance @ centre.T
+    own = np.einsum("sp,pq,sq->s", centre, covariance, centre)
+    by_rater, by_clip = _clustered(moved, rater_of, len(raters)), _clustered(moved, clip_of, len(clips))
+    by_vote = (moved**2).sum(axis=0)
 
     table = []
     for name, i in at.items():
         first, second = pairs[:, 0] == i, pairs[:, 1] == i
+        mine = first | second
+        heard_by, heard = len(np.unique(rater_of[mine])), len(np.unique(clip_of[mine]))
+        width = _width(level, own[i], by_rater[i], by_clip[i], by_vote[i], heard_by, heard)
+        low, high = (posterior.bound(best, centre[i], own[i], sign * width) for sign in (-1.0, 1.0))
         wins = int(np.sum(first & (results == 0)) + np.sum(second & (results == 1)))
         losses = int(np.sum(first & (results == 1)) + np.sum(second & (results == 0)))
-        ties = int(np.sum((first | second) & (results == 2)))
-        table.append(Standing(name, float(strengths[i]), float(low[i]), float(high[i]), wins, losses, ties))
+        ties = int(np.sum(mine & (results == 2)))
+        table.append(Standing(name, float(strengths[i]), low, high, wins, losses, ties, heard_by))
     table.sort(key=lambda s: (-s.strength, s.system))
-    return League(tuple(table), tie, _groups(systems, pairs))
+    return League(tuple(table), float(np.exp(best[-1])), _groups(systems, pairs))
 
 
-def _draw(count: int, generator: np.random.Generator) -> Floats:
-    drawn: Floats = generator.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
-    return drawn
+def strengths(votes: Sequence[Vote]) -> dict[str, float]:
+    """Return the strengths of :func:`league` alone."""
+    played = _played(votes)
+    systems = _systems(played)
+    if not systems:
+        return {}
+    at = {name: i for i, name in enumerate(systems)}
+    pairs = np.array([(at[v.system_a], at[v.system_b]) for v in played])
+    results = np.array([("a", "b", "both").index(v.choice) for v in played])
+    best = Posterior(pairs, results, len(systems)).climb(np.zeros(len(systems) + 1))
+    return dict(zip(systems, map(float, _centre(len(systems)) @ best), strict=True))
 
 
-def _fit(pairs: NDArray[np.int64], results: NDArray[np.int64], weights: Floats, systems: int) -> tuple[Floats, float]:
-    """Newton's method on the log posterior: utilities s_a, s_b and t + (s_a + s_b)/2 of the three results."""
-    rows = np.arange(len(pairs))
-    features = np.zeros((len(pairs), 3, systems + 1))
-    features[rows, 0, pairs[:, 0]] = 1
-    features[rows, 1, pairs[:, 1]] = 1
-    features[rows, 2, pairs[:, 0]] = 0.5
-    features[rows, 2, pairs[:, 1]] = 0.5
-    features[:, 2, systems] = 1
-    # Equal rows fold into one with their weights: hundreds of votes between few systems are a handful of rows.
-    codes = pairs[:, 0] * systems + pairs[:, 1]
-    kinds, first, kind_of = np.unique(codes, return_index=True, return_inverse=True)
-    counts = np.zeros((len(kinds), 3))
-    np.add.at(counts, (kind_of, results), weights)
-    features = features[first]
-    totals = counts.sum(axis=1)
-    prior = np.full(systems + 1, _PRIOR_SPREAD**-2)
-    values = np.zeros(systems + 1)
-    for _ in range(50):
-        utilities = features @ values
-        chances = np.exp(utilities - utilities.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        gradient = np.einsum("kr,krp->p", counts - totals[:, None] * chances, features) - prior * values
-        mean = np.einsum("kr,krp->kp", chances, features)
-        spread = np.einsum("k,kr,krp,krq->pq", totals, chances, features, features)
-        spread -= np.einsum("k,kp,kq->pq", totals, mean, mean)
-        step = np.linalg.solve(spread + np.diag(prior), gradient)
-        values += np.clip(step, -2, 2)
-        if np.max(np.abs(step)) < 1e-9:
-            break
-    strengths = values[:systems] - values[:systems].mean()
-    return strengths, float(np.exp(values[systems]))
+def _played(votes: Sequence[Vote]) -> list[Vote]:
+    return [v for v in votes if v.kind == "plain" and v.choice != "skip" and v.system_a != v.system_b]
+
+
+def _systems(played: Sequence[Vote]) -> list[str]:
+    return sorted({name for v in played for name in (v.system_a, v.system_b)})
+
+
+def _centre(systems: int) -> Floats:
+    """Return what makes of the posterior's values each strength against the mean system."""
+    centre: Floats = np.eye(systems, systems + 1) - np.r_[np.full(systems, 1 / systems), 0.0]
+    return centre
+
+
+def _clustered(moved: Floats, group_of: NDArray[np.int64], groups: int) -> Floats:
+    """Return the variance of sums by group, corrected for their number."""
+    if groups < 2:
+        return np.zeros(moved.shape[1])
+    sums = np.zeros((groups, moved.shape[1]))
+    np.add.at(sums, group_of, moved)
+    variance: Floats = (sums**2).sum(axis=0) * groups / (groups - 1)
+    return variance
+
+
+def _width(level: float, own: float, by_rater: float, by_clip: float, by_vote: float, raters: int, clips: int) -> float:
+    """Return how many of the posterior's standard deviations an interval goes to each side."""
+    free = float(max(1, clips - 1))
+    if raters < ENOUGH_RATERS:
+        return quantile(level, free) * math.sqrt(max(own, by_clip) / own)
+    # At least what one of them tells alone: the difference of noisy figures can fall below it.
+    variance = max(own, by_rater + by_clip - by_vote, by_rater, by_clip)
+    spread = by_rater**2 / (raters - 1) + by_clip**2 / free
+    degrees = (by_rater + by_clip) ** 2 / spread if spread > 0 else free
+    return quantile(level, degrees) * math.sqrt(variance / own)
 
 
 def _groups(systems: list[str], pairs: NDArray[np.int64]) -> tuple[tuple[str, ...], ...]:
