@@ -352,6 +352,21 @@ def test_a_container_gives_the_model_of_the_size_asked_for() -> None:
         agrees(bring(document, size=size)[0], definition(models[expected]), SIGNAL)
 
 
+def container(*models: dict[str, Any]) -> dict[str, Any]:
+    parts = [{"max_value": (index + 1) / len(models), "model": item} for index, item in enumerate(models)]
+    return nam.model("SlimmableContainer", {"submodels": parts}, 0, rng())
+
+
+@pytest.mark.parametrize("size", [None, 0.6, 0.3, 0.0])
+def test_a_containers_size_does_not_slim_what_it_chooses(size: float | None) -> None:
+    chosen = 1 if size is None or size >= 0.5 else 0
+    inner = [slimmable(14), slimmable(15)]
+    agrees(bring(container(*inner), size=size)[0], Player(inner[chosen]).run(SIGNAL, 40), SIGNAL)
+    pairs = [[nam.linear(rng(1)), nam.a1(rng(2))], [nam.linear(rng(3)), nam.convnet(rng(4))]]
+    nested = container(*(container(*pair) for pair in pairs))
+    agrees(bring(nested, size=size)[0], Player(pairs[chosen][1]).run(SIGNAL, 40), SIGNAL)
+
+
 def test_a_size_for_a_model_of_one_size_is_an_error() -> None:
     with pytest.raises(ValueError, match="one size only"):
         bring(nam.a1(rng(1)), size=0.5)

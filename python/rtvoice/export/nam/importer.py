@@ -155,6 +155,7 @@ def _chosen(document: dict[str, Any], size: float | None) -> dict[str, Any]:
         parts = document["config"]["submodels"]
         want = 1.0 if size is None else size
         document = next((part for part in parts if want < part["max_value"]), parts[-1])["model"]
+        size = None
     return document
 
 

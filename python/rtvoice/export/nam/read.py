@@ -156,7 +156,8 @@ def _read_container(config: Fields, reading: Reading, place: str, inputs: int) -
     inner = Fields(model, where.rstrip(": "))
     if inner.has("sample_rate") and round(inner.number("sample_rate")) != reading.rate:
         refuse(inner.place, f"works at {inner.number('sample_rate'):g} Hz, the file at {reading.rate}; they must agree")
-    return read_network(model, reading, where, inputs)
+    # The size chooses here and no further: what was chosen plays at its own full size.
+    return read_network(model, replace(reading, size=None), where, inputs)
 
 
 def _check_inputs(config: Fields, inputs: int, key: str = "in_channels") -> None:
