@@ -14,6 +14,7 @@ import numpy as np
 
 from .ir import Array
 from .layout import padded_rank
+from .symbols import beyond
 from .values import Known, Scores, Stream, Value
 from .walk import SCORES, Call, RefusalError
 
@@ -92,6 +93,7 @@ def _masked_by_sum(call: Call) -> Value:
         call.refuse("adds a signal to the scores (a learned or relative position)", _PLAIN)
     assert other is not None
     sign = -1.0 if call.op == "Sub" else 1.0
+    _check_mask(call, other)
     blocked = []
     for probe in range(call.probes):
         numbers = sign * other.at(probe).astype(np.float64)
@@ -108,6 +110,7 @@ def _masked_by_choice(call: Call) -> Value:
     if not isinstance(condition, Known):
         call.refuse("masks by the signal", _MASKED)
     assert isinstance(condition, Known)
+    _check_mask(call, condition)
     first = call.inputs[1] is table
     fill = call.inputs[2 if first else 1]
     numbers = fill.constant if isinstance(fill, Known) else None
@@ -118,6 +121,13 @@ def _masked_by_choice(call: Call) -> Value:
     if numbers is None or numbers.size != 1 or table.shares or not float(numbers.ravel()[0]) <= _BLOCKED:
         call.refuse("puts other numbers than -inf in place of scores", _MASKED)
     return _blocking(call, table, shut)
+
+
+def _check_mask(call: Call, mask: Known) -> None:
+    """Refuse a mask that is another one for longer recordings than those followed."""
+    told = None if mask.symbol is None else beyond(mask.symbol, remainders=False)
+    if told:
+        call.refuse(f"has a mask that {told}", _WINDOW)
 
 
 def _blocking(call: Call, table: Scores, shut: list[Array]) -> Scores:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .following import follow
 from .ir import Array
 from .source import require_onnx
+from .symbols import Symbol, beyond, of_array
 from .values import Known, known
 
 # A tensor of ones as long as the recording is folded too (the probes are about 10^5 samples long); more is a mistake.
@@ -28,7 +30,23 @@ def fold(node: Any, inputs: list[Known | None], opset: int, probes: int) -> list
     for probe in range(1 if shared else probes):
         arrays = [None if item is None else item.at(probe) for item in inputs]
         runs.append(_evaluate(node, arrays, opset))
-    return [known([run[index] for run in runs]) for index in range(len(runs[0]))]
+    if shared:
+        return [known([array]) for array in runs[0]]
+    columns = [[run[index] for run in runs] for index in range(len(runs[0]))]
+    given = [None if item is None else _symbol(item) for item in inputs]
+    return [proven(column, symbol) for column, symbol in zip(columns, follow(node, given, columns), strict=True)]
+
+
+def _symbol(item: Known) -> Symbol:
+    return item.symbol or (of_array(item.arrays[0]) if len(item.arrays) == 1 else Symbol(None))
+
+
+def proven(arrays: list[Array], symbol: Symbol) -> Known:
+    """Return numbers computed from the length: a constant only where they are the same whatever the length."""
+    found = known(arrays)
+    if found.constant is not None and beyond(symbol, remainders=False) is None:
+        return found
+    return Known(tuple(arrays), "", symbol)
 
 
 def _evaluate(node: Any, arrays: list[Array | None], opset: int) -> list[Array]:

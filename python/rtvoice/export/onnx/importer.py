@@ -18,11 +18,13 @@ from .attention import TOO_SHORT
 from .inputs import Asked, Reading, clean, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
+from .refusals import AHEAD
 from .report import ImportReport
 from .rewrite import COMPARING, FOLDING, LAST, LAST_ROUNDED, rewrite
 from .rounding import read_by_few_rows, rounded
 from .source import Source, damage_of, read, require_onnx
 from .states import States
+from .symbols import UNSEEN
 from .values import Refused, Scores, Stream, in_order
 from .walk import Walk
 from .write import Out, quantum, write
@@ -246,7 +248,7 @@ def _walk(source: Source, options: dict[str, Any]) -> tuple[Walk, Reading]:
             walk.run(open_inputs(source, reading, probes))
             if not walk.errors:
                 return walk, reading
-            if not any(TOO_SHORT in error or "together may read" in error for error in walk.errors):
+            if not any(TOO_SHORT in error or UNSEEN in error or "together may read" in error for error in walk.errors):
                 break
         failed.append(walk)
     errors = min(failed, key=lambda walk: len(walk.errors)).errors
@@ -275,6 +277,9 @@ def _outputs(walk: Walk, source: Source, reading: Reading, label: str) -> tuple[
             what = "a table of scores" if isinstance(value, Scores) else what
             notes.append(f"output '{name}' is {what} and was left out")
             continue
+        if value.brief:
+            origin, told = walk.heads.get(value.lengths, (f"output '{name}'", "is some frames alone"))
+            raise ModelError(f"{label}: {origin}: {told}; {AHEAD}")
         if value.node.control:
             notes.append(f"output '{name}' depends on no audio and was left out")
             continue

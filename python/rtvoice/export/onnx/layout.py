@@ -8,10 +8,10 @@ from math import prod
 import numpy as np
 
 from .ir import Array, IndexArray, Node
+from .refusals import FROZEN, NO_LENGTH
+from .symbols import beyond
 from .values import Known, Stream, Value, fresh
-from .walk import Call, RefusalError, lowers, shape_of
-
-FROZEN = "export with a dynamic time axis; where a recurrent layer freezes it, use the legacy exporter (dynamo=False)"
+from .walk import Call, RefusalError, lowers, shape_of, size_of
 
 
 @lowers("Identity", "Dropout")
@@ -41,14 +41,12 @@ def _is_truth(node: Node) -> bool:
 
 @lowers("Shape")
 def _shape(call: Call) -> Value:
-    shape = shape_of(call)
-    start, end = call.attr("start", 0), call.attr("end", None)
-    return Known(tuple(array[start:end] for array in shape.arrays))
+    return shape_of(call, call.attr("start", 0), call.attr("end", None))
 
 
 @lowers("Size")
 def _size(call: Call) -> Value:
-    return Known(tuple(np.asarray(array.prod(), np.int64) for array in shape_of(call).arrays))
+    return size_of(call)
 
 
 @lowers("Transpose")
@@ -260,4 +258,7 @@ def steady(value: Known, stream: Stream) -> Array:
         found.append(array)
     if any(array.shape != found[0].shape or not np.array_equal(array, found[0]) for array in found[1:]):
         raise RefusalError("uses a number that depends on the length of the recording", "make it constant")
+    told = None if value.symbol is None else beyond(value.symbol, remainders=False)
+    if told:
+        raise RefusalError(f"uses a constant that {told}", NO_LENGTH)
     return found[0]

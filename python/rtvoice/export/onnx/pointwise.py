@@ -325,7 +325,7 @@ def _held(call: Call, value: Value | None) -> Value | None:
     return value
 
 
-def _course(value: Known, stream: Stream) -> Course | None:
+def _course(call: Call, value: Known, stream: Stream) -> Course | None:
     """Return numbers that change along time only, as linear interpolation has them."""
     found = []
     for probe in range(len(stream.lengths)):
@@ -334,14 +334,17 @@ def _course(value: Known, stream: Stream) -> Course | None:
         if axis is None or axis < 0 or array.size <= 1 or array.shape[axis] != array.size:
             return None
         found.append(array.ravel())
-    return None if all((array == array[0]).all() for array in found) else Course(found)
+    if all((array == array[0]).all() for array in found):
+        return None
+    call.followed(value, "weights along time")
+    return Course(found)
 
 
 def arithmetic(call: Call, op: str, a: Value | None, b: Value | None) -> Stream:
     """Add, subtract, multiply or divide; a constant on either side becomes scale and shift."""
     for stream, value in ((a, b), (b, a)):
         if op == "mul" and isinstance(stream, Stream) and isinstance(value, Known):
-            course = _course(value, stream)
+            course = _course(call, value, stream)
             if course is not None:
                 return stream.over(call.emit.node("mul_time", stream.node, numbers=course))
     if isinstance(a, Stream) and isinstance(b, Stream):

@@ -8,6 +8,14 @@ ATTENTION = (
     "multiplies two signals (attention, or a filter made by the network)",
     "use convolutions, GRU or LSTM layers, or attention whose mask bounds its past, exported with time as a free axis",
 )
+FROZEN = "export with a dynamic time axis; where a recurrent layer freezes it, use the legacy exporter (dynamo=False)"
+_UNLESS = "; where the export froze a length, " + FROZEN
+AHEAD = "a stream goes on: keep all, or join these in front of the rest again (torch.cat along time)" + _UNLESS
+NEWEST = "keep all and let the host take the newest, or use a layer over so many (Conv, AveragePool)" + _UNLESS
+NO_LENGTH = (
+    "a stream has no length and no end: leave out what is computed from torch.arange(T) or x.shape[-1], or make it an "
+    "input or a buffer of the model's own that is the same at every frame"
+)
 _NORMS = ("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization", "Attention", "MultiHeadAttention")
 _QUANTISED = (
     "is quantised arithmetic, whose numbers a stream does not have",

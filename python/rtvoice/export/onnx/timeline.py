@@ -8,8 +8,10 @@ from math import ceil
 
 import numpy as np
 
+from .heads import joined, kept, newest_told
 from .ir import Array, Course
-from .layout import FROZEN, axes_of
+from .layout import axes_of
+from .refusals import AHEAD, NEWEST
 from .values import Known, Stream, Value, in_order
 from .walk import Call, lowers
 
@@ -27,7 +29,7 @@ def _slice(call: Call) -> Value:
     stream = call.stream()
     if call.attr("starts") is not None:
         call.refuse("is of an old form", "export with opset 11 or newer")
-    starts, ends = call.per_probe(1, "starts"), call.per_probe(2, "ends")
+    starts, ends = call.per_probe(1, "starts", remainders=False), call.per_probe(2, "ends", remainders=True)
     count = len(starts[0].ravel())
     axes = call.required(3, "axes").ravel().tolist() if call.has(3) else list(range(count))
     steps = call.required(4, "steps").ravel().tolist() if call.has(4) else [1] * count
@@ -62,21 +64,18 @@ def _slice_time(call: Call, stream: Stream, cuts: list[tuple[int, int, int]]) ->
         cut[0] == length - 1 and count == 1 for cut, length, count in zip(cuts, stream.lengths, counts, strict=True)
     ):
         return newest(call, stream)
-    _check_moving(call, stream, counts)
     start = cuts[0][0]
     if any(cut[0] != start for cut in cuts):
+        if len(set(counts)) == 1:
+            call.refuse(newest_told(counts[0]), NEWEST)
         call.refuse("keeps the last part of the recording", "keep all of it; the host cuts what it needs")
+    if len(counts) > 1 and len(set(counts)) == 1:
+        if step > 1 or stream.brief:
+            call.refuse(kept(stream, start, counts[0], step), AHEAD)
+        call.walk.heads[counts] = (call.emit.origin, kept(stream, start, counts[0]))
     if step == 1:
         return advance(call, stream, start, counts)
     return decimate(call, stream, step, start, counts)
-
-
-def _check_moving(call: Call, stream: Stream, counts: tuple[int, ...]) -> None:
-    if len(counts) > 1 and len(set(counts)) == 1:
-        call.refuse(
-            f"leaves {counts[0]} frames however long the recording is: a length was frozen when it was exported",
-            FROZEN,
-        )
 
 
 def newest(call: Call, stream: Stream) -> Stream:
@@ -102,7 +101,7 @@ def decimate(call: Call, stream: Stream, step: int, start: int, lengths: tuple[i
 @lowers("Gather")
 def _gather(call: Call) -> Value:
     stream = call.stream()
-    return gather(call, stream, call.attr("axis", 0) % stream.rank, call.per_probe(1, "index"))
+    return gather(call, stream, call.attr("axis", 0) % stream.rank, call.per_probe(1, "index", remainders=True))
 
 
 def gather(call: Call, stream: Stream, axis: int, picks: list[Array]) -> Stream:
@@ -125,12 +124,18 @@ def gather(call: Call, stream: Stream, axis: int, picks: list[Array]) -> Stream:
     if picks[0].ndim != 1 or picks[0].size == 1:
         call.refuse("picks single frames of the recording", "use the output at each frame instead")
     counts = tuple(len(pick) for pick in picks)
-    _check_moving(call, stream, counts)
+    fixed = len(counts) > 1 and len(set(counts)) == 1
     if (
         all(np.array_equal(frame, np.arange(frame[0], frame[0] + len(frame))) for frame in frames)
         and len({int(f[0]) for f in frames}) == 1
     ):
+        if fixed:
+            call.walk.heads[counts] = (call.emit.origin, kept(stream, int(frames[0][0]), counts[0]))
         return advance(call, stream, int(frames[0][0]), counts)
+    if fixed:
+        if any(not np.array_equal(frame, frames[0]) for frame in frames):
+            call.refuse(newest_told(counts[0]), NEWEST)
+        call.refuse(f"picks {counts[0]} single frames of the recording, however long that is", AHEAD)
     factor = round(counts[0] / stream.lengths[0])
     if factor > 1 and all(np.array_equal(frame, np.arange(len(frame)) // factor) for frame in frames):
         return repeat(call, stream, factor, counts)
@@ -143,7 +148,7 @@ def gather(call: Call, stream: Stream, axis: int, picks: list[Array]) -> Stream:
 @lowers("GatherND")
 def _gather_nd(call: Call) -> Value:
     stream = call.stream()
-    indices = call.per_probe(1, "indices")
+    indices = call.per_probe(1, "indices", remainders=True)
     if call.attr("batch_dims", 0) or any(index.shape[-1] != 1 for index in indices):
         call.refuse("picks single numbers", "use Gather or Slice along one axis")
     return gather(call, stream, 0, [index[..., 0] for index in indices])
@@ -185,7 +190,7 @@ def _concat(call: Call) -> Value:
     timed = next((value for value in streams if value.time is not None), streams[0])
     axis = call.attr("axis") % timed.rank
     if axis == timed.time:
-        return _concat_time(call, timed, streams)
+        return joined(call, axis)
     from .pointwise import constant_stream
 
     parts = []
@@ -215,22 +220,6 @@ def _concat(call: Call) -> Value:
         axis,
     )
     return replace(timed, node=node, index=index)
-
-
-def _concat_time(call: Call, stream: Stream, streams: list[Stream]) -> Stream:
-    """Zeros put before or after a stream are padding; two recordings cannot follow each other."""
-    if len(streams) > 1:
-        call.refuse("joins recordings along time", "join channels instead (axis 1 of (batch, channels, time))")
-    place = next(index for index, value in enumerate(call.inputs) if value is stream)
-    sides: list[int] = []
-    for value in (*call.inputs[:place], *call.inputs[place + 1 :]):
-        array = value.constant if isinstance(value, Known) else None
-        if array is None or array.any():
-            call.refuse("puts numbers other than zero before or after the recording", "pad with zeros")
-        assert array is not None and stream.time is not None
-        sides.append(array.shape[stream.time])
-    left = sum(sides[:place])
-    return advance(call, stream, -left, tuple(length + sum(sides) for length in stream.lengths))
 
 
 @lowers("Pad")
@@ -324,9 +313,9 @@ def _factor(call: Call, stream: Stream) -> Fraction:
     wide = 3 if call.op == "Resize" else 9
     axes = [int(axis) % stream.rank for axis in call.attr("axes", list(range(stream.rank)))]
     factors: list[list[Fraction]] = []
-    sizes: list[Array] | None = call.per_probe(wide, "sizes") if call.has(wide) else None
+    sizes: list[Array] | None = call.per_probe(wide, "sizes", remainders=True) if call.has(wide) else None
     place = 2 if call.op == "Resize" else 1
-    scales = None if sizes is not None else call.per_probe(place, "scales")
+    scales = None if sizes is not None else call.per_probe(place, "scales", remainders=True)
     for probe in range(call.probes):
         dims = stream.shape(probe)
         if sizes is not None:

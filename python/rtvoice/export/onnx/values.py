@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .ir import Array, Emitter, IndexArray, Node
+from .symbols import Symbol
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,13 @@ class Known:
         One array that holds for every probe, or one array per probe.
     name
         Name of the initialiser, where it is one; layers are named after it.
+    symbol
+        What it is as a function of the length, where it was computed from that and not proven to stay the same.
     """
 
     arrays: tuple[Array, ...]
     name: str = ""
+    symbol: Symbol | None = None
 
     def at(self, probe: int) -> Array:
         """Return the array at a probe."""
@@ -76,6 +80,11 @@ class Stream:
     def stepped(self) -> bool:
         """Whether this is one frame of a network that is called once for each frame: no axis is time."""
         return self.time is None and not self.node.control and not self.lengths
+
+    @property
+    def brief(self) -> bool:
+        """Whether these are the first frames of a recording alone: as many however long it is."""
+        return self.time is not None and len(self.lengths) > 1 and len(set(self.lengths)) == 1
 
     @property
     def rank(self) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .fold import fold
 from .ir import Array, Emitter, Node
-from .refusals import ATTENTION, NEVER_AHEAD, cannot_stream, is_cause, unsupported
+from .refusals import AHEAD, ATTENTION, NEVER_AHEAD, NO_LENGTH, cannot_stream, is_cause, unsupported
 from .source import BROKEN, Source, first_line, require_onnx, to_array
 from .standard import complaint
+from .symbols import Symbol, beyond, of_shape, of_size
 from .values import Known, Refused, Scores, Stream, Value, in_order, known
 
 Result = Value | Sequence[Value]
@@ -20,6 +23,17 @@ Handler = Callable[["Call"], Result]
 HANDLERS: dict[str, Handler] = {}
 SCORES: dict[str, Callable[[Call], Value]] = {}  # what may be done with the scores of an attention
 _H = TypeVar("_H", bound=Handler)
+
+
+# What may be done with the first frames of a recording alone.
+_ALONE = frozenset(
+    {
+        *("Abs", "Add", "Cast", "CastLike", "Celu", "Clip", "Cos", "Div", "Dropout", "Elu", "Erf", "Exp", "Gelu"),
+        *("HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "Mish", "Mul", "Neg", "PRelu", "Pow"),
+        *("Reciprocal", "Relu", "Selu", "Shape", "Sigmoid", "Sin", "Size", "Softplus", "Softsign", "Sqrt", "Squeeze"),
+        *("Sub", "Swish", "Tanh", "Transpose", "Unsqueeze"),
+    }
+)
 
 
 class RefusalError(Exception):
@@ -83,7 +97,8 @@ class Call:
             self.refuse(f"its {what} is computed from the signal", f"export with a constant {what}")
         constant = value.constant if isinstance(value, Known) else None
         if constant is None:
-            self.refuse(f"its {what} depends on the length of the recording", f"export with a constant {what}")
+            told = f"its {what} depends on the length of the recording"
+            self.refuse(told, f"make the {what} a number that is the same for every length")
         return constant
 
     def required(self, index: int, what: str) -> Array:
@@ -94,13 +109,29 @@ class Call:
             raise AssertionError
         return array
 
-    def per_probe(self, index: int, what: str) -> list[Array]:
-        """Return an input that may depend on the length, once per probe."""
+    def per_probe(self, index: int, what: str, *, remainders: bool | None = None) -> list[Array]:
+        """Return an input that may depend on the length, once per probe; refuse one that longer recordings change.
+
+        Parameters
+        ----------
+        index, what
+            Which input, and what it is called.
+        remainders
+            Whether it may depend on the remainder of the length; None where the tensors' sizes decide what it is.
+        """
         value = self.inputs[index] if self.has(index) else None
         if not isinstance(value, Known):
             self.refuse(f"its {what} is computed from the signal", f"export with a constant {what}")
             raise AssertionError
+        if remainders is not None:
+            self.followed(value, what, remainders=remainders)
         return [value.at(probe) for probe in range(self.probes)]
+
+    def followed(self, value: Known, what: str, *, remainders: bool = False) -> None:
+        """Refuse numbers that are another function of the length for longer recordings than those followed."""
+        told = None if value.symbol is None else beyond(value.symbol, remainders=remainders)
+        if told:
+            self.refuse(f"takes its {what} from a number that {told}", NO_LENGTH)
 
     def refuse(self, reason: str, advice: str) -> None:
         """Refuse the node."""
@@ -133,6 +164,7 @@ class Walk:
         self._causes = 0
         self.folded = 0
         self.lowered = 0
+        self.heads: dict[tuple[int, ...], tuple[str, str]] = {}  # where frames were cut off, by their number
         self.cells: list[Any] = []  # recurrent layers that are given their state
         self.loops: list[Node] = []  # what recalls give, by their number
 
@@ -206,6 +238,7 @@ class Walk:
         if missing:
             raise RefusalError(missing, "the file is damaged, export it again")
         self._check_moments(inputs)
+        self._check_brief(node.op_type, inputs)
         self.lowered += 1
         result = HANDLERS[node.op_type](Call(self, node, inputs))
         return [result] if isinstance(result, (Known, Stream, Scores, Refused)) else result
@@ -238,11 +271,15 @@ class Walk:
         self.folded += 1
         # A reshaped or scaled weight keeps its name, so that its layer can be named after it.
         name = next((item.name for item in inputs if isinstance(item, Known) and item.name), "")
-        return [Known(item.arrays, name) for item in results]
+        return [replace(item, name=name) for item in results]
 
     def _branch(self, node: Any, condition: Known) -> Sequence[Value]:
         constant = condition.constant
         if constant is None:
+            if condition.symbol is not None:
+                raise RefusalError(
+                    "branches on the length of the recording", "export with one branch, the same for every length"
+                )
             raise RefusalError(*unsupported("If"))
         wanted = "then_branch" if bool(np.asarray(constant).ravel()[0]) else "else_branch"
         graph = next(attribute.g for attribute in node.attribute if attribute.name == wanted)
@@ -260,26 +297,50 @@ class Walk:
                 "use the output at each frame instead",
             )
 
+    def _check_brief(self, op: str, inputs: list[Value | None]) -> None:
+        """Refuse what cannot be done with the first frames of a recording alone, by the node that cut them off."""
+        streams = [value for value in inputs if isinstance(value, Stream) and not value.node.control]
+        short = [stream for stream in streams if stream.brief]
+        if short and op != "Concat" and (op not in _ALONE or any(item.lengths != short[0].lengths for item in streams)):
+            self.emit.origin, told = self.heads.get(short[0].lengths, (self.emit.origin, "keeps some frames alone"))
+            raise RefusalError(told, AHEAD)
+
 
 def result_node(stream: Stream, emit: Emitter) -> Node:
     """Return the node of an output, its channels in order."""
     return in_order(stream, emit)
 
 
-def shape_of(call: Call) -> Known:
-    """Return the shape of a stream, per probe."""
+def shape_of(call: Call, start: int = 0, end: int | None = None) -> Known:
+    """Return the shape of a stream, or some of its axes, per probe."""
     stream = call.stream()
-    return known([np.asarray(stream.shape(probe), np.int64) for probe in range(call.probes)])
+    return _of_sizes([stream.shape(probe)[start:end] for probe in range(call.probes)])
+
+
+def size_of(call: Call) -> Known:
+    """Return how many numbers a stream has, per probe."""
+    stream = call.stream()
+    return _of_size([prod(stream.shape(probe)) for probe in range(call.probes)])
+
+
+def _of_sizes(shapes: list[list[int]]) -> Known:
+    found = known([np.asarray(shape, np.int64) for shape in shapes])
+    return found if len(found.arrays) == 1 else replace(found, symbol=of_shape(shapes))
+
+
+def _of_size(sizes: list[int]) -> Known:
+    found = known([np.asarray(size, np.int64) for size in sizes])
+    return found if len(found.arrays) == 1 else replace(found, symbol=of_size(sizes))
 
 
 def _shape_of_scores(call: Call) -> Known:
     table = call.inputs[0]
     assert isinstance(table, Scores)
-    dims = [np.asarray(table.shape(probe), np.int64) for probe in range(call.probes)]
+    shapes = [list(table.shape(probe)) for probe in range(call.probes)]
     if call.op == "Size":
-        return known([np.asarray(array.prod(), np.int64) for array in dims])
+        return Known(tuple(np.asarray(prod(shape), np.int64) for shape in shapes), "", Symbol(None))
     start, end = call.attr("start", 0), call.attr("end", None)
-    return known([array[start:end] for array in dims])
+    return _of_sizes([shape[start:end] for shape in shapes])
 
 
 _RESHAPING = frozenset(

@@ -1,0 +1,195 @@
+"""What is computed from the length or from a time index must be the same for every length, not only for two."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtvoice.export.onnx.symbols import (
+    Form,
+    Symbol,
+    added,
+    beyond,
+    chosen,
+    compared,
+    constant,
+    rounded,
+    scaled,
+    sizes_of,
+    through,
+    variable,
+    whole,
+)
+
+NO_END = 2**40
+
+
+def frames(net, x, axis=2):
+    """Return the number of frames of (1, channels, T)."""
+    return net("Gather", net("Shape", x), np.int64(axis))
+
+
+def places(net, x):
+    """Return 0, 1, 2, ... for each frame."""
+    return net("Range", np.int64(0), frames(net, x), np.int64(1))
+
+
+def gated(net, condition, name="gate"):
+    return net.model(net("Mul", net.x, net("Cast", condition, to=1), name=name))
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (lambda n: n("Less", places(n, n.x), np.int64(200_000)), "changes at frame 200000"),
+        (lambda n: n("Not", n("GreaterOrEqual", places(n, n.x), np.int64(10**9))), "changes at frame 1000000000"),
+        (lambda n: n("Less", n("Mul", places(n, n.x), np.int64(2)), np.int64(600_000)), "changes at frame 300000"),
+        (lambda n: n("Less", n("Max", places(n, n.x), np.int64(7)), np.int64(200_000)), "changes at frame 200000"),
+        (lambda n: n("Equal", n("Div", places(n, n.x), np.int64(200_000)), np.int64(0)), "changes at frame"),
+        (lambda n: n("Less", frames(n, n.x), np.int64(10**6)), "times as long"),
+        (lambda n: n("Equal", n("Mod", frames(n, n.x), np.int64(2)), np.int64(0)), "remainder of the length"),
+        (
+            lambda n: n("Less", n("Sin", n("Mul", n("Cast", places(n, n.x), to=1), np.float32(1e-7))), np.float32(1)),
+            "cannot be followed",
+        ),
+    ],
+    ids=["less", "not", "slope", "max", "div", "length", "parity", "sine"],
+)
+def test_a_switch_beyond_what_is_followed_is_refused(build, told, net, refused):
+    message = refused(gated(net, build(net)))
+    assert told in message and "'gate'" in message and "torch.arange(T)" in message
+
+
+def test_a_ramp_that_ends_far_away(net, refused):
+    ramp = net("Clip", net("Div", net("Cast", places(net, net.x), to=1), np.float32(2e5)), np.float32(0), np.float32(1))
+    assert "changes at frame 200000" in refused(net.model(net("Mul", net.x, ramp, name="fade")))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda n: n("Less", places(n, n.x), frames(n, n.x)),
+        lambda n: n("GreaterOrEqual", places(n, n.x), np.int64(0)),
+        lambda n: n("Greater", n("CumSum", n("Expand", np.float32([1]), n("Shape", n.x)), np.int64(2)), np.float32(0)),
+        lambda n: n("Equal", n("Sub", places(n, n.x), places(n, n.x)), np.int64(0)),
+        lambda n: n("Where", n("Less", places(n, n.x), frames(n, n.x)), np.float32(1), np.float32(0)),
+        lambda n: n("Or", n("Less", places(n, n.x), np.int64(10**9)), np.array(True)),
+        lambda n: n("Greater", frames(n, n.x), np.int64(2)),
+    ],
+    ids=["padding mask", "from 0", "counted", "difference", "where", "or", "long enough"],
+)
+def test_a_mask_that_is_open_for_every_length_does_nothing(build, net, imported):
+    assert imported(gated(net, build(net))).latency == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (lambda n, t: n("Div", t, np.int64(10**6)), None),
+        (None, lambda n, t: n("Min", t, np.int64(200_000))),
+        (lambda n, t: n("Where", n("Less", t, np.int64(10**6)), np.int64(0), np.int64(3)), None),
+    ],
+    ids=["start", "end", "where"],
+)
+def test_cuts_that_change_for_longer_recordings(start, end, make_net, refused):
+    net = make_net(opset=17)
+    count = frames(net, net.x)
+    first = net.ints(0) if start is None else net("Unsqueeze", start(net, count), net.ints(0))
+    last = net.ints(NO_END) if end is None else net("Unsqueeze", end(net, count), net.ints(0))
+    message = refused(net.model(net("Slice", net.x, first, last, net.ints(2), name="cut")))
+    assert "'cut'" in message and "a stream has no length" in message
+
+
+def test_an_end_that_is_a_multiple_of_something(net, imported):
+    end = net("Mul", net("Div", frames(net, net.x), np.int64(7)), np.int64(7))
+    y = net("Slice", net.x, net.ints(0), net("Unsqueeze", end, net.ints(0)), net.ints(2))
+    assert imported(net.model(y)).latency == 0
+
+
+def test_frames_picked_otherwise_far_away(net, refused):
+    far = net("Where", net("Less", places(net, net.x), np.int64(10**6)), places(net, net.x), np.int64(0))
+    assert "frame 1000000" in refused(net.model(net("Gather", net.x, far, axis=2, name="pick")))
+
+
+def test_a_branch_on_the_length(net, refused):
+    import onnx
+
+    def branch(op):
+        node = onnx.helper.make_node(op, [net.x], [op])
+        return onnx.helper.make_graph([node], op, [], [onnx.helper.make_tensor_value_info(op, 1, None)])
+
+    long = net("Less", frames(net, net.x), np.int64(10**6))
+    y = net("If", long, then_branch=branch("Tanh"), else_branch=branch("Sigmoid"), name="branch")
+    assert "branches on the length" in refused(net.model(y))
+
+
+def attended(net, mask):
+    """Return a network with attention at a sixteenth of the rate, where `mask` is open."""
+    low = net.conv(net.x, 1, 6, 16, strides=[16])
+    x = net("Transpose", low, perm=[0, 2, 1])
+    q, k, v = (net("MatMul", x, net.random(6, 6)) for _ in range(3))
+    table = net("MatMul", q, net("Transpose", k, perm=[0, 2, 1]))
+    table = net("Where", mask(net, low), table, np.float32(-1e9), name="mask")
+    y = net("Transpose", net("MatMul", net("Softmax", table, axis=-1), v), perm=[0, 2, 1])
+    return net.model(net("ConvTranspose", net("Add", low, y), net.random(6, 1, 16), strides=[16]))
+
+
+def near(net, x, back):
+    i = net("Unsqueeze", places(net, x), net.ints(1))
+    j = net("Unsqueeze", places(net, x), net.ints(0))
+    return net("And", net("LessOrEqual", j, i), net("Greater", j, net("Sub", i, np.int64(back)))), i
+
+
+def switching(net, x):
+    narrow, i = near(net, x, 10)
+    wide, _ = near(net, x, 20)
+    return net("Or", narrow, net("And", wide, net("Less", i, np.int64(3000))))
+
+
+def reaching_back(net, x):
+    """Open near, and once more a long way back."""
+    narrow, i = near(net, x, 10)
+    j = net("Unsqueeze", places(net, x), net.ints(0))
+    return net("Or", narrow, net("Less", j, net("Sub", i, np.int64(9000))))
+
+
+def triangles(net, x):
+    ones = net(
+        "Expand",
+        np.array([[True]]),
+        net("Concat", *(net("Slice", net("Shape", x), net.ints(2), net.ints(3)) for _ in "ij"), axis=0),
+    )
+    ones = net("Cast", ones, to=1)
+    band = net("Trilu", net("Trilu", ones, np.int64(0), upper=0), np.int64(-7), upper=1)
+    return net("Greater", band, np.float32(0.5))
+
+
+def test_masks_that_change_far_away_are_refused(make_net, refused):
+    message = refused(attended(make_net(), switching))
+    assert "'mask': has a mask that changes at frame 3000" in message and "j <= i - N" in message
+    message = refused(attended(make_net(), reaching_back))
+    assert "'mask': has a mask that changes as far as 9000" in message
+
+
+def test_masks_cut_by_trilu(make_net, imported):
+    assert imported(attended(make_net(), triangles)).ops["attention"] == 1
+
+
+def test_followed_values_are_those_of_the_function():
+    """Against numbers, at lengths and indices beyond those followed."""
+    sizes = sizes_of([(200, 20), (300, 30)])
+    i, j, n = whole(variable(-2), sizes), whole(variable(-1), sizes), whole(through(200, 300), ())
+    assert (i.low, i.high) == (0.0, np.inf)
+    inside = compared("Less", i, n, sizes)
+    assert inside.number == 1.0
+    assert compared("LessOrEqual", n, i, sizes).number == 0.0
+    apart = compared("Less", added(j, scaled(i, -1.0, sizes), sizes), constant(3.0), sizes)
+    assert apart.number is None and {form for form, _ in apart.breaks} == {
+        variable(-1).minus(variable(-2)) + Form((), -3)
+    }
+    one = chosen(apart, constant(5.0), constant(5.0))
+    assert one.number == 5.0
+    half = rounded("Floor", scaled(i, 0.5, sizes), sizes)
+    assert half.periods == {2} and half.slack == 1.0
+    assert beyond(Symbol(np.array([[half]], object), sizes), remainders=True) is None
+    assert beyond(Symbol(None, sizes), remainders=True) is not None
