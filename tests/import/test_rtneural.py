@@ -249,6 +249,38 @@ def test_state_dicts_against_torch_itself() -> None:
 
 
 @pytest.mark.torch
+def test_a_batch_norm_without_scale_and_shift() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(6)
+    nn = torch.nn
+    modules = {"in": nn.Linear(1, 4), "norm": nn.BatchNorm1d(4, affine=False).eval(), "out": nn.Linear(4, 1)}
+    with torch.no_grad():
+        modules["norm"].running_mean.normal_()
+        modules["norm"].running_var.uniform_(0.5, 2.0)
+        expected = modules["out"](modules["norm"](modules["in"](torch.from_numpy(SIGNAL)[:, None])))[:, 0].numpy()
+    layers, weights = ["in", "norm", "out"], torch_weights(modules)
+    agrees(bring(weights, layers=layers)[0], expected)
+    own = evaluate_torch(weights, layers, SIGNAL[:, None].astype(np.float64))[:, 0]
+    np.testing.assert_allclose(own, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"a.weight_g": [[1.0]], "a.weight_v": [[1.0]]}, "has weight norm, which RTNeural does not know; remove it"),
+        (
+            {"a.parametrizations.weight.original0": [[1.0]], "a.parametrizations.weight.original1": [[1.0]]},
+            "remove_parametrizations",
+        ),
+        ({"a.weight": [1.0], "a.bias": [0.0]}, "as LayerNorm and GroupNorm do, which RTNeural does not have; train"),
+    ],
+)
+def test_modules_that_rtneural_does_not_have(weights: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        bring(weights, layers=["a"])
+
+
+@pytest.mark.torch
 def test_a_transposed_convolution_of_stride_one() -> None:
     """RTNeural's loader takes it as the causal convolution that it is; the file does not tell the two apart."""
     torch = pytest.importorskip("torch")

@@ -157,8 +157,8 @@ def evaluate_torch(weights: Mapping[str, Any], layers: Sequence[str], x: F64) ->
         elif "weight_ih_l0" in parts:
             x = _recurrent(parts, x)
         elif "running_mean" in parts:
-            scale = parts["weight"] / np.sqrt(parts["running_var"] + options.get("eps", 1e-5))
-            x = (x - parts["running_mean"]) * scale + parts["bias"]
+            scale = parts.get("weight", 1.0) / np.sqrt(parts["running_var"] + options.get("eps", 1e-5))
+            x = (x - parts["running_mean"]) * scale + parts.get("bias", 0.0)
         elif parts["weight"].ndim == 1:
             x = np.where(x >= 0, x, parts["weight"] * x)
         elif parts["weight"].ndim == 2:

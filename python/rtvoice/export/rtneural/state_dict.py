@@ -20,13 +20,14 @@ from .read import ACTIVATIONS, MOST_INPUTS
 from .spec import Chain, Layer
 
 F32 = NDArray[np.float32]
+_WEIGHT = re.compile(r"(\A|\.)(weight(_ih_l\d+|_g)?|parametrizations\.weight\.original0|running_mean)\Z")
 _OPTION = re.compile(r"(dilation|groups|stride|transposed|eps)=([0-9.eE+-]+)\Z")
 
 
 def is_state_dict(document: Mapping[str, Any]) -> bool:
     """Tell whether a file holds weights by PyTorch's names."""
     inner = document.get("state_dict", document)
-    return isinstance(inner, Mapping) and any(re.search(r"(\A|\.)weight(_ih_l\d+)?\Z", str(key)) for key in inner)
+    return isinstance(inner, Mapping) and any(_WEIGHT.search(str(key)) for key in inner)
 
 
 def modules(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +114,13 @@ def _inputs(layer: Layer) -> int:
 
 
 def _take(weights: dict[str, Any], key: str) -> F32:
+    module = key.rpartition(".")[0]
+    if key not in weights and {f"{module}.weight_g", f"{module}.parametrizations.weight.original0"} & set(weights):
+        refuse(
+            module,
+            "has weight norm, which RTNeural does not know; remove it before saving (remove_weight_norm, or "
+            "parametrize.remove_parametrizations)",
+        )
     if key not in weights:
         refuse(key.rpartition(".")[0], f"the file has no {key!r}; its modules are {_modules(weights)}")
     return array(weights.pop(key), f"{key!r}")
@@ -127,9 +135,15 @@ def _module(
 ) -> list[Layer]:
     if f"{name}.weight_ih_l0" in weights:
         return _recurrent(weights, name, size, node)
-    weight = _take(weights, f"{name}.weight")
     if f"{name}.running_mean" in weights:
-        return [_norm(weights, name, weight, options, size, node)]
+        return [_norm(weights, name, options, size, node)]
+    weight = _take(weights, f"{name}.weight")
+    if weight.ndim == 1 and f"{name}.bias" in weights:
+        refuse(
+            name,
+            "has a scale and a shift, as LayerNorm and GroupNorm do, which RTNeural does not have; train with "
+            "BatchNorm1d, or export the network to .onnx",
+        )
     if weight.ndim == 1:
         if size is None or weight.shape[0] not in (1, size):
             refuse(name, f"has {weight.shape[0]} slopes for {size} channels; export it again")
@@ -171,10 +185,11 @@ def _turned(name: str, weight: F32, groups: int) -> F32:
     return np.ascontiguousarray(parts.reshape(groups * made, inputs // groups, taps)[:, :, ::-1])
 
 
-def _norm(
-    weights: dict[str, Any], name: str, scale: F32, options: Mapping[str, float], size: int | None, node: str
-) -> Layer:
-    shift, mean, variance = (_take(weights, f"{name}.{key}") for key in ("bias", "running_mean", "running_var"))
+def _norm(weights: dict[str, Any], name: str, options: Mapping[str, float], size: int | None, node: str) -> Layer:
+    mean, variance = (_take(weights, f"{name}.{key}") for key in ("running_mean", "running_var"))
+    affine = f"{name}.weight" in weights or f"{name}.bias" in weights
+    scale = _take(weights, f"{name}.weight") if affine else np.ones_like(mean)
+    shift = _take(weights, f"{name}.bias") if affine else np.zeros_like(mean)
     weights.pop(f"{name}.num_batches_tracked", None)
     if any(part.shape != scale.shape for part in (shift, mean, variance)) or scale.shape != (size or len(scale),):
         refuse(name, f"its vectors do not have the {size} channels that come in; is the order of the layers right?")
