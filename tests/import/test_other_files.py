@@ -55,6 +55,26 @@ def test_files_of_other_kinds(kind, net, tmp_path, capsys):
     assert not (tmp_path / "out.rtv").exists()
 
 
+@pytest.mark.parametrize("suffix", [".nam", ".json"])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty; fetch"),
+        (b'{"architecture": "Wav', "is no JSON, or was cut"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "run git lfs pull"),
+        (b"<html>404</html>", "is a web page"),
+        (b"[1, 2]", "not a JSON object, so it is no model; export it again"),
+        (b'{"samplerate": "48k", "sample_rate": "48k"}', "is '48k'; it must be a"),
+    ],
+)
+def test_files_that_should_be_json(data, said, suffix, tmp_path, capsys):
+    path = tmp_path / f"amp{suffix}"
+    path.write_bytes(data)
+    assert cli.run(["import", str(path), "-o", str(tmp_path / "out.rtv")]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and f"amp{suffix}: " in told and said in told
+
+
 @pytest.mark.parametrize("what", ["missing", "cut", "outside"])
 def test_weights_in_another_file(what, net, refused, tmp_path):
     path, weights = tmp_path / "net.onnx", tmp_path / "net.data"
@@ -135,11 +155,11 @@ def test_a_recording_too_long_to_run(length, make_net, refused):
 
 def test_a_text_is_told_from_a_model(make_net, imported):
     """Few bytes of a small model are no letters; it is not taken for a text."""
-    from rtvoice.export.onnx.source import what_else
+    from rtvoice.export.kinds import as_text, what_else
 
     for seed in range(20):
         net = make_net(shape=("T",))
         net.rng = np.random.default_rng(seed)
         model = net.model(net("Tanh", net.x))
-        assert what_else(model) == ""
+        assert what_else(model) == as_text(model) == ""
     imported(model)

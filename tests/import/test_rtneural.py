@@ -333,6 +333,8 @@ def edited(document: dict[str, Any], **changes: Any) -> dict[str, Any]:
         (amp("LSTM", 0)["state_dict"], ["rec", "swish", "lin"], "no 'swish.weight'"),
         (amp("LSTM", 0)["state_dict"], ["rec"], "'lin.bias', which no layer of rec takes"),
         (amp("LSTM", 0)["state_dict"], ["rec:speed=2", "lin"], "option 'speed=2' is not known"),
+        ({"a.weight": [[[1.0]]]}, ["a:dilation=1.5"], "'dilation=1.5' is no whole number; write it as in dilation=4"),
+        ({"a.weight_ih_l0": [[1.0]], "a.weight_hh_l0": [[1.0]]}, ["a"], "an LSTM 4; train with one of them"),
         (edited(amp("LSTM", 0), unit_type="GRU"), None, "the weights are of lstm"),
         (edited(amp("LSTM", 0), hidden_size=5), None, "hidden_size is 5, the weights have 4"),
         (edited(amp("LSTM", 0), skip=2), None, "only 0 and 1"),

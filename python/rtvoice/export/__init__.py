@@ -125,14 +125,17 @@ def told_rate(src: str | os.PathLike[str]) -> int | None:
         return None
     from rtvoice.export.fields import read_json
 
-    document = read_json(src)[0]
-    if _kind(src) == "nam":
-        from rtvoice.export.nam import read
+    document, name, _ = read_json(src)
+    try:
+        if _kind(src) == "nam":
+            from rtvoice.export.nam import read
 
-        return read.told_rate(document) or read.UNTOLD_RATE
-    from rtvoice.export.rtneural.read import told_rate as rtneural_rate
+            return read.told_rate(document) or read.UNTOLD_RATE
+        from rtvoice.export.rtneural.read import told_rate as rtneural_rate
 
-    return rtneural_rate(document)
+        return rtneural_rate(document)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from None
 
 
 def foreign_like(path: Path, provenance: Mapping[str, Any], rate: int) -> Foreign:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from rtvoice.errors import ModelError
 
+from .kinds import what_else
+
 F32 = NDArray[np.float32]
 _REQUIRED: Any = object()
 _MOST = 2**31 - 1
@@ -39,13 +41,16 @@ def read_json(source: str | os.PathLike[str] | bytes) -> tuple[dict[str, Any], s
             data = path.read_bytes()
         except OSError as error:
             raise ModelError(f"{path}: {error.strerror or error}; check the path") from None
+    other = what_else(data)
+    if other:
+        raise ModelError(f"{name}: {other}")
     try:
         document = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ModelError(f"{name}: is no JSON ({reason[:200]}); fetch or export it again") from None
+        raise ModelError(f"{name}: is no JSON, or was cut ({reason[:200]}); fetch or export it again") from None
     if not isinstance(document, dict):
-        raise ModelError(f"{name}: holds {brief(document)}, not a JSON object; it is no model")
+        raise ModelError(f"{name}: holds {brief(document)}, not a JSON object, so it is no model; export it again")
     return document, name, hashlib.sha256(data).hexdigest()
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rtvoice.errors import ModelError
+from rtvoice.export.kinds import as_text, what_else
 
 from .ir import Array
 
@@ -194,37 +195,6 @@ def strip_metadata(model: Any) -> None:
         graphs.extend(attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g"))
 
 
-# How files of other kinds begin, and what to do with one.
-_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "is a pointer of Git LFS, not the model itself; run git lfs pull"),
-    (b"PK\x03\x04", "is a zip archive, as torch.save writes; unpack it, or export the module with torch.onnx.export"),
-    (b"\x1f\x8b", "is packed with gzip; unpack it first"),
-    (b"\x89HDF", "is an HDF5 file, as Keras saves; convert it with tf2onnx"),
-)
-_PAGES = (b"<!doctype", b"<html", b"<?xml")
-
-
-def what_else(data: bytes) -> str:
-    """Tell what a file is that is no ONNX model, and what to do; empty where it may be one."""
-    if not data:
-        return "is empty; fetch or export it again"
-    for beginning, text in _BEGINNINGS:
-        if data.startswith(beginning):
-            return text
-    if data[0] == 0x80 and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "is a Python pickle, as torch.save wrote; export the module with torch.onnx.export"
-    if data[4:8] == b"TFL3":
-        return "is a TensorFlow Lite model; convert it with tf2onnx --tflite"
-    head = data[:256].lstrip()
-    if head[:9].lower().startswith(_PAGES):
-        return "is a web page, not a model; fetch the file itself"
-    # A model holds bytes that no text has within its first fields: its version is one.
-    if all(byte >= 32 or byte in b"\t\n\r" for byte in data[:4096]):
-        text = " ".join(head[:40].decode("utf-8", "replace").split())
-        return f"is a text ({text!r}...), not a model; give the path of an .onnx file"
-    return ""
-
-
 def _load(onnx: Any, src: str | os.PathLike[str] | bytes) -> tuple[Any, str, str]:
     if isinstance(src, (bytes, bytearray, memoryview)):
         data, name, folder = bytes(src), "model.onnx", None
@@ -236,9 +206,11 @@ def _load(onnx: Any, src: str | os.PathLike[str] | bytes) -> tuple[Any, str, str
         except OSError as error:
             raise ModelError(f"{path}: cannot be read ({error.strerror}); give the path of an .onnx file") from None
     digest = hashlib.sha256(data).hexdigest()
-    other = what_else(data)
-    if other:
-        raise ModelError(f"{name}: {other}")
+    other, text = what_else(data), as_text(data)
+    if other or text:
+        raise ModelError(
+            f"{name}: " + (other or f"is a text ({text!r}...), not a model; give the path of an .onnx file")
+        )
     try:
         model = onnx.load_from_string(data)
     except Exception as error:  # protobuf and onnx raise types of their own

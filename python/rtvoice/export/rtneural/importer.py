@@ -69,7 +69,10 @@ def import_rtneural(
         and what to change.
     """
     document, file, digest = read_json(src)
-    told = told_rate(document)
+    try:
+        told = told_rate(document)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from None
     if told is not None and sample_rate is not None and told != sample_rate:
         raise ModelError(f"{file}: is of {told} Hz, not {sample_rate}; leave the rate out, the engine converts to any")
     rate = told if told is not None else sample_rate

@@ -102,7 +102,9 @@ def _options(name: str, texts: Sequence[str]) -> dict[str, float]:
         try:
             out[found[1]] = float(found[2])
         except ValueError:
-            refuse(name, f"option {text[:40]!r} is no number")
+            refuse(name, f"option {text[:40]!r} is no number; write it as in dilation=4")
+        if found[1] != "eps" and not out[found[1]].is_integer():
+            refuse(name, f"option {text[:40]!r} is no whole number; write it as in dilation=4")
     return out
 
 
@@ -214,7 +216,9 @@ def _recurrent(weights: dict[str, Any], name: str, size: int | None, node: str) 
         gates, rest = divmod(recurrent.shape[0], recurrent.shape[1])
         if rest or gates not in (3, 4):
             refuse(
-                name, f"has {recurrent.shape[0]} rows for {recurrent.shape[1]} units; a GRU has 3 of each, an LSTM 4"
+                name,
+                f"has {recurrent.shape[0]} rows for {recurrent.shape[1]} units, where a GRU has 3 of each and "
+                "an LSTM 4; train with one of them",
             )
         if size is not None and matrix.shape[1] != size:
             refuse(name, f"reads {matrix.shape[1]} channels, but {size} come in; is the order of the layers right?")
