@@ -98,6 +98,6 @@ class Guard:
         return refuse(401, "open the address with ?token=... that 'rtvoice compare' printed")
 
 
-def refuse(status: int, words: str) -> JSONResponse:
-    """Answer with an error in one line."""
-    return JSONResponse({"error": words}, status)
+def refuse(status: int, words: str, unknown: str | None = None) -> JSONResponse:
+    """Answer with an error in one line, and what was asked for that is not there, if that is all that is wrong."""
+    return JSONResponse({"error": words, **({"unknown": unknown} if unknown else {})}, status)

@@ -13,11 +13,12 @@ _ANSWERS = ("1", "2", "both", "skip")
 
 
 class BadRequest(Exception):
-    """Something sent is unfit; ``status`` is the answer's."""
+    """Something sent is unfit; ``status`` is the answer's, ``unknown`` what of the request is not there."""
 
-    def __init__(self, words: str, status: int = 400) -> None:
+    def __init__(self, words: str, status: int = 400, unknown: str | None = None) -> None:
         super().__init__(words)
         self.status = status
+        self.unknown = unknown
 
 
 def body(data: bytes) -> dict[str, Any]:

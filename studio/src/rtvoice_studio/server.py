@@ -253,7 +253,7 @@ class Studio:
             body = incoming.body(await request.body())
             new = await run_in_threadpool(act, session, body, request)
         except BadRequest as error:
-            return refuse(error.status, str(error))
+            return refuse(error.status, str(error), error.unknown)
         return JSONResponse({"saved": new})
 
     def _vote(self, session: Row, body: dict[str, Any], request: Request) -> int:
@@ -313,5 +313,5 @@ class Studio:
         name = body.get("trial")
         trial = self.store.trial(name) if isinstance(name, str) and _TRIAL.fullmatch(name) else None
         if trial is None or trial["session"] != session["id"] or trial["rater"] != incoming.rater(body.get("user")):
-            raise BadRequest("there is no such trial for this user; reload the page", 404)
+            raise BadRequest("there is no such trial for this user; reload the page", 404, "trial")
         return trial

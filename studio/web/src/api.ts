@@ -64,6 +64,15 @@ export async function reason(answer: Response): Promise<string> {
   }
 }
 
+/** What a refusal says is not there, `"trial"`, where all else is known. */
+export async function unknown(answer: Response): Promise<string | null> {
+  try {
+    return ((await answer.json()) as { unknown?: string }).unknown ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** A UUID also where the page is not served securely, as from another machine of a local network. */
 export function uid(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,6 +1,6 @@
 // Keeps what was said in the browser until the server has it: a reload, a crash of either side loses nothing.
 
-import { reason, uid } from "./api";
+import { reason, uid, unknown } from "./api";
 
 export interface Sent {
   path: string;
@@ -8,6 +8,8 @@ export interface Sent {
 }
 
 const PREFIX = "rtvoice-out:";
+/** What the comparison's own server does not know the pair of: kept, and sent again when the page is next opened. */
+const ASIDE = "rtvoice-aside:";
 
 export class Outbox {
   private sending = false;
@@ -15,11 +17,12 @@ export class Outbox {
   /** What the browser would not keep, its storage being full: it lives as long as the page. */
   private readonly unkept = new Map<string, string>();
 
-  /** `tell` gets the number of things not yet saved, and what was refused. */
+  /** `tell` gets the number of things not yet saved, what was refused, and how many things are set aside. */
   constructor(
     private readonly slug: string,
-    private readonly tell: (waiting: number, refused: string | null) => void,
+    private readonly told: (waiting: number, refused: string | null, aside: number) => void,
   ) {
+    for (const key of this.aside()) this.move(key, PREFIX + key.slice(ASIDE.length));
     window.addEventListener("online", () => void this.flush());
   }
 
@@ -47,12 +50,28 @@ export class Outbox {
     }
   }
 
+  private tell(waiting: number, refused: string | null): void {
+    this.told(waiting, refused, this.aside().length);
+  }
+
+  private aside(): string[] {
+    const mine = (key: string) => key.startsWith(`${ASIDE}${this.slug}:`);
+    return [...Object.keys(localStorage), ...this.unkept.keys()].filter(mine);
+  }
+
+  private move(from: string, to: string): void {
+    const text = this.held(from);
+    if (text !== null) this.keep(to, text);
+    this.unkept.delete(from);
+    localStorage.removeItem(from);
+  }
+
   private held(key: string): string | null {
     return this.unkept.get(key) ?? localStorage.getItem(key);
   }
 
   waiting(): [string, Sent][] {
-    const keys = new Set([...Object.keys(localStorage).filter((key) => key.startsWith(`${PREFIX}${this.slug}:`)), ...this.unkept.keys()]);
+    const keys = new Set([...Object.keys(localStorage).filter((key) => key.startsWith(`${PREFIX}${this.slug}:`)), ...[...this.unkept.keys()].filter((key) => key.startsWith(PREFIX))]);
     return [...keys].sort().map((key) => [key, JSON.parse(this.held(key) ?? "null") as Sent] as [string, Sent]).filter(([, sent]) => sent);
   }
 
@@ -66,7 +85,8 @@ export class Outbox {
 
   /**
    * Sends in order. What the server cannot take now is tried again, and so is what it does not know: another store may answer
-   * at this address until the right one is back. What it refuses for its content is told and dropped.
+   * at this address until the right one is back. What is said of a pair that the comparison does not know is set aside, so that it
+   * holds back nothing else; what is refused for its content is told and dropped.
    */
   async flush(): Promise<boolean> {
     if (this.sending) return false;
@@ -83,6 +103,10 @@ export class Outbox {
           headers: { "Content-Type": "application/json" },
           body: JSON.stringify(sent.body),
         });
+        if (answer.status === 404 && (await unknown(answer.clone())) === "trial") {
+          this.move(key, ASIDE + key.slice(PREFIX.length));
+          continue;
+        }
         if (answer.status >= 500 || [401, 403, 404, 421].includes(answer.status)) {
           if (answer.status < 500) refused = await reason(answer);
           throw new Error("not now");

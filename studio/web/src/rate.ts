@@ -5,7 +5,7 @@ import { ask, confirm, h, show } from "./dom";
 import { Outbox } from "./outbox";
 import { Player } from "./player";
 import { Plots } from "./plots";
-import { ABX, ANSWERS, KEYS } from "./words";
+import { ABX, ANSWERS, KEYS, several } from "./words";
 
 interface Step {
   trial: Trial;
@@ -35,8 +35,9 @@ export class RatePage {
     private readonly root: HTMLElement,
     private readonly slug: string,
   ) {
-    this.outbox = new Outbox(slug, (waiting, refused) => {
-      this.saved = refused ? `Refused: ${refused}` : waiting ? `${waiting} not saved yet` : "All saved";
+    this.outbox = new Outbox(slug, (waiting, refused, aside) => {
+      const rest = aside ? `; ${several(aside, "answer")} set aside: the server does not know the pair. It stays in this browser and is sent again when the page is opened` : "";
+      this.saved = refused ? `Refused: ${refused}` : (waiting ? `${waiting} not saved yet` : aside ? "All others saved" : "All saved") + rest;
       this.refresh();
     });
   }
@@ -206,8 +207,14 @@ export class RatePage {
     if (index < 0 || index >= this.steps.length) return;
     this.player.pause();
     this.linked = null;
+    this.unlink();
     this.at = index;
     await this.enter();
+  }
+
+  /** Takes a link out of the address once its clip is left: a reload would lead back to it. */
+  private unlink(): void {
+    if (new URLSearchParams(location.search).has("clip")) window.history.replaceState(null, "", location.pathname);
   }
 
   private next(): void {
@@ -318,6 +325,7 @@ export class RatePage {
     if (!user || user === this.session.user) return;
     try {
       await this.load(user, null);
+      this.unlink();
       localStorage.setItem("rtvoice-user", user);
       this.greet();
     } catch (error) {
@@ -521,7 +529,7 @@ export class RatePage {
       if (element.textContent !== words) element.textContent = words;
     };
     (this.live["progress"] as HTMLProgressElement).value = done;
-    const usual = this.durations.length ? [...this.durations].sort((a, b) => a - b)[this.durations.length >> 1]! : 36000;
+    const usual = this.durations.length ? [...this.durations].sort((a, b) => a - b)[this.durations.length >> 1]! : this.guess;
     const minutes = Math.ceil(((this.steps.length - done) * usual) / 60000);
     text("left", done === this.steps.length ? "All rated." : `${done} of ${this.steps.length} rated, about ${minutes} min left${this.session.seen ? "; you know which is which: votes do not count" : ""}`);
     for (const [name, element] of Object.entries(this.live)) {
@@ -560,6 +568,13 @@ export class RatePage {
     text("saved", this.saved);
     this.live["back"]!.hidden = player.replaced.size === 0;
     this.plots.cursor(player.position / (player.duration || 1));
+  }
+
+  /** Milliseconds that a step takes before any was: 4 s for each sound that must be heard and for each row to answer. */
+  private get guess(): number {
+    const { mode, heardSeconds } = this.session;
+    const sounds = mode === "abx" ? 4 : 2; // X is gone back to
+    return 1000 * (sounds * Math.max(4, Math.min(heardSeconds, this.step.trial.seconds)) + 4 * this.step.dimensions.length);
   }
 
   private drawPlots(): void {

@@ -24,7 +24,7 @@ async function inspect(page, view) {
   told.texts += found.texts;
 }
 
-async function fits(page, view, targets = "input[type=checkbox]") {
+async function fits(page, view, targets = "input[type=checkbox], input[type=range], summary, .who a, button, .button") {
   for (const width of [390, 320]) {
     await page.setViewportSize({ width, height: 800 });
     const small = await page.evaluate((which) => [...document.querySelectorAll(which)].map((e) => e.getBoundingClientRect().height).filter((high) => high > 0 && high < 24), targets);
@@ -96,6 +96,8 @@ for (const colorScheme of ["light", "dark"]) {
     await page.getByRole("button", { name: "Loop from here" }).click();
     await page.waitForSelector(".plots canvas");
     await inspect(page, view("a rated clip with notes and plots"));
+    const targets = await page.locator("input[type=range], summary, .who a").count();
+    check(targets === 5, `of two sliders, two summaries and a link to the results there are ${targets}`);
     if (colorScheme === "light") await fits(page, "a clip");
     await page.getByRole("link", { name: "Results" }).click();
     await inspect(page, view("the question before the results"));

@@ -139,6 +139,8 @@ try {
   await page.goto(`${origin}/s/${slug}`);
   await page.waitForSelector("[role=alert]");
   check(/^Every clip of this comparison was removed/.test(await text("[role=alert]")), `without clips it says ${await text("[role=alert]")}`);
+  await page.getByRole("link", { name: "Results" }).click();
+  await page.waitForSelector("table");
 
   check(errors.length === 0, errors.join("; "));
   console.log(JSON.stringify({ edges: true }));

@@ -54,6 +54,11 @@ try {
     await page.keyboard.press("Enter");
     await page.waitForFunction((n) => document.querySelector("h1").textContent === `Clip ${n} of 3`, number);
   }
+  // The address forgets the link when its clip is left: a reload leads back to the sitting.
+  check(!page.url().includes("clip="), `after the linked clip the address is ${page.url()}`);
+  await page.reload();
+  await page.waitForSelector(".listen");
+  check((await page.locator(".outside").count()) === 0, "a reload leads back to the clip of a link");
   // A link to nothing says so, and shows the sitting.
   await page.goto(`${origin}/s/${slug}?clip=${"0".repeat(16)}`);
   await page.waitForFunction(() => /leads to no clip/.test(document.querySelector(".message")?.textContent ?? ""));
