@@ -48,6 +48,16 @@ def test_functions_of_a_range(op, make_net, imported):
     imported(net.model(net.narrow(net(op, inside))))
 
 
+@pytest.mark.parametrize("opset", [13, 18, 21])
+def test_weights_of_eight_bits_are_widened_ahead(opset, make_net, imported):
+    """A file whose weights alone are quantised is a float model: what widens them is computed once."""
+    net = make_net(opset=opset)
+    weight, scale = net.rng.integers(-99, 100, (6, 1, 3)).astype(np.int8), np.abs(net.random(6)) / 64
+    wide = net("DequantizeLinear", weight, scale.astype(np.float32), net.rng.integers(-9, 9, 6).astype(np.int8), axis=0)
+    report = imported(net.model(net.narrow(net("Conv", net.x, wide, pads=[2, 0]))))
+    assert report.ops == {"conv1d": 1, "linear": 1}
+
+
 def test_exclusive_or(make_net, imported):
     net = make_net(opset=18)
     sides = [net("Greater", net.x, np.float32(level)) for level in (-0.05, 0.1)]

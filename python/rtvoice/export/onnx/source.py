@@ -137,7 +137,7 @@ def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
     if graph.sparse_initializer:
         raise ModelError(f"{name}: has sparse initialisers; store the weights densely")
     if not graph.node:
-        raise ModelError(f"{name}: the graph has no nodes")
+        raise ModelError(f"{name}: the graph has no nodes; export it again")
     if any(item.data_location == onnx.TensorProto.EXTERNAL for item in graph.initializer):
         raise ModelError(f"{name}: keeps its weights in another file; give the path of the .onnx file beside it")
     _check_names(graph, name)
