@@ -40,6 +40,15 @@ def test_a_recording_comes_back_as_long_and_by_its_seed(network: str, spoken: Pa
     assert np.isfinite(made[2]).all() and not np.array_equal(made[0], made[2])
 
 
+def test_what_draws_nothing_is_no_vocoder(spoken: Path, tmp_path: Path) -> None:
+    builder = rtvoice.GraphBuilder(name="louder", sample_rate=16000, hop=160)
+    builder.output(builder.node("affine", builder.input(), scale=np.full(1, 2.0, np.float32), name="louder"))
+    builder.model().save(tmp_path / "louder.rtv")
+    done = run("vocode", spoken, tmp_path / "out.wav", "--model", tmp_path / "louder.rtv")
+    assert done.status == 1 and not (tmp_path / "out.wav").exists()
+    assert "it is no vocoder; try: rtvoice render" in done.err and done.err.count("\n") == 1
+
+
 def bands(signal: np.ndarray) -> np.ndarray:
     """Return the logarithm of the power in 16 bands, 100 frames a second, each band about its mean."""
     frames = np.lib.stride_tricks.sliding_window_view(signal.astype(np.float64), 512)[::160] * np.hanning(512)

@@ -46,7 +46,10 @@ def run(args: argparse.Namespace) -> None:
                 ("vocoder", report.model),
                 ("audio", f"{report.seconds:.2f} s, {report.sample_rate} Hz"),
                 ("real-time factor", f"{report.realtime_factor:.4f} ({1 / report.realtime_factor:.0f}x real time)"),
-                ("a sample", f"{report.sample_us:.2f} us, {report.macs_per_sample:,} multiply-adds"),
+                (
+                    "a sample",
+                    f"{report.sample_us:.2f} us of the thread's own time, {report.macs_per_sample:,} multiply-adds",
+                ),
                 ("latency", f"{report.latency_ms:.1f} ms"),
                 (
                     "log-spectral distance",

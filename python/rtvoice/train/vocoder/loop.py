@@ -67,7 +67,7 @@ def make(network: str) -> Module:
 def load(checkpoint: Path) -> Module:
     """Return the averaged network of a checkpoint, in eval mode."""
     if not checkpoint.exists():
-        raise ValueError(f"{checkpoint}: does not exist; train that network first")
+        raise ValueError(f"{checkpoint}: does not exist; train that network first, with the same --out")
     state = torch.load(checkpoint, weights_only=True)
     model = make(state["network"])
     model.load_state_dict(state["average"])
