@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,6 @@ from rtvoice import parity
 from rtvoice.graph import Graph
 from rtvoice.ops import MAX_CHANNELS
 from rtvoice.parity import F32, F64, Run
-from rtvoice.recurrence import RECURRENT
 from rtvoice.stretch import Given, Stretch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _WINDOWS = 24  # that are looked at where not all can be, if there is the time
 _LEAST = 4
 _BUSY = 3.0  # seconds of the clock to one of the processor, at most
 _FORGOTTEN = 0.1  # tolerances by which two pasts may differ
-ROUNDING = 3.0  # times what float32 does to the recurrences alone that the engine may differ by
+ROUNDING = 3.0  # times what float32 does to a network that the engine may differ by
 MOST_ROUNDING = 1e-3
 _TOLD = 4  # runs in a report
 _FED = ("phase", "recall")  # ops whose float64 goes on from what the engine made
@@ -86,7 +86,7 @@ class Heard:
         # What is fed to float64 is read after every hop.
         self._step = 1 if fed else max(1, parity.LONGEST_FRAME // self.hop)
         self.engine = Engine(model, parity.RATE, max_frame=self._step * self.hop, block=self.hop if fed else None)
-        self.hops, self.skip = 0, graph.warm_hops
+        self.hops, self.skip, self.period_hops = 0, graph.warm_hops, len(period) // graph.hop
         self.audio = Given(1)
         self._late = self.engine.latency
         self.values: dict[str, tuple[str, list[tuple[int, F32]]]] = {}
@@ -149,8 +149,8 @@ def unlike(graph: Graph) -> str:
 
 
 def rounding(graph: Graph, signal: F32) -> float:
-    """Return how far float32 in the recurrent layers alone takes the outputs from float64, relative to their peaks."""
-    if unlike(graph) or not any(node.op in RECURRENT for node in graph.nodes):
+    """Return how far float32 alone takes the outputs from float64, relative to their peaks."""
+    if unlike(graph):
         return 0.0
     heard = Heard(graph, np.concatenate([signal, np.zeros(-len(signal) % graph.hop, np.float32)]))
     hops = len(signal) // graph.hop + graph.warm_hops
@@ -238,6 +238,42 @@ def follow(graph: Graph, period: F32, minutes: float, rate: int, tolerance: floa
     return seen.result()
 
 
+def _apart(graph: Graph, one: Mapping[str, F64], other: Mapping[str, F64], peaks: dict[str, float]) -> float:
+    """Return the largest difference of the outputs, relative to their peaks, which are those of `other` so far."""
+    found = 0.0
+    for output in graph.outputs:
+        key = "" if output.kind == "audio" else output.name
+        peaks[key] = max(peaks.get(key, 0.0), parity.peak_of(other[output.tensor]))
+        found = max(
+            found, float(np.abs(one[output.tensor] - other[output.tensor]).max(initial=0.0)) / (peaks[key] or 1)
+        )
+    return found
+
+
+class _Float32:
+    """How far float32 alone takes a network from float64: over all of a sound at least, for one moment tells little."""
+
+    def __init__(self, heard: Heard, hops: int) -> None:
+        self._heard, self._hops = heard, hops
+        self._pair: list[Stretch] = []
+        self._reached, self._most = 0, 0.0
+        self._peaks: dict[str, float] = {}
+
+    def until(self, hop: int) -> float:
+        """Return the largest distance, up to a hop and over one period of the sound; 0 where terms are the engine's."""
+        heard = self._heard
+        if heard.terms:
+            return 0.0
+        if not self._pair:
+            self._pair = [Stretch(heard.graph, heard.signal, {}, dtype) for dtype in (np.float64, np.float32)]
+        period = heard.skip + heard.period_hops
+        while self._reached < max(hop if self._pair[0].recurrent else 0, period):
+            exact, small = (stretch.carried(self._hops) for stretch in self._pair)
+            self._most = max(self._most, _apart(heard.graph, small, exact, self._peaks))
+            self._reached += self._hops
+        return self._most
+
+
 class _Seen:
     """The way through the minutes: all of it, or windows."""
 
@@ -250,6 +286,7 @@ class _Seen:
         self.began = time.process_time(), time.monotonic()
         self.drift = Drift(hops=self.hops)
         self.reached, self.windows, self.unsure = 0, 0, 0
+        self._float32 = _Float32(heard, self.hops)
 
     def left(self) -> float:
         """Return the seconds that are left: of the processor, or, on a busy machine, a third of those of the clock."""
@@ -263,7 +300,10 @@ class _Seen:
             self.drift.hops = min(self.hops, self.total - place)
             self._hear(place)
             between = time.process_time()
-            if not self._judge(place, self.follower.exact.carried(self.drift.hops), self._carried_rounding):
+            until = place + self.drift.hops
+            if not self._judge(
+                place, self.follower.exact.carried(self.drift.hops), partial(self._float32.until, until)
+            ):
                 return
             engine, exact = between - began, time.process_time() - between
             place += self.hops
@@ -276,37 +316,19 @@ class _Seen:
     def _hear(self, place: int) -> None:
         self.follower.heard.until(place + self.hops + self.follower.ahead)
 
-    def _judge(self, place: int, found: Mapping[str, F64], rounded: Callable[[int], Mapping[str, F64] | None]) -> bool:
+    def _judge(self, place: int, found: Mapping[str, F64], apart: Callable[[], float]) -> bool:
         follower = self.follower
         runs = follower.compare(found, place, self.drift.hops)
         if all(run.passed for run in runs):
             return True
-        if follower.exact.recurrent:
-            small = rounded(place)
-            apart = 0.0
-            for output in follower.graph.outputs:
-                if small is not None:
-                    difference = float(np.abs(small[output.tensor] - found[output.tensor]).max(initial=0.0))
-                    key = "" if output.kind == "audio" else output.name
-                    apart = max(apart, difference / max(follower.peaks.get(key, 0.0), 1e-30))
-            follower.allowed = max(follower.allowed, min(ROUNDING * apart, MOST_ROUNDING))
-            for run in runs:
-                if run.error <= follower.allowed:
-                    run.passed, run.first = True, None
+        follower.allowed = max(follower.allowed, min(ROUNDING * apart(), MOST_ROUNDING))
+        for run in runs:
+            if run.error <= follower.allowed:
+                run.passed, run.first = True, None
         if all(run.passed for run in runs):
             return True
         self.drift.bad, self.reached = place, place + self.drift.hops
         return False
-
-    def _carried_rounding(self, place: int) -> Mapping[str, F64] | None:
-        """Return a window with the recurrences in float32, from the beginning on."""
-        follower = self.follower
-        if follower.heard.terms:
-            return None
-        rounded = Stretch(follower.graph, follower.heard.signal, {}, np.float32)
-        for _ in range(place // self.hops):
-            rounded.carried(self.hops)
-        return rounded.carried(self.drift.hops)
 
     def _leap(self, place: int, engine: float, exact: float) -> bool:
         """Look at windows only; False where what is remembered does not allow that."""
@@ -335,11 +357,12 @@ class _Seen:
                 continue
             self.windows += 1
 
-            def rounded(first: int) -> Mapping[str, F64]:
-                small = Stretch(follower.graph, heard.signal, heard.terms, np.float32)
-                return small.alone(first, self.hops, warm, far[0])
+            small = Stretch(follower.graph, heard.signal, heard.terms, np.float32)
 
-            if not self._judge(int(at), one, rounded):
+            def apart(at: int = int(at), small: Stretch = small, one: Mapping[str, F64] = one) -> float:
+                return _apart(follower.graph, small.alone(at, self.hops, warm, far[0]), one, follower.peaks)
+
+            if not self._judge(int(at), one, apart):
                 return True
         return True
 
@@ -386,8 +409,8 @@ class _Seen:
             )
         if follower.allowed > follower.tolerance:
             notes.append(
-                f"drift was followed to {follower.allowed:.1e} of the peak: float32 alone does a third of that "
-                "to what the network remembers"
+                f"drift was followed to {follower.allowed:.1e} of the peak: float32 alone does a third of that to this "
+                "network"
             )
         if any(node.op == "recall" for node in follower.graph.nodes):
             notes.append("each frame of a loop was held by itself, from the engine's own frame before")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from .float32 import rounded_value
 from .graph import Graph, Node
 from .recurrence import RECURRENT, Real, first_state, phase, recur
 from .reference import control_values, node_value
@@ -114,7 +115,7 @@ class Stretch:
     terms
         What the engine's phases added up, and its recalls gave, by node; empty where there are none.
     dtype
-        What recurrent nodes are computed in: float32 shows what rounding alone does to what they remember.
+        Float32 shows what rounding alone does: recurrent nodes are computed in it, the others as `float32` says.
     """
 
     def __init__(
@@ -194,7 +195,10 @@ class Stretch:
                 values[node.name] = remembered(node, values[node.inputs[0]])
             else:
                 with np.errstate(all="ignore"):
-                    values[node.name] = node_value(graph, node, values, count, 0, begin)
+                    if self._dtype == np.float32:
+                        values[node.name] = rounded_value(graph, node, values, count, begin)
+                    else:
+                        values[node.name] = node_value(graph, node, values, count, 0, begin)
         found = {}
         for name, tensor in graph.values.items():
             rows = values[name][(first - begin) * tensor.frames :]

@@ -144,3 +144,48 @@ def test_command_follows_drift(tmp_path, capsys):
     assert not any("followed" in item["name"] for item in json.loads(capsys.readouterr().out)["runs"])
     with pytest.raises(SystemExit):
         run(["check", str(path), "--minutes", "-1"])
+
+
+def detector(seed):
+    """Sizes of bins in front of an LSTM that answers steeply, as a voice detector's does."""
+    rng = np.random.default_rng(seed)
+    turns = np.arange(1, 9)[:, None] * np.arange(256)[None] * (2 * np.pi / 256)
+    bins = np.concatenate([np.cos(turns), np.sin(turns)])[:, None]
+    b = GraphBuilder(name="detector", sample_rate=8_000, hop=64)
+    x = b.node("square", b.node("conv1d", b.input(), name="bins", weight=bins, stride=64, pads=[192, 0]))
+    x = b.node("sqrt", b.node("linear", x, weight=np.concatenate([np.eye(8), np.eye(8)], axis=1)))
+    weights = {"weight_ih": rng.normal(size=(64, 8)) * 0.3, "weight_hh": rng.normal(size=(64, 16)) * 1.4}
+    x = b.node("lstm", x, name="memory", **weights)
+    b.output(b.node("linear", x, name="voice", weight=rng.normal(size=(1, 16))), name="voice", kind="value")
+    return b.model()
+
+
+def test_what_float32_does_to_the_bins_before_a_memory_is_no_fault():
+    """The rounding of sums that cancel, amplified by an LSTM, takes any float32 arithmetic 2e-4 from float64."""
+    report = check(detector(1), minutes=0.5)
+    assert report.passed and report.error > 5e-5, report.text()
+    assert any("float32 alone does" in note for note in report.notes)
+
+
+def test_a_source_is_held_to_what_float32_does_on_either_side(make_net, monkeypatch):
+    """A check allows for both roundings; a gate, whose second opinion computes in float64, for none."""
+    from rtvoice import check as checking
+    from rtvoice.export.onnx.importer import import_onnx
+
+    net = make_net()
+    imported = import_onnx(net.model(net("Tanh", net.wide(1))))
+    model = imported.builder.model()
+    node = next(node for node in imported.builder._nodes if "weight" in node.weights)
+    node.weights["weight"] = node.weights["weight"] * np.float32(1.0001)
+    bent = imported.builder.model()
+    assert checking.check(model, imported).passed and not checking.check(bent, imported).passed
+    monkeypatch.setattr(checking, "rounding", lambda graph, signal: 4e-5)
+    report = checking.check(bent, imported)
+    assert report.passed and any("4.0e-05 of the peak" in note for note in report.notes), report.text()
+    assert not checking.check(bent, imported, strict=True).passed
+
+
+def test_a_thousandth_is_found_in_a_detector(slipping):
+    assert check(detector(2), minutes=0.5).passed
+    report = check(detector(2), minutes=1.5)
+    assert not report.passed and report.culprit == "bins", report.text()

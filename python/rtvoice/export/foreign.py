@@ -198,7 +198,7 @@ def verified(imported: Foreign, *, verify: bool) -> Model:
     if not verify:
         report.notes.append("the parity check was left out")
     else:
-        result = check(model, imported)
+        result = check(model, imported, strict=True)
         report.parity = {**result.to_json(), "text": f"{result.verdict()} against {result.against}"}
         if not result.passed:
             worst = max(result.runs, key=lambda run: run.error) if result.runs else None

@@ -45,7 +45,7 @@ def verified(imported: Imported, *, verify: bool) -> Model:
         report.notes.append("the parity check was left out")
         return _with_cost(imported, model)
     try:
-        result = check(model, imported, locate=False)
+        result = check(model, imported, locate=False, strict=True)
     except ModelError as error:
         if "needs onnxruntime" not in str(error):
             raise ModelError(f"{report.source}: {error}") from None
@@ -54,7 +54,7 @@ def verified(imported: Imported, *, verify: bool) -> Model:
     if not result.passed and not result.fault:
         result = _second_opinion(imported, result)
     if not result.passed and result.against != "its float64 reference":
-        result = check(model, imported)  # once more, to locate the difference
+        result = check(model, imported, strict=True)  # once more, to locate the difference
     report.notes += [note for note in result.notes if "float32" in note]
     report.parity = {**result.to_json(), "text": f"{result.verdict()} against {result.against}"}
     if not result.passed:
@@ -85,10 +85,10 @@ def _second_opinion(imported: Imported, first: CheckReport) -> CheckReport:
 
     model = imported.builder.model()
     try:
-        second = check(model, imported, samples=_SECOND, oracle="onnx", locate=False)
+        second = check(model, imported, samples=_SECOND, oracle="onnx", locate=False, strict=True)
         rounding = _rounding(imported)
         if not (second.passed or second.fault) and second.error <= 3.0 * rounding < _STEEPEST:
-            second = check(model, imported, samples=_SECOND, oracle="onnx", tolerance=3.0 * rounding)
+            second = check(model, imported, samples=_SECOND, oracle="onnx", tolerance=3.0 * rounding, strict=True)
             second.notes.append(f"{second.tolerance:.1e} was allowed: the source's own float32 is {rounding:.1e} off")
     except Exception:  # whatever the reference implementation raises: the first opinion stands
         return first
