@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,20 @@ def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
         assert (done.status, done.err.count("\n")) == (1, 1), done.err
         assert "caf\\xe9" in done.err
         assert "not UTF-8" in done.err
+
+
+@pytest.mark.parametrize("with_input", [True, False])
+def test_what_counts_as_clean_does_not_tell_which_system_hisses(with_input: bool, tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 2)
+    for name in ("clip00", "clip01"):
+        sound, _ = soundfile.read(plain / f"{name}.wav", dtype="float32")
+        hiss = 0.02 * np.random.default_rng(1).normal(size=len(sound))
+        soundfile.write(hissing / f"{name}.wav", sound + hiss.astype(np.float32), RATE, subtype="FLOAT")
+    given = inputs if with_input else None
+    other = shutil.copytree(plain, tmp_path / "other")
+    (other / "latency_ms.txt").write_text("1")
+    pairs = [(plain, hissing), (hissing, plain), (plain, other)]
+    found = [prepared(tmp_path / str(i), *pair, given)[1] for i, pair in enumerate(pairs)]
+    clean = [{clip["data"]["clean"] for clip in clips} for clips in found]
+    # Of the input where there is one, else of both.
+    assert clean == ([{True}] * 3 if with_input else [{False}, {False}, {True}])

@@ -155,3 +155,16 @@ def test_a_refused_command_leaves_no_store_behind(tmp_path: Path) -> None:
     assert not list(store.glob("studio.db*"))
     assert run("compare", plain, hissing, "--store", store, "--no-serve").status == 0
     assert (store / "studio.db").is_file()
+
+
+@pytest.mark.parametrize("clips", [1, 3, 5, 6])
+def test_which_system_is_model_1_once_more_is_drawn_for_each_rater(clips: int) -> None:
+    firsts = []
+    for rater in range(200):
+        trials = make_trials(range(clips), f"r{rater}", "s", b"secret", length=25, repeats=0, traps=0)
+        firsts.append(sum(trial.first == "a" for trial in trials))
+    # As near to even as the number allows, and of an odd one either half: 100 of 200, five standard errors are 35.
+    assert set(firsts) == {clips // 2, (clips + 1) // 2}
+    assert clips % 2 == 0 or 65 <= sum(first > clips / 2 for first in firsts) <= 135
+    ordered = make_trials(range(clips), "ann", "s", b"x", length=25, repeats=0, traps=0, randomise=False)
+    assert {trial.first for trial in ordered} == {"a"}

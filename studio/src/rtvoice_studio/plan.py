@@ -59,11 +59,12 @@ def make_trials(
     traps = min(traps, length // 2, len(order))
     repeats = min(repeats, (length - traps) // 3, length - 2 * traps, len(order) // 2)
     order = order[: length - repeats - traps]
-    firsts: list[Side] = [("a", "b")[i % 2] for i in range(len(order))]
+    firsts: list[Side] = ["a"] * len(order)
     if randomise:
+        # Of an odd number of pairs one system is Model 1 once more than the other: which one is drawn, too.
+        more = chance.randrange(2)
+        firsts = [("a", "b")[(i + more) % 2] for i in range(len(order))]
         chance.shuffle(firsts)
-    else:
-        firsts = ["a"] * len(order)
     shown: list[tuple[int, Side, Kind]] = [(clip, first, "plain") for clip, first in zip(order, firsts, strict=True)]
     early = list(range(max(1, len(order) // 2)))
     again = chance.sample(early, min(repeats, len(early)))

@@ -196,7 +196,8 @@ def _clip(
         frames, own = _heard(voice)
         frames = np.concatenate(list(audio.convert([frames], own, rate)))
         parts["target"], rates["target"] = _wide(frames, channels), own
-    clean = _floor_db(parts.get("input", parts["a"]), rate) >= _CLEAN_DB
+    # The browser is told this: of the input or of both, so that the systems exchanged are told the same.
+    clean = all(_floor_db(parts[role], rate) >= _CLEAN_DB for role in (["input"] if "input" in parts else "ab"))
     sounds = {role: _keep(part, rate, store) for role, part in parts.items()}
     key = hashlib.sha256((name + "\0" + sounds.get("input", sounds["a"])).encode()).hexdigest()[:16]
     return Clip(name, key, rate, rates, length, sounds, lags, clean)
