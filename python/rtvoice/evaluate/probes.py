@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtvoice.evaluate import packages
+from rtvoice.evaluate import f0, packages
 from rtvoice.evaluate.compare import FRAMES, words
 from rtvoice.evaluate.signals import HEARD_RATE, Floats, heard
 from rtvoice.files import write_whole
@@ -237,11 +237,10 @@ def _pitch() -> Listen:
     source's own frames are an octave from where pYIN finds them, with two searches 0.75 %; a voice that follows the
     source does not follow its tracker's errors (scripts/pitch_trackers.py).
     """
-    from rtvoice.train.data.pitch import HIGHEST, LOWEST, speakers_range
 
     def listen(samples: Floats) -> list[float]:
-        wide = _searched(samples, LOWEST, HIGHEST)
-        within = speakers_range(wide)
+        wide = _searched(samples, f0.LOWEST, f0.HIGHEST)
+        within = f0.speakers_range(wide)
         return _rounded(wide if within is None else _searched(samples, *within), 1)
 
     return listen
@@ -253,10 +252,8 @@ def _pitch_fixed() -> Listen:
 
 
 def _searched(samples: Floats, floor: float, ceiling: float) -> NDArray[np.float32]:
-    from rtvoice.train.data.pitch import search_f0
-
     hop = HEARD_RATE // FRAMES
-    return search_f0(np.pad(samples, (0, hop)), floor, ceiling, rate=HEARD_RATE, hop=hop)
+    return f0.search(np.pad(samples, (0, hop)), floor, ceiling, rate=HEARD_RATE, hop=hop)
 
 
 def _loudness() -> Listen:
