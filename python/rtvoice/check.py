@@ -343,9 +343,10 @@ def _source(
     What depends on where a recording ends (the final lookahead, padding at the end) differs between two lengths and is
     left out: how long that part is, is measured, not assumed. It may change with the length, where there are strides.
     """
-    from rtvoice.export.foreign import ForeignOracle
+    from rtvoice.export.foreign import Foreign, ForeignOracle
 
     oracle = imported.oracle(runner)
+    stretched = [] if isinstance(imported, Foreign) else imported.stretched
     if isinstance(oracle, ForeignOracle):  # causal by its definition: no sample depends on where a recording ends
         report.against = f"{imported.report.source} by {oracle.name}"
         signal = parity.probe_signal(count, rng)
@@ -365,25 +366,42 @@ def _source(
     lengths = [whole + min(_ODD, hop - 1), whole + more + 4 * _ODD, whole + 2 * more + 7 * _ODD]
     try:
         signal, runs = _runs(oracle, lengths, values, rng)
+        partial = bool(stretched) and not all(_goes_on(runs, name, report.tolerance) for name in runs[1])
+        told = f"{', '.join(stretched)}: the length to stretch to is a whole factor only for recordings of"
     except ModelError:  # branches of different strides meet only where all have whole frames
+        partial, told = True, "the source runs at"
+    if partial:
         lengths = [whole, whole + hop * -(-256 // hop), whole + 2 * hop * -(-256 // hop)]
         signal, runs = _runs(oracle, lengths, values, rng)
-        report.notes.append(f"the source runs at multiples of {hop} samples only")
+        report.notes.append(f"{told} multiples of {hop} samples" + (" only" if told.endswith("at") else ""))
     report.lengths = lengths[:2]
     _check_finite(report, runs, "the source")
     if report.fault:
         return _Offline(signal[: lengths[1]], runs[1], {name: 0 for name in runs[1]})
     valid = {}
     for name, array in runs[1].items():
-        pairs = zip(runs, runs[1:], strict=False)
-        agreed = [parity.agreed(short[name], long[name], report.tolerance) for short, long in pairs]
+        agreed = _agreed(runs, name, report.tolerance)
         valid[name] = agreed[1]
-        if len(array) > 1 and any(count < len(run[name]) // 4 for count, run in zip(agreed, runs, strict=False)):
+        if not _goes_on(runs, name, report.tolerance):
             report.runs.append(
                 Run(f"output '{name}' against its own beginning", len(array), float("inf"), False, agreed[1])
             )
             report.notes.append(f"output '{name}' of the source depends on all of the recording, which cannot stream")
     return _Offline(signal[: lengths[1]], runs[1], valid)
+
+
+def _agreed(runs: Sequence[Mapping[str, F64]], name: str, tolerance: float) -> list[int]:
+    """Return for how many frames an output of each recording is that of the next longer one."""
+    pairs = zip(runs, runs[1:], strict=False)
+    return [parity.agreed(short[name], long[name], tolerance) for short, long in pairs]
+
+
+def _goes_on(runs: Sequence[Mapping[str, F64]], name: str, tolerance: float) -> bool:
+    """Tell whether an output of a longer recording begins with that of a shorter one, as a stream's does."""
+    agreed = _agreed(runs, name, tolerance)
+    return len(runs[1][name]) <= 1 or all(
+        count >= len(run[name]) // 4 for count, run in zip(agreed, runs, strict=False)
+    )
 
 
 def _runs(

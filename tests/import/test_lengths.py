@@ -193,3 +193,40 @@ def test_followed_values_are_those_of_the_function():
     assert half.periods == {2} and half.slack == 1.0
     assert beyond(Symbol(np.array([[half]], object), sizes), remainders=True) is None
     assert beyond(Symbol(None, sizes), remainders=True) is not None
+
+
+def stretched(net, x, size, name="up", **attrs):
+    """Return (1, channels, T) stretched to a length."""
+    sizes = net("Concat", net.ints(1), net.ints(4), net("Unsqueeze", size, net.ints(0)), axis=0)
+    return net("Resize", x, "", "", sizes, name=name, **attrs)
+
+
+NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+
+@pytest.mark.parametrize("attrs", [NEAREST, {"mode": "linear"}], ids=["nearest", "linear"])
+def test_back_to_the_length_of_the_input(attrs, net, imported):
+    """As networks with a descent and an ascent write it: a factor of 4 where the length is a multiple of 4."""
+    y = stretched(net, net.conv(net.x, 1, 4, 4, strides=[4]), frames(net, net.x), **attrs)
+    report = imported(net.model(net.narrow(y, 4)))
+    assert report.hop == 4 and all(length % 4 == 0 for length in report.parity["lengths"])
+    assert any("Resize 'up'" in note and "multiples of 4 samples" in note for note in report.notes)
+
+
+def test_a_multiple_of_its_own_length(net, imported):
+    x = net.conv(net.x, 1, 4, 8, strides=[4])
+    y = stretched(net, x, net("Mul", frames(net, x), np.int64(4)), **NEAREST)
+    report = imported(net.model(net.narrow(y, 4)))
+    assert report.parity["lengths"][0] % 4 and not any("Resize" in note for note in report.notes)
+
+
+def test_a_factor_that_depends_on_the_length(net, refused):
+    y = stretched(net, net.conv(net.x, 1, 4, 8, strides=[4]), frames(net, net.x), **NEAREST)
+    message = refused(net.model(net.narrow(y, 4)))
+    assert "Resize 'up': stretches 19199 frames to 76800" in message and "scale_factor=4" in message
+
+
+def test_a_length_that_is_always_the_same(net, refused):
+    y = stretched(net, net.conv(net.x, 1, 4, 4, strides=[4]), np.int64(1000), **NEAREST)
+    message = refused(net.model(net.narrow(y, 4)))
+    assert "Resize 'up': resizes time to 1000 frames" in message and "scale_factor" in message

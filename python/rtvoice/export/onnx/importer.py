@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,8 @@ class Imported:
         What was asked for.
     original
         The ONNX model as it was read.
+    stretched
+        Nodes that stretch time to a length of another tensor, which is a whole factor for some lengths only.
     """
 
     builder: GraphBuilder
@@ -62,6 +64,7 @@ class Imported:
     outputs: list[Out]
     options: dict[str, Any]
     original: Source
+    stretched: list[str] = field(default_factory=list)
 
     def oracle(self, runner: str = "onnxruntime") -> Oracle:
         """Return what runs the source offline: ``"onnxruntime"`` or ``"onnx"``."""
@@ -222,7 +225,7 @@ def _import(original: Source, options: dict[str, Any]) -> Imported:
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from None
     report = _report(walk, reading, builder, fused, notes)
-    return Imported(builder, report, source, reading, outs, options, original)
+    return Imported(builder, report, source, reading, outs, options, original, walk.stretched)
 
 
 def _told(options: dict[str, Any], reading: Reading) -> dict[str, Any]:

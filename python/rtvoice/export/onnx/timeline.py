@@ -328,10 +328,20 @@ def _factor(call: Call, stream: Stream) -> Fraction:
     assert stream.time is not None
     if any(factor != 1 for row in by_axis for axis, factor in row.items() if axis != stream.time):
         call.refuse("resizes channels", "resize along time only")
-    times = {row.get(stream.time, Fraction(1)) for row in by_axis}
-    if len(times) != 1:
-        call.refuse("resizes time to a fixed length", "use a scale factor instead of a size")
-    return times.pop()
+    times = [row.get(stream.time, Fraction(1)) for row in by_axis]
+    if len(set(times)) != 1:
+        made = [int(factor * length) for factor, length in zip(times, stream.lengths, strict=True)]
+        if len(set(made)) == 1:
+            call.refuse(f"resizes time to {made[0]} frames, however many there are", "use scale_factor instead of size")
+        call.refuse(
+            f"stretches {stream.lengths[0]} frames to {made[0]}, {stream.lengths[1]} to {made[1]}: the factor depends "
+            "on the length of the recording",
+            f"pad the layers before it so that each gives a whole fraction of the frames it reads, and use "
+            f"scale_factor={max(1, round(times[0]))} instead of size",
+        )
+    if sizes is not None and times[0] != 1:
+        call.walk.stretched.append(call.emit.origin)
+    return times[0]
 
 
 def _repeats(factor: int, coordinates: str, rounding: str) -> bool:

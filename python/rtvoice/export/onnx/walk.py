@@ -165,6 +165,7 @@ class Walk:
         self.folded = 0
         self.lowered = 0
         self.heads: dict[tuple[int, ...], tuple[str, str]] = {}  # where frames were cut off, by their number
+        self.stretched: list[str] = []  # what stretches time to the length of another tensor
         self.cells: list[Any] = []  # recurrent layers that are given their state
         self.loops: list[Node] = []  # what recalls give, by their number
 
