@@ -390,8 +390,8 @@ def _unseen(cell: Cell, sizes: Sequence[Form]) -> str | None:
         if not form.factors:
             continue
         if not axes:
-            units = float(-form.shift / grows)
-            if units >= _UNITS[0] or slack:
+            units = float(-form.shift / grows) + slack / float(abs(grows))
+            if units >= _UNITS[0]:
                 return f"changes when the recording is {_long(units)} as long as what was followed"
             continue
         slope = form.of(axes[0])
