@@ -58,7 +58,8 @@ def scaled(net, op, x, **attrs):
         (lambda n, x: n("RandomNormalLike", x, **N), "random", "rtvoice.nn"),
         (lambda n, x: n("Mul", x, np.float32(np.inf), **N), "not finite", "finite"),
         (lambda n, x: n("Div", x, np.float32(0), **N), "zero", "constant"),
-        (lambda n, x: n("Einsum", x, x, equation="bct,bds->bcd", **N), "matrix product", "MatMul"),
+        (lambda n, x: n("Einsum", x, x, equation="bct,bds->bcd", **N), "sums over all time", "AveragePool"),
+        (lambda n, x: n("Einsum", x, x, x, equation="bct,bct,bct->bct", **N), "matrix product", "MatMul"),
         (lambda n, x: n("Cast", x, to=7, **N), "integers", "floating"),
     ],
 )  # fmt: skip

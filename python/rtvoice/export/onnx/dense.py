@@ -337,15 +337,18 @@ def _frame_wise(call: Call, stream: Stream, matrix: Array, last: int) -> Stream:
 
 @lowers("Einsum")
 def _einsum(call: Call) -> Value:
-    """Lower a product of a stream with a constant matrix over one letter, such as ``bct,oc->bot``."""
-    left, _, out = call.attr("equation").replace(" ", "").partition("->")
-    letters = left.split(",")
+    """Lower a sum, a product of two streams, or one of a stream with a constant, such as ``bct,oc->bot``."""
+    letters, out = products.equation(call)
     if any(len(set(item)) != len(item) for item in [*letters, out]):
         call.refuse(*ADVICE["Einsum"])
     streams = [place for place, value in enumerate(call.inputs) if isinstance(value, Stream)]
-    if len(letters) == 2 and len(streams) == 2 and "." not in left and out:
+    for place in streams:
+        letters[place] = products.without_lone(call, place, letters, out)
+    if len(letters) == 1:
+        return _permuted(call.stream(), [letters[0].index(letter) for letter in out])
+    if len(letters) == 2 and len(streams) == 2:
         return products.einsum(call, letters, out)
-    if len(letters) != 2 or len(streams) != 1 or "." in left or not out:
+    if len(letters) != 2 or len(streams) != 1:
         call.refuse(*ADVICE["Einsum"])
     place = streams[0]
     stream, matrix = call.stream(place), call.required(1 - place, "matrix")

@@ -10,7 +10,7 @@ from .attention import mixed, scores
 from .ir import Array, Node
 from .layout import padded_rank
 from .refusals import ADVICE, ATTENTION
-from .values import Scores, Stream, Value
+from .values import Known, Scores, Stream, Value, fresh
 from .walk import SCORES, Call, RefusalError
 
 _MOST = 16_384  # numbers that a tensor's frame may have
@@ -75,11 +75,84 @@ def einsum(call: Call, letters: list[str], out: str) -> Value:
     a, b = call.inputs[0], call.inputs[1]
     assert isinstance(a, Stream) and isinstance(b, Stream)
     lead, rows, inner, columns = _roles(call, first, second, out)
-    if len(inner) != 1 or len(rows) > 1 or len(columns) > 1 or len(first) != a.rank or len(second) != b.rank:
+    if len(first) != a.rank or len(second) != b.rank:
+        call.refuse(*ADVICE["Einsum"])
+    times = {names[item.time] for item, names in ((a, first), (b, second)) if item.time is not None}
+    if len(times) == 1 and not times & {*inner}:
+        return _spread(call, (first, second), (lead, rows, columns, inner), out)
+    if len(inner) != 1 or len(rows) > 1 or len(columns) > 1:
         call.refuse(*ADVICE["Einsum"])
     left = _ordered(a, first, [*lead, *(rows or "*"), *inner])
     right = _ordered(b, second, [*lead, *inner, *(columns or "*")])
     return _back(call, of_two(call, left, right), [*lead, *(rows or "*"), *(columns or "*")], out)
+
+
+def _spread(call: Call, letters: tuple[str, str], roles: tuple[list[str], ...], out: str) -> Stream:
+    """Multiply two streams within each frame: every letter of the result against every letter summed over."""
+    lead, rows, columns, inner = roles
+    a, b = call.stream(0), call.stream(1)
+    left = _ordered(a, letters[0], [*lead, *rows, *inner]).index
+    right = _ordered(b, letters[1], [*lead, *columns, *inner]).index
+    left = np.expand_dims(left, tuple(range(len(lead) + len(rows), len(lead) + len(rows) + len(columns))))
+    right = np.expand_dims(right, tuple(range(len(lead), len(lead) + len(rows))))
+    left, right = np.broadcast_arrays(left, right)
+    kept = [*lead, *rows, *columns]
+    width = int(np.prod(left.shape[len(kept) :], dtype=np.int64))
+    node = _summed(call, a.node, b.node, left.reshape(-1, width), right.reshape(-1, width))
+    timed, names = (a, letters[0]) if a.time is not None else (b, letters[1])
+    index = np.arange(node.channels).reshape(left.shape[: len(kept)])
+    assert timed.time is not None
+    order = [kept.index(letter) for letter in out]
+    return Stream(node, index.transpose(order), out.index(names[timed.time]), timed.lengths)
+
+
+def equation(call: Call) -> tuple[list[str], str]:
+    """Return the letters of the operands and of the result, those of an ellipsis written out."""
+    left, arrow, out = call.attr("equation").replace(" ", "").partition("->")
+    letters = left.split(",")
+    ranks = [value.rank if isinstance(value, (Stream, Scores)) else _rank(call, value) for value in call.inputs]
+    if not arrow:  # what occurs once, in the order of the alphabet
+        single = [letter for letter in sorted(set(left) - {",", "."}) if left.count(letter) == 1]
+        out = ("..." if "..." in left else "") + "".join(single)
+    if len(letters) != len(ranks):
+        call.refuse(
+            "has another number of tensors than of names for their axes", "the file is damaged; export it again"
+        )
+    if "..." in left:
+        widest = max(rank - len(item) + 3 for rank, item in zip(ranks, letters, strict=True) if "..." in item)
+        spare = [chr(code) for code in range(0x3B1, 0x3B1 + widest)]
+        for place, (rank, item) in enumerate(zip(ranks, letters, strict=True)):
+            hidden = spare[widest - (rank - len(item) + 3) :] if "..." in item else []
+            letters[place] = item.replace("...", "".join(hidden))
+        out = out.replace("...", "".join(spare))
+    return letters, out
+
+
+def _rank(call: Call, value: Value | None) -> int:
+    if not isinstance(value, Known):
+        call.refuse(*ADVICE["Einsum"])
+    assert isinstance(value, Known)
+    return value.arrays[0].ndim
+
+
+def without_lone(call: Call, place: int, letters: list[str], out: str) -> str:
+    """Sum a stream over the axes that neither the result nor another operand has; return the letters left."""
+    stream, mine = call.stream(place), letters[place]
+    others = "".join(item for number, item in enumerate(letters) if number != place) + out
+    lone = [axis for axis, letter in enumerate(mine) if letter not in others]
+    if len(mine) != stream.rank:
+        call.refuse(*ADVICE["Einsum"])
+    if stream.time in lone:
+        call.refuse("sums over all time", ADVICE["GlobalAveragePool"][1])
+    if lone:
+        moved = np.moveaxis(stream.index, lone, range(-len(lone), 0))
+        shape = moved.shape[: -len(lone)]
+        count = int(np.prod(moved.shape[-len(lone) :], dtype=np.int64))
+        source = call.emit.take(stream.node, moved.ravel())
+        node = call.emit.linear(source, np.kron(np.eye(moved.size // count), np.ones((1, count))))
+        time = None if stream.time is None else stream.time - sum(axis < stream.time for axis in lone)
+        call.inputs[place] = fresh(node, shape, time, stream.lengths)
+    return "".join(letter for axis, letter in enumerate(mine) if axis not in lone)
 
 
 def _einsum_of_scores(call: Call) -> Value:

@@ -161,7 +161,10 @@ ADVICE: dict[str, tuple[str, str]] = {
     "If": ("branches on data that is not constant", "export with the condition fixed"),
     "Where": ("chooses by data, outside the patterns known", "use Clip, Relu or a sigmoid gate"),
     "Erf": ("stands outside the patterns known (GELU)", "use Gelu or tanh"),
-    "Einsum": ("is more than a matrix product over channels", "write it as MatMul, Conv or Mul"),
+    "Einsum": (
+        "is more than a matrix product over channels, a sum over them or an outer product within a frame",
+        "write it in steps of two tensors: MatMul, Mul (a.unsqueeze(2) * b.unsqueeze(1)) and sum(dim)",
+    ),
 }
 # Without a signal to read, too, these are not what can be computed once and kept.
 NEVER_AHEAD = frozenset((*_NOISE.split(), *_SEQUENCES.split()))
