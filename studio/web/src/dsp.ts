@@ -1,7 +1,7 @@
-// What the plots show of a sound: levels over time and frequency, and pitch; its loudness is in loudness.ts.
+// What the plots show of a sound: levels over time and frequency; its pitch is in pitch.ts, its loudness in loudness.ts.
 
 /** In-place FFT of a power of two. */
-function fft(re: Float64Array, im: Float64Array): void {
+export function fft(re: Float64Array, im: Float64Array): void {
   const n = re.length;
   for (let i = 1, j = 0; i < n; i++) {
     let bit = n >> 1;
@@ -64,39 +64,4 @@ export function spectrogram(samples: Float32Array, rate: number, columns: number
     }
   }
   return { columns, rows, levels };
-}
-
-/** Pitch in Hz by normalised autocorrelation, 60 to 500 Hz; NaN where there is none. */
-export function pitch(samples: Float32Array, rate: number, points: number): Float32Array {
-  const step = Math.max(1, Math.floor(rate / 8000));
-  const low = new Float32Array(Math.floor(samples.length / step));
-  for (let i = 0; i < low.length; i++) {
-    let sum = 0;
-    for (let k = 0; k < step; k++) sum += samples[i * step + k]!;
-    low[i] = sum / step;
-  }
-  const slow = rate / step;
-  const size = Math.round(0.04 * slow);
-  const [shortest, longest] = [Math.floor(slow / 500), Math.ceil(slow / 60)];
-  return Float32Array.from({ length: points }, (_, p) => {
-    const start = Math.round(((p + 0.5) / points) * low.length - (size + longest) / 2);
-    if (start < 0 || start + size + longest >= low.length) return NaN;
-    let energy = 0;
-    for (let i = 0; i < size; i++) energy += low[start + i]! ** 2;
-    if (energy / size < 1e-6) return NaN;
-    let best = 0;
-    let found = NaN;
-    for (let lag = shortest; lag <= longest; lag++) {
-      let product = 0;
-      let other = 0;
-      for (let i = 0; i < size; i++) {
-        product += low[start + i]! * low[start + i + lag]!;
-        other += low[start + i + lag]! ** 2;
-      }
-      const value = product / Math.sqrt(energy * other + 1e-12);
-      // A longer lag must be clearly better, else the octave below wins.
-      if (value > best + 0.02) [best, found] = [value, slow / lag];
-    }
-    return best > 0.6 ? found : NaN;
-  });
 }

@@ -1,8 +1,9 @@
 // Spectrograms, their difference, pitch and loudness over time, all aligned to one time axis.
 
-import { pitch, spectrogram, type Spectrogram } from "./dsp";
+import { spectrogram, type Spectrogram } from "./dsp";
 import { h } from "./dom";
 import { momentary, type Weighed } from "./loudness";
+import { pitch } from "./pitch";
 
 const COLUMNS = 400;
 const ROWS = 80;
