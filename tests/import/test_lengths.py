@@ -230,3 +230,37 @@ def test_a_length_that_is_always_the_same(net, refused):
     y = stretched(net, net.conv(net.x, 1, 4, 4, strides=[4]), np.int64(1000), **NEAREST)
     message = refused(net.model(net.narrow(y, 4)))
     assert "Resize 'up': resizes time to 1000 frames" in message and "scale_factor" in message
+
+
+def padded(net, before, after, **attrs):
+    sides = [net("Unsqueeze", side, net.ints(0)) if isinstance(side, str) else side for side in (before, after)]
+    pads = net("Concat", net.ints(0, 0), sides[0], net.ints(0, 0), sides[1], axis=0)
+    return net("Pad", net.x, pads, np.float32(0), name="pad", **attrs)
+
+
+def missing(net, multiple):
+    """Return how many samples are missing to a multiple."""
+    count = frames(net, net.x)
+    up = net("Mul", net("Div", net("Add", count, np.int64(multiple - 1)), np.int64(multiple)), np.int64(multiple))
+    return net("Sub", up, count)
+
+
+def test_zeros_behind_the_end_up_to_a_multiple(net, imported):
+    """A stream has no end: how many zeros stand behind it changes no sample before."""
+    y = padded(net, net.ints(3), missing(net, 256))
+    report = imported(net.model(net.conv(y, 1, 1, 4)))
+    assert report.latency == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (lambda n: n("Div", frames(n, n.x), np.int64(10**6)), "remainder of the length"),
+        (lambda n: n("Max", n("Sub", frames(n, n.x), np.int64(10**6)), np.int64(0)), "times as long"),
+        (lambda n: n("Sub", frames(n, n.x), np.int64(10**4)), "depends on the length"),
+    ],
+    ids=["part", "far", "length"],
+)
+def test_zeros_in_front_that_the_length_decides(before, told, net, refused):
+    message = refused(net.model(net.conv(padded(net, before(net), net.ints(0)), 1, 1, 4)))
+    assert "Pad 'pad'" in message and told in message

@@ -11,7 +11,8 @@ import numpy as np
 from .heads import joined, kept, newest_told
 from .ir import Array, Course
 from .layout import axes_of
-from .refusals import AHEAD, NEWEST
+from .refusals import AHEAD, NEWEST, NO_LENGTH
+from .symbols import Symbol, beyond
 from .values import Known, Stream, Value, in_order
 from .walk import Call, lowers
 
@@ -226,7 +227,8 @@ def _concat(call: Call) -> Value:
 def _pad(call: Call) -> Value:
     stream = call.stream()
     given = call.attr("pads")
-    pads = np.asarray(given if given is not None else call.required(1, "pads")).ravel().astype(np.int64)
+    found = [np.asarray(given)] * call.probes if given is not None else call.per_probe(1, "pads")
+    pads = [array.ravel().astype(np.int64) for array in found]
     axes = axes_of(call, stream.rank, 3) if call.has(3) else list(range(stream.rank))
     if axes is not None and call.has(3):
         axes = [int(axis) % stream.rank for axis in call.required(3, "axes").ravel()]
@@ -235,8 +237,11 @@ def _pad(call: Call) -> Value:
     mode = call.attr("mode", "constant")
     value = call.array(2, "value")
     filled = float(np.asarray(value).ravel()[0]) if value is not None and value.size else float(call.attr("value", 0.0))
-    for axis, begin, end in zip(axes, pads[:count].tolist(), pads[count:].tolist(), strict=True):
-        if begin == end == 0:
+    for place, axis in enumerate(axes):
+        begin, ends = int(pads[0][place]), [int(array[count + place]) for array in pads]
+        end = ends[0] if axis != stream.time or min(ends) < 0 else max(ends)
+        _check_pads(call, pads, place, None if axis == stream.time else count + place)
+        if begin == 0 and not any(ends):
             continue
         if mode != "constant" and axis != stream.time and min(begin, end) >= 0:
             widths = [(begin, end) if place == axis else (0, 0) for place in range(stream.rank)]
@@ -249,11 +254,24 @@ def _pad(call: Call) -> Value:
         if filled != 0.0 and (begin > 0 or axis != stream.time):
             call.refuse(f"pads with {filled:g}", "pad with zeros")
         if axis == stream.time:
-            lengths = tuple(length + begin + end for length in stream.lengths)
+            lengths = tuple(length + begin + behind for length, behind in zip(stream.lengths, ends, strict=False))
             stream = advance(call, stream, -begin, lengths)
         else:
             stream = _pad_channels(call, stream, axis, begin, end)
     return stream
+
+
+def _check_pads(call: Call, pads: list[Array], *places: int | None) -> None:
+    """Refuse pads that the length of the recording decides; what stands behind its end is free."""
+    value = call.inputs[1] if call.has(1) else None
+    symbol = value.symbol if isinstance(value, Known) else None
+    for place in places:
+        if place is None:
+            continue
+        cells = None if symbol is None or symbol.cells is None else symbol.cells.ravel()[[place]]
+        told = None if symbol is None else beyond(Symbol(cells), remainders=False)
+        if told or any(array[place] != pads[0][place] for array in pads):
+            call.refuse(f"puts a number of zeros in front that {told or 'depends on the length'}", NO_LENGTH)
 
 
 def _pad_channels(call: Call, stream: Stream, axis: int, begin: int, end: int) -> Stream:

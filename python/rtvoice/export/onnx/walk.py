@@ -97,7 +97,7 @@ class Call:
             self.refuse(f"its {what} is computed from the signal", f"export with a constant {what}")
         constant = value.constant if isinstance(value, Known) else None
         if constant is None:
-            told = f"its {what} depends on the length of the recording"
+            told = f"takes its {what} from the length of the recording"
             self.refuse(told, f"make the {what} a number that is the same for every length")
         return constant
 
