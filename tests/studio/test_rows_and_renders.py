@@ -65,7 +65,7 @@ def test_rows_of_ones_own_are_checked(text: str, told: str, tmp_path: Path) -> N
 def test_a_result_reads_as_a_sentence() -> None:
     votes = [Vote("ann", f"c{i}", "intelligibility", "b" if i < 17 else "a") for i in range(21)]
     share = win_share(votes)
-    told = words(share, "Intelligibility", "old", "new", detectable(21))
+    told = words(share, "Intelligibility", "old", "new", detectable(share))
     assert told.startswith("new is preferred for intelligibility (17 of 21, 95 % interval ")
     assert told.endswith("this session could only have detected a preference of 81 % or more.")
 

@@ -98,7 +98,7 @@ def _share(share: Share) -> dict[str, Any]:
 
 
 def _told(share: Share, dimension: dict[str, Any], a: str, b: str) -> dict[str, Any]:
-    least = detectable(share.decisive / share.design_effect)
+    least = detectable(share)
     weight = dimension["weight"]
     return {
         **_share(share),
@@ -145,7 +145,7 @@ def words(share: Share, label: str, a: str, b: str, least: float | None) -> str:
     else:
         told = f"No preference shown for {label.lower()} ({better} won {figures})"
     if least is None:
-        power = "so few votes could not have shown even a preference of 100 %"
+        power = "these votes could not have shown even a preference of 100 %"
     else:
         power = f"this session could only have detected a preference of {100 * least:.0f} % or more"
     return f"{told}; {power}."
@@ -156,8 +156,9 @@ def whom(shares: Sequence[Share]) -> str | None:
     if not any(share.generalises == "clips" and share.decisive for share in shares):
         return None
     return (
-        "With one or two raters an interval is of these raters only: it holds their share of all clips in 96 of 100 "
-        "sessions, that of raters at large in 89. Three raters or more tell about others."
+        "Where one or two raters gave all votes, or nearly all, an interval is of these raters only: it holds their "
+        "share of all clips in 96 of 100 sessions, that of raters at large in 89. Three raters or more tell about "
+        "others."
     )
 
 
