@@ -142,9 +142,11 @@ export class Player {
     if (this.playing || !this.context || !this.master || !this.ready) return;
     await this.context.resume();
     if (this.playing) return;
+    this.begin(this.context, this.master, this.offset, null);
+    // What could not be started is not playing, and nothing of it counts as heard.
     this.playing = true;
     this.counted = performance.now();
-    this.begin(this.context, this.master, this.offset, null);
+    this.changed();
   }
 
   /** Plays on from a place, after what plays now where there is something. */
@@ -211,7 +213,11 @@ export class Player {
     const at = this.position;
     this.looping = on;
     const rate = this.context?.sampleRate ?? 1000;
-    this.region = region && region.end - region.start >= 0.1 ? { start: onGrid(region.start, rate), end: onGrid(region.end, rate) } : null;
+    // At least 0.1 s, within the clip.
+    const place = (seconds: number, most: number) => onGrid(Math.min(Math.max(0, seconds), most), rate);
+    const start = region ? place(region.start, Math.max(0, this.duration - 0.1)) : 0;
+    const end = region ? place(Math.max(region.end, start + 0.1), this.duration) : 0;
+    this.region = end > start ? { start, end } : null;
     // The new loop takes over where the old one is then.
     if (this.playing) this.seek(at + this.lead);
     else this.changed();

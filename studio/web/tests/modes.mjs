@@ -164,6 +164,17 @@ try {
   check((await page.getByRole("button", { name: /^Loop 0.4 to 0.6 s/ }).count()) === 1, "] does not end the loop");
   await page.keyboard.press("\\");
   check((await page.getByRole("button", { name: "Loop from here" }).count()) === 1, "\\ does not take the region away");
+  // At either end of the clip a loop lies within it, and sounds.
+  for (const [place, key, words] of [[0.05, "]", /^Loop 0.0 to 0.1 s/], [0.79, "[", /^Loop 0.7 to 0.8 s/]]) {
+    await at(place);
+    await page.keyboard.press(key);
+    check((await page.getByRole("button", { name: words }).count()) === 1, `${key} at ${place} s does not loop within the clip`);
+    await page.keyboard.press(" ");
+    await page.waitForFunction(() => document.querySelector(".transport .primary").textContent.includes("Pause"));
+    await page.keyboard.press(" ");
+    check(errors.length === 0, `with ${key} at ${place} s: ${errors.join("; ")}`);
+    await page.keyboard.press("\\");
+  }
   await page.keyboard.press("l");
   check(!(await page.getByLabel("Loop", { exact: true }).isChecked()), "l does not end the loop");
   await page.keyboard.press("l");
