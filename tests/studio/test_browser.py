@@ -98,7 +98,12 @@ def test_abx_passes_every_key_own_files_flags_notes_links_and_the_report_work(tm
         slugs.append(run("compare", one, other, *words, "--no-serve", "--json").json["session"])
     assert run("compare", "--store", store, "--export", tmp_path / "report.html").status == 0
     own = next(other.iterdir())
-    assert served(store, "modes.mjs", *slugs, tmp_path / "report.html", own) == {"abx": 1}
+    sound, rate = soundfile.read(own)
+    # A tone at the end of a file four times as long.
+    tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(len(sound)) / rate)
+    soundfile.write(tmp_path / "long.wav", np.concatenate([np.zeros(3 * len(sound)), tone]), rate)
+    told = served(store, "modes.mjs", *slugs, tmp_path / "report.html", own, tmp_path / "long.wav")
+    assert told == {"abx": 1}
 
 
 def test_every_view_is_accessible_in_light_and_dark_and_fits_a_phone(tmp_path: Path) -> None:

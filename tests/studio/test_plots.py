@@ -66,3 +66,20 @@ def test_the_pitch_follows_glides_in_noise_and_tells_none_where_there_is_none(tm
         assert off(curves["pitch"], low * (high / low) ** moments).max() < 0.3
     for curves in found[len(glides) :]:
         assert np.isnan(curves["pitch"]).all()
+
+
+def test_what_is_drawn_of_sounds_of_other_lengths_stands_at_its_moment(tmp_path: Path) -> None:
+    rate, axis = 16000, 4.0
+    sounds = []
+    for seconds in (4.0, 2.0, 12.0):
+        sound = np.zeros(round(rate * seconds))
+        sound[rate : 2 * rate] = tone(200.0, rate, 1)
+        sounds.append((sound, rate))
+    moments = (np.arange(POINTS) + 0.5) / POINTS * axis
+    there = (moments > 1.2) & (moments < 1.8)
+    gone = (moments < 0.75) | (moments > 2.25)
+    for curves in shown(tmp_path, *sounds, seconds=axis):
+        assert np.abs(curves["pitch"][there] - 200).max() < 1
+        assert np.isnan(curves["pitch"][gone]).all()
+        for name, least in (("loudness", 30), ("level", 50)):
+            assert curves[name][there].min() > curves[name][gone].max() + least

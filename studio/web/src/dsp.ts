@@ -38,18 +38,21 @@ export interface Spectrogram {
   levels: Float32Array;
 }
 
-/** Levels in dB: `columns` moments, `rows` bands that widen with frequency up to 8 kHz or the Nyquist frequency. */
-export function spectrogram(samples: Float32Array, rate: number, columns: number, rows: number): Spectrogram {
+/** Up to where a sound of a rate is drawn: models of 24 kHz have all that they say below. */
+export const topHz = (rate: number) => Math.min(12000, rate / 2);
+
+/** Levels in dB: `columns` moments of the first `seconds`, `rows` bands that widen with frequency up to topHz. */
+export function spectrogram(samples: Float32Array, rate: number, columns: number, rows: number, seconds = samples.length / rate): Spectrogram {
   const size = rate > 30000 ? 2048 : 1024;
   const window = Float64Array.from({ length: size }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size));
-  const top = Math.min(8000, rate / 2);
+  const top = topHz(rate);
   const scale = (f: number) => Math.log1p(f / 700);
   const edges = Array.from({ length: rows + 1 }, (_, r) => (700 * Math.expm1((scale(top) * r) / rows) * size) / rate);
   const levels = new Float32Array(columns * rows);
   const re = new Float64Array(size);
   const im = new Float64Array(size);
   for (let column = 0; column < columns; column++) {
-    const start = Math.round(((column + 0.5) / columns) * samples.length - size / 2);
+    const start = Math.round(((column + 0.5) / columns) * seconds * rate - size / 2);
     for (let i = 0; i < size; i++) {
       re[i] = (samples[start + i] ?? 0) * window[i]!;
       im[i] = 0;

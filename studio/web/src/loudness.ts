@@ -66,10 +66,10 @@ export function loudness(sound: Weighed): number | null {
   return lufs(mean(loud.filter((power) => power > gate)));
 }
 
-/** Loudness of the 400 ms around each of `points` moments, in LUFS. */
-export function momentary(sound: Weighed, points: number): Float32Array {
+/** Loudness of the 400 ms around each of `points` moments of the first `seconds`, in LUFS. */
+export function momentary(sound: Weighed, points: number, seconds = sound.steps.length / 100): Float32Array {
   return Float32Array.from({ length: points }, (_, p) => {
-    const middle = Math.round(((p + 0.5) / points) * sound.steps.length);
+    const middle = Math.round(((p + 0.5) / points) * seconds * 100);
     let sum = 0;
     for (let i = middle - 20; i < middle + 20; i++) sum += sound.steps[i] ?? 0;
     return lufs(sum / 40 + 1e-10);

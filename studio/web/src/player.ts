@@ -6,12 +6,17 @@ import { matchingGains, weigh, type Weighed } from "./loudness";
 
 /** How far ahead of its clock a context is told to start: what it has on its way takes less. */
 const LEAD_SECONDS = 0.01;
+/** An own file may be this long: of each side as much is kept. */
+const LONGEST_SECONDS = 300;
 
 export class Player {
   private context: AudioContext | null = null;
   private master: GainNode | null = null;
   private graph: Graph | null = null;
+  /** What was loaded, and the same as it is played: all as long as the longest, so that none comes around before another. */
+  private loaded = new Map<string, AudioBuffer>();
   private buffers = new Map<string, AudioBuffer>();
+  private length = 0;
   private weighed = new Map<string, Weighed>();
   private gains: ReturnType<typeof matchingGains> = { gains: {}, plain: 1 };
   private trial: Trial | null = null;
@@ -36,15 +41,16 @@ export class Player {
   }
 
   get duration(): number {
-    return this.trial?.seconds ?? 0;
+    return this.length;
   }
 
   get ready(): boolean {
     return this.buffers.size > 0;
   }
 
+  /** A sound as it was loaded. */
   buffer(name: string): AudioBuffer | undefined {
-    return this.buffers.get(name);
+    return this.loaded.get(name);
   }
 
   loudness(name: string): Weighed | undefined {
@@ -53,7 +59,7 @@ export class Player {
 
   /** Measures what came anew, and matches all of them. */
   private measure(): void {
-    for (const [name, buffer] of this.buffers) {
+    for (const [name, buffer] of this.loaded) {
       if (this.weighed.has(name)) continue;
       const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
       this.weighed.set(name, weigh(channels, buffer.sampleRate));
@@ -65,6 +71,7 @@ export class Player {
   clear(): void {
     this.pause();
     this.loading++;
+    this.loaded = new Map();
     this.buffers = new Map();
     this.weighed = new Map();
   }
@@ -72,6 +79,7 @@ export class Player {
   async load(trial: Trial, names: Listen[]): Promise<void> {
     this.clear();
     const mine = ++this.loading;
+    this.length = trial.seconds;
     this.trial = trial;
     this.offset = 0;
     this.region = null;
@@ -97,6 +105,7 @@ export class Player {
       }),
     );
     if (mine !== this.loading) return;
+    this.loaded = new Map(loaded);
     this.buffers = new Map(loaded);
     this.measure();
     this.changed();
@@ -107,12 +116,26 @@ export class Player {
     if (!this.context) return;
     if (file.size > 50e6) throw new Error("the file is larger than 50 MB");
     const buffer = await this.context.decodeAudioData(await file.arrayBuffer());
+    if (buffer.duration > LONGEST_SECONDS) throw new Error(`the file is longer than ${LONGEST_SECONDS / 60} minutes`);
     this.pause();
-    this.buffers.set(side, buffer);
+    this.loaded.set(side, buffer);
     this.weighed.delete(side);
     this.measure();
     this.replaced.add(side);
+    this.length = Math.max(this.trial?.seconds ?? 0, ...[...this.replaced].map((name) => this.loaded.get(name)!.duration));
+    // The target voice is in time with none of them.
+    this.buffers = new Map([...this.loaded].map(([name, sound]) => [name, name === "target" ? sound : this.filled(sound)]));
+    if (this.region && this.region.end > this.length) this.region = null;
     this.changed();
+  }
+
+  /** A sound with silence behind it, as long as the longest. */
+  private filled(sound: AudioBuffer): AudioBuffer {
+    const frames = Math.round(this.length * sound.sampleRate);
+    if (sound.length >= frames || !this.context) return sound;
+    const whole = this.context.createBuffer(sound.numberOfChannels, frames, sound.sampleRate);
+    for (let channel = 0; channel < sound.numberOfChannels; channel++) whole.copyToChannel(sound.getChannelData(channel), channel);
+    return whole;
   }
 
   /** Whole samples: half a one more would start every sound between two. */

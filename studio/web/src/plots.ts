@@ -1,6 +1,6 @@
 // Spectrograms, their difference, pitch and loudness over time, all aligned to one time axis.
 
-import { spectrogram, type Spectrogram } from "./dsp";
+import { spectrogram, topHz, type Spectrogram } from "./dsp";
 import { h } from "./dom";
 import { momentary, type Weighed } from "./loudness";
 import { pitch } from "./pitch";
@@ -48,19 +48,20 @@ function paint(rows: number, columns: number, part: (column: number, row: number
 export class Plots {
   private line: HTMLElement | null = null;
 
-  draw(into: HTMLElement, sounds: Shown[]): void {
+  /** Draws sounds over one axis of `seconds`: what is shorter ends before it does. */
+  draw(into: HTMLElement, sounds: Shown[], seconds: number): void {
     const hidden = new Set((localStorage.getItem("rtvoice-plots") ?? "").split(","));
     const choose = (kind: Kind) => (event: Event) => {
       if ((event.target as HTMLInputElement).checked) hidden.delete(kind);
       else hidden.add(kind);
       localStorage.setItem("rtvoice-plots", [...hidden].join(","));
-      this.draw(into, sounds);
+      this.draw(into, sounds, seconds);
       into.querySelector<HTMLElement>(`[value=${kind}]`)?.focus();
     };
     const choices = h("div", { class: "options", role: "group", "aria-label": "What is drawn" });
     for (const [kind, words] of KINDS) choices.append(h("label", {}, h("input", { type: "checkbox", value: kind, checked: !hidden.has(kind), change: choose(kind) }), words));
     this.line = h("div", { class: "cursor", "aria-hidden": "true" });
-    const figures = KINDS.filter(([kind]) => !hidden.has(kind)).flatMap(([kind]) => FIGURES[kind](sounds));
+    const figures = KINDS.filter(([kind]) => !hidden.has(kind)).flatMap(([kind]) => FIGURES[kind](sounds, seconds));
     into.replaceChildren(choices, h("div", { class: "figures" }, ...figures, figures.length > 0 && this.line));
   }
 
@@ -69,34 +70,48 @@ export class Plots {
   }
 }
 
-const pictures = new WeakMap<AudioBuffer, Spectrogram>();
-
-function picture({ buffer }: Shown): Spectrogram {
-  const made = pictures.get(buffer) ?? spectrogram(buffer.getChannelData(0), buffer.sampleRate, COLUMNS, ROWS);
-  pictures.set(buffer, made);
-  return made;
+/** What was made of a sound over an axis, made once. */
+function once<T>(make: (samples: Float32Array, rate: number, seconds: number) => T): (sound: Shown, seconds: number) => T {
+  const kept = new WeakMap<AudioBuffer, [number, T]>();
+  return ({ buffer }, seconds) => {
+    const [of, before] = kept.get(buffer) ?? [];
+    if (before !== undefined && of === seconds) return before;
+    const made = make(mono(buffer), buffer.sampleRate, seconds);
+    kept.set(buffer, [seconds, made]);
+    return made;
+  };
 }
+
+/** The mean of a sound's channels. */
+function mono(buffer: AudioBuffer): Float32Array {
+  const channels = Array.from({ length: buffer.numberOfChannels }, (_, c) => buffer.getChannelData(c));
+  const [first] = channels as [Float32Array];
+  return channels.length === 1 ? first : first.map((_, i) => channels.reduce((sum, channel) => sum + channel[i]!, 0) / channels.length);
+}
+
+const picture = once((samples, rate, seconds): Spectrogram => spectrogram(samples, rate, COLUMNS, ROWS, seconds));
+const curve = once((samples, rate, seconds) => pitch(samples, rate, COLUMNS, seconds));
 
 const loudest = (made: Spectrogram[]) => Math.max(...made.map((p) => p.levels.reduce((a, b) => Math.max(a, b), -200)));
 
-const FIGURES: Record<Kind, (sounds: Shown[]) => HTMLElement[]> = {
-  spectrograms(sounds) {
-    const made = sounds.map(picture);
+const FIGURES: Record<Kind, (sounds: Shown[], seconds: number) => HTMLElement[]> = {
+  spectrograms(sounds, seconds) {
+    const made = sounds.map((sound) => picture(sound, seconds));
     const top = loudest(made);
-    return sounds.map(({ name }, i) => figure(name, `Spectrogram of ${name}`, paint(ROWS, COLUMNS, (c, r) => 1 + (made[i]!.levels[c * ROWS + r]! - top) / RANGE_DB, DARK_TO_LIGHT)));
+    return sounds.map(({ name, buffer }, i) => figure(`${name}, 0 to ${topHz(buffer.sampleRate) / 1000} kHz`, `Spectrogram of ${name}`, paint(ROWS, COLUMNS, (c, r) => 1 + (made[i]!.levels[c * ROWS + r]! - top) / RANGE_DB, DARK_TO_LIGHT)));
   },
-  difference([first, second]) {
+  difference([first, second], seconds) {
     if (!first || !second) return [];
-    const [one, two] = [picture(first), picture(second)];
+    const [one, two] = [picture(first, seconds), picture(second, seconds)];
     const floor = loudest([one, two]) - RANGE_DB;
     const part = (c: number, r: number) => 0.5 + (Math.max(two.levels[c * ROWS + r]!, floor) - Math.max(one.levels[c * ROWS + r]!, floor)) / 60;
     const scale = matchMedia("(prefers-color-scheme: dark)").matches ? BLUE_TO_RED_DARK : BLUE_TO_RED;
     return [figure(`${second.name} − ${first.name}, blue −30 dB to red +30 dB`, "Difference of the spectrograms", paint(ROWS, COLUMNS, part, scale))];
   },
-  pitch: (sounds) => [
-    lines("Pitch, 60 to 500 Hz", sounds.map(({ name, buffer }) => [name, pitch(buffer.getChannelData(0), buffer.sampleRate, COLUMNS)]), (v) => Math.log(v / 60) / Math.log(500 / 60)),
+  pitch: (sounds, seconds) => [
+    lines("Pitch, 60 to 500 Hz", sounds.map((sound) => [sound.name, curve(sound, seconds)]), (v) => Math.log(v / 60) / Math.log(500 / 60)),
   ],
-  loudness: (sounds) => [lines("Loudness, −60 to 0 LUFS", sounds.map(({ name, weighed }) => [name, momentary(weighed, COLUMNS)]), (v) => (v + 60) / 60)],
+  loudness: (sounds, seconds) => [lines("Loudness, −60 to 0 LUFS", sounds.map(({ name, weighed }) => [name, momentary(weighed, COLUMNS, seconds)]), (v) => (v + 60) / 60)],
 };
 
 function figure(words: string, label: string, canvas: HTMLCanvasElement): HTMLElement {

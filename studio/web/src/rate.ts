@@ -7,6 +7,8 @@ import { Player } from "./player";
 import { Plots } from "./plots";
 import { ABX, ANSWERS, KEYS, several } from "./words";
 
+const OWN_FILE = "A recording of your own is loaded: go back to the pair to rate.";
+
 interface Step {
   trial: Trial;
   dimensions: Dimension[];
@@ -168,7 +170,7 @@ export class RatePage {
 
   private answer(side: Answer): void {
     if (side !== "skip" && !this.mayRate) {
-      this.error = this.player.replaced.size ? "A recording of your own is loaded: go back to the pair to rate." : this.session.mode === "abx" ? "Listen to both models and to X before you choose." : "Listen to both models before you choose.";
+      this.error = this.player.replaced.size ? OWN_FILE : this.session.mode === "abx" ? "Listen to both models and to X before you choose." : "Listen to both models before you choose.";
       this.refresh();
       return;
     }
@@ -544,6 +546,7 @@ export class RatePage {
     text("play", player.playing ? "Pause" : "Play");
     (this.live["play"] as HTMLButtonElement).disabled = !player.ready;
     const seek = this.live["seek"] as HTMLInputElement;
+    seek.max = String(player.duration || step.trial.seconds);
     seek.value = String(player.position);
     seek.setAttribute("aria-valuetext", `${player.position.toFixed(1)} of ${player.duration.toFixed(1)} seconds`);
     text("time", `${player.position.toFixed(1)} / ${player.duration.toFixed(1)} s`);
@@ -562,7 +565,7 @@ export class RatePage {
     });
     const silent = player.audible ? "" : "The volume is 0: what plays now does not count as heard. ";
     const both = this.session.mode === "abx" ? "both models and to X" : "both models";
-    const wait = this.mayRate ? "" : `${silent}Listen to ${both}, then choose.`;
+    const wait = player.replaced.size ? OWN_FILE : this.mayRate ? "" : `${silent}Listen to ${both}, then choose.`;
     text("message", this.error || (step.trial.removed ? "This clip is removed." : player.ready ? wait : "Loading."));
     this.live["message"]!.classList.toggle("bad", this.error !== "");
     text("saved", this.saved);
@@ -585,6 +588,6 @@ export class RatePage {
       const [buffer, weighed] = [this.player.buffer(side), this.player.loudness(side)];
       return buffer && weighed ? [{ name, buffer, weighed }] : [];
     });
-    this.plots.draw(this.live["canvas"]!, sounds);
+    this.plots.draw(this.live["canvas"]!, sounds, this.player.duration);
   }
 }

@@ -3,7 +3,7 @@
 import { pathToFileURL } from "node:url";
 import { check, open } from "./browser.mjs";
 
-const [origin, abx, passes, report, own] = process.argv.slice(2);
+const [origin, abx, passes, report, own, long] = process.argv.slice(2);
 const { page, close } = await open();
 const errors = [];
 /** The rates of the page's audio contexts. */
@@ -199,6 +199,47 @@ try {
   check((await page.locator("canvas").count()) === 6, "three spectrograms, their difference, pitch and loudness");
   await page.getByRole("checkbox", { name: "Pitch" }).uncheck();
   check((await page.locator("canvas").count()) === 5, "pitch cannot be left out");
+
+  // Own files of other lengths: one axis as long as the longest, on which all that plays and all that is drawn stands.
+  const load = async (file, side) => {
+    const chosen = page.waitForEvent("filechooser");
+    await page.getByRole("button", { name: `Own file as Model ${side}` }).click();
+    await (await chosen).setFiles(file);
+    await shown("the own file is not there", async () => (await page.locator(".side small").nth(side - 1).textContent()) === "own file");
+  };
+  const seconds = async () => [await page.locator(".time").textContent(), await page.getByLabel("Place in the clip").getAttribute("max")].join();
+  /** The parts of the width between which a spectrogram has sound. */
+  const drawn = (nth) =>
+    page.locator("canvas").nth(nth).evaluate((canvas) => {
+      const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const bright = Array.from({ length: width }, (_, x) => x).filter((x) => Array.from({ length: canvas.height }, (_, y) => data[4 * (y * width + x)]).some((red) => red > 100));
+      return [bright[0] / width, (bright.at(-1) + 1) / width].map((part) => Math.round(20 * part) / 20);
+    });
+  await load(long, 2);
+  await shown("the place in the clip has not the long file's length", async () => (await seconds()).endsWith("/ 3.2 s,3.2"));
+  check((await page.locator(".message").textContent()).startsWith("A recording of your own"), "with an own file it asks to listen and choose");
+  check((await drawn(1)).join() === "0.75,1", `the end of a file of 3.2 s is drawn at ${await drawn(1)}`);
+  check((await drawn(0))[1] <= 0.3, `the clip of 0.8 s beside it is drawn at ${await drawn(0)}`);
+  await page.evaluate(() => {
+    globalThis.lengths = [];
+    const { start } = AudioBufferSourceNode.prototype;
+    AudioBufferSourceNode.prototype.start = function (...when) {
+      globalThis.lengths.push(this.buffer.duration);
+      return start.apply(this, when);
+    };
+  });
+  await at(2);
+  await page.locator("h1").click();
+  await page.keyboard.press(" ");
+  await page.waitForTimeout(200);
+  await page.keyboard.press(" ");
+  check((await time()) > 2, "the rest of a file that is longer than the clip cannot be reached");
+  const lengths = await page.evaluate(() => globalThis.lengths);
+  check(lengths.length === 3 && lengths.every((length) => Math.abs(length - 3.2) < 1e-9), `what plays at once is ${lengths} s long`);
+  await load(own, 2);
+  await shown("the clip's own length is not back", async () => (await seconds()).endsWith("/ 0.8 s,0.8"));
+  await page.getByRole("button", { name: "Back to the pair" }).click();
+  await page.waitForFunction(() => !document.querySelector(".side")?.disabled);
   for (const name of ["Random clip", "Random clean clip"]) {
     const before = await title();
     await page.getByRole("button", { name }).click();
