@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from rtvoice.drift import MOST_ROUNDING, ROUNDING, Drift, follow, parts, roundin
 from rtvoice.errors import ModelError
 from rtvoice.graph import Graph
 from rtvoice.graph_reader import parse_graph
+from rtvoice.loud import loud_runs
 from rtvoice.model import Model
 from rtvoice.parity import F32, F64, Run
 from rtvoice.reference import evaluate
@@ -69,6 +70,9 @@ class CheckReport:
         Lengths of the recordings, in samples.
     runs
         One for each way of cutting, and each value output.
+    loud
+        Runs at more than any audio's level, where float32 may be far from float64 on either side: their errors are in
+        no other figure.
     layers
         One for each node, where a run failed or they were asked for.
     beside
@@ -86,6 +90,7 @@ class CheckReport:
     latency: int
     lengths: list[int] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    loud: list[Run] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     beside: str = ENGINE
     notes: list[str] = field(default_factory=list)
@@ -108,7 +113,7 @@ class CheckReport:
     def text(self) -> str:
         """Return the report in lines for a terminal."""
         lines = [f"{self.model} against {self.against}: {self.verdict()}"]
-        for run in self.runs:
+        for run in (*self.runs, *self.loud):
             where = "" if run.first is None else f"  from {run.first} of {run.samples} on"
             lines.append(f"  {_mark(run.passed)} {run.error:8.1e}  {run.name}{where}")
         if self.layers:
@@ -125,7 +130,9 @@ class CheckReport:
         if not self.runs:
             return "FAILED, nothing could be compared"
         word = "passed" if self.passed else "FAILED"
-        return f"{word}, largest error {self.error:.1e} of the peak in {len(self.runs)} runs"
+        louder = max((run for run in self.loud if not run.passed), key=lambda run: run.error, default=None)
+        also = "" if louder is None else f", and {louder.error:.1e} {louder.name}"
+        return f"{word}, largest error {self.error:.1e} of the peak in {len(self.runs)} runs{also}"
 
     def advice(self) -> str:
         """Return where to look after a failure."""
@@ -153,6 +160,7 @@ class _Offline:
     signal: F32
     outputs: dict[str, F64]
     valid: dict[str, int]
+    again: Callable[[F32], dict[str, F64]] | None = None  # the same of another signal of that length
 
 
 def check(
@@ -234,21 +242,25 @@ def check(
         _check_values(report, graph, copy, offline)
         if not (strict and against is not None) and not all(run.passed for run in report.runs):
             tolerance = _allow_rounding(report, graph, offline, sides=1 if against is None else 2)
+        _check_loud(report, graph, copy, offline, sides=1 if against is None else 2)
     parted = None
     if minutes > 0 and not report.fault:
         _check_denormals(report, graph, copy, rng)
         parted = _check_drift(report, graph, copy, minutes, model.sample_rate, patience, rng)
     if not report.runs:
         report.notes.append(_why_nothing(graph, offline))
-    report.passed = bool(report.runs) and all(run.passed for run in report.runs)
+    report.passed = bool(report.runs) and all(run.passed for run in (*report.runs, *report.loud))
+    heard = offline.signal
+    if all(run.passed for run in report.runs):
+        heard = heard * np.float32(next((run.level for run in report.loud if not run.passed), 1.0))
     if layers or (locate and not report.passed):
         report.layers = _not_finite(graph, offline.signal) if report.fault else []
         if parted is not None and all(run.passed for run in report.runs if _FOLLOWED not in run.name):
             report.layers = _layers_late(graph, *parted, tolerance)
         elif all(layer.passed for layer in report.layers):  # float64 may hold what float32 does not
-            report.layers = _layers(graph, offline.signal, tolerance, finite=bool(report.fault))
+            report.layers = _layers(graph, heard, tolerance, finite=bool(report.fault))
         if against is not None and not report.passed and not report.fault and not report.culprit:
-            _locate_in_source(report, graph, against, offline.signal, values, oracle)
+            _locate_in_source(report, graph, against, heard, values, oracle)
     return report
 
 
@@ -300,7 +312,9 @@ def _reference(graph: Graph, signal: F32) -> _Offline:
     tensors = parity.tensors(graph, signal)
     skip = graph.warm_hops
     found = {o.name: tensors[o.tensor][skip * graph.values[o.tensor].frames :] for o in graph.outputs}
-    return _Offline(signal, found, {name: len(array) for name, array in found.items()})
+    return _Offline(
+        signal, found, {name: len(array) for name, array in found.items()}, lambda loud: _reference(graph, loud).outputs
+    )
 
 
 def _reimported(
@@ -353,7 +367,8 @@ def _source(
         outputs = oracle.run(signal, values)
         report.lengths = [count]
         _check_finite(report, [outputs], "the source")
-        return _Offline(signal, outputs, {name: len(array) for name, array in outputs.items()})
+        valid = {name: len(array) for name, array in outputs.items()}
+        return _Offline(signal, outputs, valid, lambda loud: oracle.run(loud, values))
     report.against = f"{imported.report.source} by {oracle.name}"
     if oracle.length is not None:
         signal = parity.probe_signal(oracle.length, rng)
@@ -361,7 +376,8 @@ def _source(
         report.lengths = [oracle.length]
         _check_finite(report, [outputs], "the source")
         report.notes.append(f"the source runs at one length only, {oracle.length} samples")
-        return _Offline(signal, outputs, {name: len(array) for name, array in outputs.items()})
+        valid = {name: len(array) for name, array in outputs.items()}
+        return _Offline(signal, outputs, valid, lambda loud: oracle.run(loud, values))
     whole, more = count - count % hop, max(4 * hop, 256)
     lengths = [whole + min(_ODD, hop - 1), whole + more + 4 * _ODD, whole + 2 * more + 7 * _ODD]
     try:
@@ -387,7 +403,7 @@ def _source(
                 Run(f"output '{name}' against its own beginning", len(array), float("inf"), False, agreed[1])
             )
             report.notes.append(f"output '{name}' of the source depends on all of the recording, which cannot stream")
-    return _Offline(signal[: lengths[1]], runs[1], valid)
+    return _Offline(signal[: lengths[1]], runs[1], valid, lambda loud: oracle.run(loud, values))
 
 
 def _agreed(runs: Sequence[Mapping[str, F64]], name: str, tolerance: float) -> list[int]:
@@ -433,6 +449,14 @@ def _check_audio(report: CheckReport, graph: Graph, model: Model, offline: _Offl
         if count > 0:
             run = parity.compare(name, got[latency : latency + count], expected[:count], peak, report.tolerance)
             report.runs.append(run)
+
+
+def _check_loud(report: CheckReport, graph: Graph, model: Model, offline: _Offline, sides: int) -> None:
+    """Let the network hear more than audio can be, where what is held against it is sound at ordinary levels."""
+    if offline.again is None or not all(run.passed for run in report.runs):
+        return
+    report.loud, notes = loud_runs(graph, model, offline.signal, offline.again, offline.valid, report.tolerance, sides)
+    report.notes += notes
 
 
 def _allow_rounding(report: CheckReport, graph: Graph, offline: _Offline, sides: int) -> float:

@@ -40,6 +40,8 @@ class Run:
         Whether it is within the tolerance.
     first
         Index of the first value beyond the tolerance; None where there is none.
+    level
+        What the sound was multiplied by.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Run:
     error: float
     passed: bool
     first: int | None = None
+    level: float = 1.0
 
 
 def probe_signal(count: int, rng: np.random.Generator) -> F32:

@@ -183,3 +183,32 @@ def test_a_saturation_counts_in_a_bin_of_a_transform(net):
     got = np.concatenate([engine.process(part) for part in tone.reshape(-1, 128)])
     assert engine.latency == 0
     np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_the_gate_hears_more_than_audio(net, monkeypatch):
+    """A limit that noise does not meet is met by passages of ten thousand times its level."""
+    from rtvoice.check import check
+    from rtvoice.export.onnx import importer
+
+    imported = import_onnx(net.model(net.narrow(inside(net, net.wide(), 150.0))))
+    report = check(imported.builder.model(), imported)
+    assert report.passed and [run.name for run in report.loud] == [
+        "100 times as loud, audio",
+        "10000 times as loud, audio",
+    ]
+    node = next(node for node in imported.builder._nodes if node.op == "clip")
+    node.attrs["max"] = 3.4e38
+    report = check(imported.builder.model(), imported)
+    assert not report.passed and all(run.passed for run in report.runs)
+    assert "FAILED" in report.text() and "times as loud" in report.verdict()
+    lost = [("no-op", lambda node, uses: node.source if node.op == "clip" else None)]
+    monkeypatch.setattr(importer, "FOLDING", lost)
+    with pytest.raises(ModelError, match="times as loud"):
+        rtvoice.import_model(net.model(net.narrow(inside(net, net.wide(), 150.0))), sample_rate=RATE)
+
+
+def test_the_log_of_a_softmax_goes_below_that_of_the_least_float(net, imported):
+    """104 below the greatest, the log of a softmax is that of 0 in float32: what was lowered to it gave -3e38."""
+    y = net("LogSoftmax", net("Mul", net.wide(5), number(200.0)), axis=1)
+    report = imported(net.model(net.narrow(y, 5)))
+    assert report.parity["error"] < 1e-5 and len(report.parity["loud"]) >= 1

@@ -135,8 +135,23 @@ def _softmax(call: Call) -> Value:
     axes = list(range(axis, stream.rank)) if old else [axis]
     if stream.time in axes:
         call.refuse("normalises over all time (attention)", "use convolutions, GRU or LSTM layers")
-    result, _ = _by_groups(call, stream, axes, lambda node: call.emit.node("softmax", node))
-    return pointwise(call, result, "log") if call.op == "LogSoftmax" else result
+    if call.op == "LogSoftmax":
+        return _by_groups(call, stream, axes, lambda node: _log_softmax(call, node))[0]
+    return _by_groups(call, stream, axes, lambda node: call.emit.node("softmax", node))[0]
+
+
+def _log_softmax(call: Call, node: Node) -> Node:
+    """Return x - max - log(sum(exp(x - max))): 104 below the greatest, the log of a softmax is that of 0 in float32."""
+    emit, top = call.emit, node
+    while top.channels > 1:  # halves against each other
+        half = top.channels // 2
+        a, b = emit.take(top, np.arange(half)), emit.take(top, np.arange(half, 2 * half))
+        greater = emit.node("add", emit.node("relu", emit.node("sub", a, b)), b)
+        last = emit.take(top, np.arange(2 * half, top.channels)) if top.channels % 2 else None
+        top = greater if last is None else emit.node("concat", greater, last, channels=half + 1)
+    below = emit.node("sub", node, top)
+    total = emit.linear(emit.node("exp", below), np.ones((1, node.channels)))
+    return emit.node("sub", below, emit.node("log", total))
 
 
 @lowers("CumSum")

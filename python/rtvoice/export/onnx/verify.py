@@ -118,7 +118,8 @@ def _rounding(imported: Imported) -> float:
 def _complaint(result: CheckReport) -> str:
     if result.fault:
         return f"{result.advice()}. Nothing was written"
-    worst = max(result.runs, key=lambda run: run.error) if result.runs else None
+    failed = [run for run in (*result.runs, *result.loud) if not run.passed]
+    worst = max(failed, key=lambda run: run.error) if failed else None
     what = "nothing could be compared" if worst is None else f"{worst.name}: error {worst.error:.1e} of the peak"
     notes = "".join(f"; {note}" for note in result.notes)
     return (

@@ -1,0 +1,117 @@
+"""Passages far louder than audio: what saturates inside a network is met, wherever its limits lie.
+
+A tone of ordinary loudness reaches a bin of a long transform ten or a hundred times as strongly as noise does, so that
+a limit which noise never meets is one that music does. Noise of a hundred and of ten thousand times the level goes past
+whatever audio can.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rtvoice import parity
+from rtvoice.drift import MOST_ROUNDING, ROUNDING, rounding
+from rtvoice.graph import Graph
+from rtvoice.parity import F32, F64, Run
+
+if TYPE_CHECKING:
+    from rtvoice.model import Model
+
+__all__ = ["LEVELS", "loud_runs"]
+
+LEVELS = (100.0, 10_000.0)
+_PATIENCE = 4.0  # seconds of the processor for one level, beyond which the next is left out
+
+
+def loud_runs(
+    graph: Graph,
+    model: Model,
+    signal: F32,
+    offline: Callable[[F32], Mapping[str, F64]],
+    valid: Mapping[str, int],
+    tolerance: float,
+    sides: int,
+) -> tuple[list[Run], list[str]]:
+    """Hold the engine against an offline output, louder and louder.
+
+    Parameters
+    ----------
+    graph, model
+        What is streamed, at `parity.RATE`.
+    signal
+        Sound of ordinary level.
+    offline
+        Returns the outputs for such a sound.
+    valid
+        Frames of each output that do not depend on where the sound ends.
+    tolerance
+        Relative to the peak.
+    sides
+        How many of the two compute in float32.
+
+    Returns
+    -------
+    tuple
+        The runs, and what a reader should know: levels at which nothing could be compared. Those are where the offline
+        output is not finite, and where float32 alone takes it further from float64 than can be told from a fault.
+    """
+    runs: list[Run] = []
+    notes: list[str] = []
+    for level in LEVELS:
+        began = time.process_time()
+        loud = (signal * np.float32(level)).astype(np.float32)
+        outputs = offline(loud)
+        if any(parity.first_not_finite(array) is not None for array in outputs.values()):
+            notes.append(f"{level:g} times as loud the offline output is not finite, and was not compared")
+            break
+        found = _streamed(graph, model, loud, outputs, valid, tolerance)
+        if not all(run.passed for run in found):
+            apart = rounding(graph, loud)
+            allowed = sides * ROUNDING * apart
+            if allowed > MOST_ROUNDING:
+                notes.append(
+                    f"{level:g} times as loud float32 alone is {apart:.1e} of the peak from float64: not compared"
+                )
+                continue
+            for run in found:
+                if run.error <= allowed:
+                    run.passed, run.first = True, None
+        for run in found:
+            run.name, run.level = f"{level:g} times as loud, {run.name}", level
+        runs += found
+        if time.process_time() - began > _PATIENCE:
+            break
+    return runs, notes
+
+
+def _streamed(
+    graph: Graph, model: Model, loud: F32, outputs: Mapping[str, F64], valid: Mapping[str, int], tolerance: float
+) -> list[Run]:
+    runs = []
+    audio = next((output for output in graph.outputs if output.kind == "audio"), None)
+    if audio is not None and audio.name in outputs:
+        sizes = parity.shortened([parity.LONGEST_FRAME] * (len(loud) // parity.LONGEST_FRAME + 1), len(loud))
+        got, latency = parity.stream_audio(model, loud, sizes)
+        expected = outputs[audio.name][:, 0]
+        count = min(len(got) - latency, valid[audio.name], len(expected))
+        if count > 0:
+            peak = parity.peak_of(expected[:count])
+            runs.append(parity.compare("audio", got[latency : latency + count], expected[:count], peak, tolerance))
+    values = [output for output in graph.outputs if output.kind == "value" and len(outputs.get(output.name, ())) > 1]
+    if values:
+        delays = {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
+        streamed = parity.stream_values(model, loud, [output.name for output in values], graph.hop)
+        for output in values:
+            expected, made = outputs[output.name], streamed[output.name]
+            per_hop = graph.values[output.tensor].frames
+            frames = parity.newest_frames(len(made), per_hop, delays.get(output.tensor, 0))
+            inside = (frames >= 0) & (frames < min(len(expected), valid[output.name]))
+            if inside.any():
+                wanted = expected[frames[inside]]
+                peak = parity.peak_of(wanted)
+                runs.append(parity.compare(f"value '{output.name}'", made[inside], wanted, peak, tolerance))
+    return runs
