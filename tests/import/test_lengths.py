@@ -252,6 +252,25 @@ def test_zeros_behind_the_end_up_to_a_multiple(net, imported):
     assert report.latency == 0
 
 
+def as_torch_writes_pads(net, before, after):
+    """Return the pads of (1, 1, T) turned around by Reshape, Slice and Transpose."""
+    short = net("Concat", net("Unsqueeze", before, net.ints(0)), net("Unsqueeze", after, net.ints(0)), axis=0)
+    rows = net("Reshape", net("Concat", short, net.ints(0, 0, 0, 0), axis=0), net.ints(-1, 2))
+    rows = net("Slice", rows, net.ints(-1), net.ints(-(2**63) + 1), net.ints(0), net.ints(-1))
+    return net("Reshape", net("Transpose", rows, perm=[1, 0]), net.ints(-1))
+
+
+def test_pads_as_torch_writes_them(make_net, imported, refused):
+    net = make_net()
+    y = net("Pad", net.x, as_torch_writes_pads(net, np.int64(3), missing(net, 256)), np.float32(0))
+    assert imported(net.model(net.conv(y, 1, 1, 4))).latency == 0
+    net = make_net()
+    before = net("Div", net("Mod", frames(net, net.x), np.int64(16)), np.int64(2))
+    y = net("Pad", net.x, as_torch_writes_pads(net, before, np.int64(0)), np.float32(0), name="pad")
+    message = refused(net.model(net.conv(y, 1, 1, 4)))
+    assert "Pad 'pad'" in message and "remainder of the length" in message
+
+
 @pytest.mark.parametrize(
     ("before", "told"),
     [
@@ -264,3 +283,23 @@ def test_zeros_behind_the_end_up_to_a_multiple(net, imported):
 def test_zeros_in_front_that_the_length_decides(before, told, net, refused):
     message = refused(net.model(net.conv(padded(net, before(net), net.ints(0)), 1, 1, 4)))
     assert "Pad 'pad'" in message and told in message
+
+
+@pytest.mark.parametrize("name", ["front", ""])
+def test_what_the_comparison_finds_is_named_as_well(name, net, refused):
+    """A number of zeros that is 0 for the lengths followed: the first node whose output does not go on is told."""
+    y = net.conv(net.x, 1, 1, 3, pads=[2, 0])
+    pads = net("Concat", net.ints(0, 0), net("Unsqueeze", missing(net, 256), net.ints(0)), net.ints(0, 0, 0), axis=0)
+    y = net("Pad", y, pads, np.float32(0), name=name)
+    message = refused(net.model(net("Tanh", net.conv(net("Tanh", y), 1, 1, 2))))
+    assert message.startswith(f"model.onnx: Pad '{name or y}': what it gives does not begin as")
+    assert "x.shape[-1]" in message and "report the model" not in message
+
+
+def test_a_gain_that_depends_on_whether_the_length_is_odd(net, refused):
+    """Reckoned by rounding, where no Mod tells."""
+    count = net("Cast", frames(net, net.x), to=1)
+    half = net("Floor", net("Div", count, np.float32(2)))
+    gain = net("Add", net("Sub", count, net("Mul", half, np.float32(2))), np.float32(1))
+    message = refused(net.model(net("Tanh", net("Mul", net.x, gain, name="gain"))))
+    assert message.startswith("model.onnx: Mul 'gain': ") and "report the model" not in message

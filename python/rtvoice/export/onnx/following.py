@@ -269,12 +269,16 @@ class _Step:
             axis = axis % cells.ndim
             back = axis - cells.ndim
             form = start.form
-            if form is None or start.remainder or step < 1:
+            if form is None or start.remainder:
                 raise LostError
             if start.high < 0:
                 form = form + given.sizes[axis]
             elif start.low < 0:
                 raise LostError
+            if step < 0 and (form.factors or given.sizes[axis].factors):
+                raise LostError
+            if step < 0:  # from the last one on, where a start lies beyond it
+                form = Form((), min(form.shift, given.sizes[axis].shift - 1))
             if cells.shape[axis] > 1:
                 if form.factors or given.sizes[axis].factors or self.sizes[axis].factors:
                     raise LostError

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rtvoice.divergence import CHANGING
 from rtvoice.errors import ModelError
 
 from .importer import Imported
+from .refusals import NO_LENGTH
 
 _SECOND = 2_000  # samples: the reference implementation is slow
+_ALL = "depends on all of the recording"
 _STEEPEST = 1e-3  # beyond, float32 says nothing about a network
 
 if TYPE_CHECKING:
@@ -122,6 +125,14 @@ def _complaint(result: CheckReport) -> str:
     worst = max(failed, key=lambda run: run.error) if failed else None
     what = "nothing could be compared" if worst is None else f"{worst.name}: error {worst.error:.1e} of the peak"
     notes = "".join(f"; {note}" for note in result.notes)
+    if any(_ALL in note for note in result.notes):
+        changing = (layer for layer in result.layers if CHANGING in layer.op)
+        named = [f"{layer.op.removesuffix(CHANGING)} '{layer.name}'" for layer in changing]
+        who = named[0] if named else next(note.split(" of the source")[0] for note in result.notes if _ALL in note)
+        return (
+            f"{who}: what it gives does not begin as what it gives for a shorter recording, so it depends on all of "
+            f"it or on its length; {NO_LENGTH}; reduce over channels, or over a fixed window. Nothing was written"
+        )
     return (
         f"the stream differs from what the source computes ({what}; allowed {result.tolerance:g}); "
         f"{result.advice()}{notes}. Nothing was written; please report the model"
