@@ -144,6 +144,16 @@ def test_links_to_recordings_are_followed_and_lost_ones_named(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes file names of any bytes")
+def test_a_folder_of_target_voices_without_a_recording_is_refused(tmp_path: Path) -> None:
+    inputs, plain, hissing = make_folders(tmp_path, 1)
+    (tmp_path / "voice").mkdir()
+    words = ["--clips", inputs, "--target", tmp_path / "voice", "--store", tmp_path / "store", "--no-serve"]
+    done = run("compare", plain, hissing, *words)
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "voice holds no recordings" in done.err
+    assert "--target" in done.err
+
+
 def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
     inputs, plain, hissing = make_folders(tmp_path, 1)
     stray = os.fsdecode(b"caf\xe9")

@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,15 @@ def test_what_a_killed_process_left_half_written_is_removed_at_the_next_start(tm
     command.Store(tmp_path).close()
     assert not [path for path in [*left, folder] if path.exists()]
     assert [path for path in kept if path.exists()] == kept
+
+
+def test_stores_that_are_made_by_several_at_once_are_one(tmp_path: Path) -> None:
+    for i in range(10):
+        stores = [command.Store(tmp_path / str(i)) for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            assert len(set(pool.map(lambda store: store.secret, stores))) == 1
+        for store in stores:
+            store.close()
 
 
 def test_a_refused_command_leaves_no_store_behind(tmp_path: Path) -> None:

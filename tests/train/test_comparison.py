@@ -104,6 +104,9 @@ def test_a_training_queues_its_comparison_and_its_votes_become_its_outcome(
     counted = read_votes(tmp_path / "votes.csv")
     assert {(row["model"], row["winner"]) for row in counted} == {(run, "old (default)")}
     assert len(counted) == 3 * 6
+    # And is no second copy of it, whichever way it comes.
+    with Store(runs) as watched:
+        assert watched.add_votes(counted) == 0
     store.close()
 
 

@@ -90,6 +90,8 @@ def prepare(
     if not names:
         raise ValueError(f"{a.name} and {b.name} have no clip in common; recordings pair by their file names")
     targets = recordings(target) if target else {}
+    if target and not targets:
+        raise ValueError(f"{target} holds no recordings ({', '.join(SOUNDS)}); name a folder that does with --target")
     called = {target: "--target", clips: "--clips"} | {system.folder: system.name for system in (a, b)}
     for folder, its_name in called.items():
         for told in passed_over(folder, its_name) if folder else []:

@@ -42,6 +42,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as insert_new
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rtvoice_studio.plan import Trial, extra_trial, link_of, make_trials
 from rtvoice_studio.prepare import Clip
@@ -231,8 +232,12 @@ class Store:
 
     def _opened(self) -> bytes:
         """Make what tables are missing; return the secret that names trials."""
-        _META.create_all(self._engine)
         with self._engine.begin() as connection:
+            # Not create_all, which looks first: two who make a store at once both see none.
+            for table in _META.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
             found = connection.execute(select(_SECRETS.c.value)).scalar()
             if found is None:
                 # Two servers that start at once must agree: the first row counts.

@@ -14,7 +14,7 @@ from rtvoice_studio.store import Row, Store
 COLUMNS = (
     "model", "against", "row", "winner", "rater", "clip", "side", "first", "kind", "position", "seed", "blind", "mode",
     "plays_1", "plays_2", "heard_ms_1", "heard_ms_2", "dwell_ms", "matched", "removed", "device", "version", "created",
-    "note_model", "note_against", "note_clip", "reason", "plays_x", "heard_ms_x",
+    "note_model", "note_against", "note_clip", "reason", "plays_x", "heard_ms_x", "id",
 )  # fmt: skip
 
 
@@ -30,6 +30,11 @@ def run_names(session: Row) -> dict[str, str]:
     return called if called["a"] != called["b"] else {side: session[f"name_{side}"] for side in "ab"}
 
 
+def vote_id(row: Row) -> str:
+    """Return what all answers of a rater to one question on one trial have in common."""
+    return f"{row['trial']}:{row['dimension']}"
+
+
 def monitor_votes(store: Store) -> list[dict[str, str | None]]:
     """Return the last word on every pair ever shown, for ``rtvoice monitor votes``; one that does not count is a skip.
 
@@ -43,7 +48,7 @@ def monitor_votes(store: Store) -> list[dict[str, str | None]]:
             choice = names.get(row["choice"], row["choice"]) if counts(row, clips) else "skip"
             found.append(
                 {
-                    **{"id": f"{row['trial']}:{row['dimension']}", "model": names["b"], "against": names["a"]},
+                    **{"id": vote_id(row), "model": names["b"], "against": names["a"]},
                     **{"row": row["dimension"], "winner": choice, "rater": row["rater"]},
                     "clip": clips[row["clip"]]["key"],
                 }
@@ -93,6 +98,8 @@ def table(store: Store, session: Row, *, counted: bool = False) -> list[dict[str
                 "reason": clips[row["clip"]]["reason"],
                 "plays_x": row["plays"].get("x", 0),
                 "heard_ms_x": row["heard_ms"].get("x", 0),
+                # As of `monitor_votes`: the same answer, whichever way it comes to the monitor.
+                "id": vote_id(row),
             }
         )
     return found
