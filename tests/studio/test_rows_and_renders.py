@@ -52,6 +52,14 @@ def test_the_seven_rows_come_with_it() -> None:
         ("[[dimension]]\nkey = 'warmth'\nlabel = 'Warmth'\nweigth = 2", "'weigth' is unknown"),
         ("[[dimension]]\nkey = 'warmth'\nlabel = 'Warmth'\nweight = 0", "weight must be"),
         ("[[dimension]]\nkey = 'warmth'\nlabel = 'Warmth'\n" * 2, "stands twice"),
+        ("[[dimension]]\nkey = 'warmth'\nlabel = '  '", "label must be"),
+        ("[[dimension]]\nkey = 'warmth'\nlabel = '\u200d'", "label must be"),
+        ('[[dimension]]\nkey = "warmth"\nlabel = "War\\nmth"', "label must be"),
+        ('[[dimension]]\nkey = "warmth"\nlabel = "War\\u0000mth"', "label must be"),
+        ('[[dimension]]\nkey = "warmth"\nlabel = "War\\u202emth"', "label must be"),
+        ('[[dimension]]\nkey = "warmth"\nlabel = "Warmth"\ndefinition = "a\\nb"', "definition must be one line"),
+        ("[[dimension]]\nkey = 'a'\nlabel = 'Warmth'\n[[dimension]]\nkey = 'b'\nlabel = 'warmth '", "have the label"),
+        ("mode = 'abx'\n[[dimension]]\nkey = 'warmth'\nlabel = 'Warmth'", "'mode' is unknown"),
     ],
 )
 def test_rows_of_ones_own_are_checked(text: str, told: str, tmp_path: Path) -> None:
@@ -67,6 +75,8 @@ def test_a_result_reads_as_a_sentence() -> None:
     share = win_share(votes)
     told = words(share, "Intelligibility", "old", "new", detectable(share))
     assert told.startswith("new is preferred for intelligibility (17 of 21, 95 % interval ")
+    own = words(share, "F0 MOS", "old", "new", detectable(share))
+    assert own.startswith("new is preferred for F0 MOS (")
     assert told.endswith("this session could only have detected a preference of 81 % or more.")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rtvoice_studio.dimensions import in_sentence
 from rtvoice_studio.measures import beside
 from rtvoice_studio.prepare import resampled
 from rtvoice_studio.standings import as_votes, latest, league_table
@@ -141,9 +142,9 @@ def words(share: Share, label: str, a: str, b: str, least: float | None) -> str:
     better, wins, low, high = _leader(share, a, b)
     figures = f"{wins} of {share.decisive}, 95 % interval {100 * low:.0f} to {100 * high:.0f} %"
     if low > 0.5:
-        told = f"{better} is preferred for {label.lower()} ({figures})"
+        told = f"{better} is preferred for {in_sentence(label)} ({figures})"
     else:
-        told = f"No preference shown for {label.lower()} ({better} won {figures})"
+        told = f"No preference shown for {in_sentence(label)} ({better} won {figures})"
     if least is None:
         power = "these votes could not have shown even a preference of 100 %"
     else:
