@@ -79,6 +79,11 @@ APART = {
     "softplus of what is cut at 100": lambda net, x: net(
         "Log", net("Add", net("Exp", inside(net, x, 80.0)), number(1.0))
     ),
+    "what a log or a division needs above zero": lambda net, x: net(
+        "Div", x, net("Add", net("Abs", x), number(1e-9))
+    ),
+    "the log of a relu and 1e-7": lambda net, x: net("Log", net("Add", net("Relu", x), number(1e-7))),
+    "the log of a softplus and 1e-7": lambda net, x: net("Log", net("Add", net("Softplus", x), number(1e-7))),
     "silu up to 1e5": lambda net, x: choose(
         net, x, 1e5, net("Mul", x, number(0.5)), net("Mul", x, net("Sigmoid", x))
     ),

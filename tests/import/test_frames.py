@@ -187,3 +187,29 @@ def test_a_sample_rate_is_known(make_net, imported):
     y = net("Mul", net.x, net("Div", net("Cast", rate, to=1), np.float32(16000)))
     report = imported(net.model(net("MatMul", y, net.random(12, 2))), frames=12, hop=8)
     assert report.hop == 8
+
+
+def test_states_whose_names_tell_nothing_are_asked_for(make_net, imported):
+    """What looks like a state and was read as numbers of a frame is named, with the option that says so."""
+
+    def model():
+        net = make_net(shape=(1, 6))
+        held = [net.input(name, (1, 5)) for name in ("foo", "bar")]
+        x = net("MatMul", net.x, net.random(6, 5))
+        new = net("Tanh", net("Add", x, held[0]))
+        net.nodes.append(helper.make_node("Mul", [held[1], net.array(np.float32(0.5))], ["half"]))
+        net.nodes.append(helper.make_node("Add", ["half", x], ["o2"]))
+        net.nodes.append(helper.make_node("Identity", [new], ["o1"]))
+        y = net("MatMul", net("Add", new, "o2"), net.random(5, 3))
+        made = onnx.load_from_string(net.model(y, "o1", "o2"))
+        for output, size in zip(made.graph.output, (3, 5, 5), strict=True):
+            output.CopyFrom(helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, (1, size)))
+        return made.SerializeToString()
+
+    report = imported(model(), frames=True)
+    told = [note for note in report.notes if "look like outputs" in note]
+    assert report.hop == 16 and len(told) == 1
+    for part in ("'foo' like 'o1' and 'o2'", "'bar' like 'o1' and 'o2'", "--state foo=o1", "parts of every frame"):
+        assert part in told[0]
+    report = imported(model(), frames=True, states={"foo": "o1", "bar": "o2"})
+    assert report.hop == 6 and not any("look like outputs" in note for note in report.notes)

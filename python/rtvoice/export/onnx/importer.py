@@ -15,7 +15,7 @@ from rtvoice.graph import GraphBuilder
 
 from . import composed, dense, layout, norms, pointwise, recurrent, spectra, timeline  # noqa: F401  (they register what they lower)
 from .attention import TOO_SHORT
-from .inputs import Asked, Reading, clean, open_inputs, readings
+from .inputs import Asked, Reading, clean, like_states, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
 from .refusals import AHEAD
@@ -271,6 +271,7 @@ def _outputs(walk: Walk, source: Source, reading: Reading, label: str) -> tuple[
     for name, output in reading.states.items():
         notes.append(f"'{name}' and '{output}' are a state, which the stream keeps")
     notes += [f"'{name}' is always {number}" for name, number in reading.constants.items()]
+    notes += like_states(source, reading)
     for name in source.outputs:
         value = walk.values.get(name)
         if name in reading.states.values():

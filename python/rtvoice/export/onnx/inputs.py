@@ -317,6 +317,35 @@ def _by_shape(ports: list[Port], results: list[Port]) -> dict[str, str]:
     return found
 
 
+def _numbers_in(dims: tuple[int | None, ...]) -> int:
+    """Return how many numbers a shape holds, a free axis counted as 1."""
+    return prod(size or 1 for size in dims)
+
+
+def like_states(source: Source, reading: Reading) -> list[str]:
+    """Tell which inputs and outputs look like states that nobody named: other numbers of a frame, of one shape."""
+    parts = [] if reading.frames is None else [part.port for part in reading.frames.parts]
+    taken = {*reading.states, *reading.constants, *(parts[0].name if parts else reading.audio.name,)}
+    left = [port for port in source.results if port.name not in reading.states.values()]
+    found: dict[str, list[str]] = {}
+    for port in source.inputs:
+        dims = port.dims or ()
+        if port.name in taken or not port.floating or not dims or None in dims[1:] or _numbers_in(dims) == 1:
+            continue
+        twins = [result.name for result in left if result.dims is not None and result.dims[1:] == dims[1:]]
+        if twins:
+            found[port.name] = twins
+    if not found:
+        return []
+    pairs = "; ".join(f"'{name}' like {' and '.join(map(repr, twins))}" for name, twins in found.items())
+    name, twins = next(iter(found.items()))
+    read = "parts of every frame" if parts else "inputs that a host sets"
+    return [
+        f"inputs that look like outputs were read as {read}: {pairs}. Where they are states that one call hands to the "
+        f"next, say which: states={{{name!r}: {twins[0]!r}}} (rtvoice import: --state {name}={twins[0]})"
+    ]
+
+
 def _of_port(port: Port) -> list[Reading]:
     forms = {1: [0], 2: [1, 0], 3: [2, 1, 0], 4: [3, 2]}
     ranks = [len(port.dims)] if port.dims is not None else [3, 2]
