@@ -122,6 +122,16 @@ def test_every_view_is_accessible_in_light_and_dark_and_fits_a_phone(tmp_path: P
     assert told["stops"] > 20
 
 
+def test_twenty_rows_of_long_labels_fit_a_phone_and_none_is_answered_by_itself(tmp_path: Path) -> None:
+    inputs, one, other = make_folders(tmp_path, 1)
+    keys = [f"row{i}" for i in range(19)] + ["constructor"]
+    rows = tmp_path / "rows.toml"
+    rows.write_text("".join(f"[[dimension]]\nkey = '{k}'\nlabel = '{chr(65 + i) * 60}'\n" for i, k in enumerate(keys)))
+    words = ["--clips", inputs, "--store", tmp_path / "store", "--dimensions", rows, "--heard", 0.2]
+    slug = run("compare", one, other, *words, "--no-serve", "--json").json["session"]
+    assert served(tmp_path / "store", "rows.mjs", slug) == {"rows": 20}
+
+
 def test_a_link_to_a_clip_outside_the_sitting_is_heard_blind_and_apart(tmp_path: Path) -> None:
     inputs, one, other = make_folders(tmp_path, 6)
     store = tmp_path / "store"

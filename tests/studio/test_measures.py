@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,19 @@ import soundfile
 
 pytest.importorskip("rtvoice_studio.server", reason="rtvoice-studio is not installed (pip install ./studio)")
 
+from rtvoice.evaluate.measures import MAIN  # noqa: E402
 from rtvoice_studio import command  # noqa: E402
+from rtvoice_studio.measures import WORDS  # noqa: E402
 from rtvoice_studio.results import results  # noqa: E402
 from rtvoice_studio.stats import spearman  # noqa: E402
 from rtvoice_studio.store import Row, Store  # noqa: E402
 from speech_like import listeners, voice_like  # noqa: E402
+from studio_node import lacking, node  # noqa: E402
 from studio_sounds import RATE  # noqa: E402
+
+NO_BROWSER = lacking("playwright-core") or (
+    None if shutil.which("chromium") else "chromium is not installed (apt-get install chromium)"
+)
 
 CLIPS = 8
 
@@ -81,6 +89,20 @@ def test_measures_stand_beside_the_votes_with_their_correlation(session: tuple[S
     assert found["champion"]["rho"] > 0.8
     assert found["champion"]["low"] > 0.3
     assert found["energy"] == {"rho": None, "low": None, "high": None, "clips": 0}
+    store.close()
+
+
+@pytest.mark.skipif(NO_BROWSER is not None, reason=NO_BROWSER or "")
+def test_the_page_names_measures_in_words_with_their_units(session: tuple[Store, Row], tmp_path: Path) -> None:
+    store, row = session
+    assert set(WORDS) == set(MAIN)
+    figures = {"a": 1.5, "b": 2.5, "source": 0.0, "interval_a": None, "interval_b": None, "low_is_good": True}
+    rows = [{"name": name, **figures} for name in MAIN[2:]]
+    store.add_measures(row["id"], {"rows": rows, "each": {}, "unavailable": {MAIN[0]: "no target"}, "clips": CLIPS})
+    command.export(store, store.sessions()[0], tmp_path / "report.html")
+    (text,) = node("report.mjs", tmp_path / "report.html")["texts"]
+    assert all(WORDS[name] in text for name in MAIN[2:])
+    assert not any(word in text for word in ("wer_delta", "wer delta", "vuv"))
     store.close()
 
 

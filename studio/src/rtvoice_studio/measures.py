@@ -13,6 +13,17 @@ from typing import Any
 from rtvoice_studio.stats import Vote, with_votes
 from rtvoice_studio.store import Row, Store
 
+#: What the results page calls the measures, with their units.
+WORDS = {
+    "similarity_resemblyzer": "similarity to the target, Resemblyzer (cosine)",
+    "similarity_dvector": "similarity to the target, d-vector (cosine)",
+    "wer_delta": "word errors beyond the input's (% of words)",
+    "per": "phone errors (% of phones)",
+    "distillmos": "naturalness, DistillMOS (1 to 5)",
+    "f0_correlation": "pitch contour against the input's (correlation)",
+    "vuv_error": "voicing errors (% of frames)",
+}
+
 
 def measure(
     store: Store,
@@ -121,4 +132,4 @@ def beside(votes: Sequence[Vote], dimensions: Sequence[Mapping[str, Any]], data:
             for d in dimensions
         }
         rows.append({**row, "better": "b" if lead > 0 else "a" if lead < 0 else None, "votes": found})
-    return {"rows": rows, "unavailable": data["unavailable"], "clips": data["clips"]}
+    return {"rows": rows, "unavailable": data["unavailable"], "clips": data["clips"], "words": WORDS}

@@ -1,4 +1,4 @@
-// Keeps what was said in the browser until the server has it: a reload, a crash of either side loses nothing.
+// Keeps what was said in the browser until the server has it: a reload or a crash of the server loses nothing.
 
 import { reason, uid, unknown } from "./api";
 

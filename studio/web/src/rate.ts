@@ -88,6 +88,8 @@ export class RatePage {
     if (this.opened) query.set("open", "1");
     const session = await get<Session>(`/api/s/${this.slug}?${query}`);
     if (session.trials.length === 0 && !session.linked) throw new Refused("Every clip of this comparison was removed; there is nothing to rate.", 410);
+    // Keys of rows are anybody's words: "constructor" is no answer that every object has.
+    for (const trial of session.trials) trial.answers = Object.assign(Object.create(null), trial.answers);
     this.session = session;
     this.link = shared;
     this.mergeWaiting();

@@ -66,7 +66,7 @@ export interface Results {
   agreement: { alpha: number | null; clips: number; raters: number };
   traps: { pairs: number; answers: number; right: number; failed_by: string[] };
   abx: { trials: number; words: string };
-  measures: { rows: Measure[]; unavailable: Record<string, string>; clips: number } | null;
+  measures: { rows: Measure[]; unavailable: Record<string, string>; clips: number; words: Record<string, string> } | null;
   league: { standings: Standing[]; groups: string[][]; whom: string | null; history: Day[] } | null;
   notes: { rater: string; clip: string; about: string; text: string }[];
 }
@@ -175,12 +175,12 @@ function bar(row: Row): Child {
 
 function measures(told: Results, measured: NonNullable<Results["measures"]>): HTMLElement {
   const rows = measured.rows.map((m) => [
-    `${m.name.replaceAll("_", " ")}${m.low_is_good ? " (low is good)" : ""}`,
+    `${measured.words[m.name] ?? m.name}${m.low_is_good ? " (low is good)" : ""}`,
     ...(["a", "b"] as const).map((side) => h(m.better === side ? "strong" : "span", {}, m[side].toFixed(2))),
     m.source === null ? "–" : m.source.toFixed(2),
     ...told.dimensions.map((d) => correlation(m.votes[d.key])),
   ]);
-  const lacking = Object.entries(measured.unavailable).map(([name, why]) => h("li", {}, `${name}: ${why}`));
+  const lacking = Object.entries(measured.unavailable).map(([name, why]) => h("li", {}, `${measured.words[name] ?? name}: ${why}`));
   return h(
     "section",
     { class: "card" },
