@@ -159,3 +159,26 @@ def test_a_cache_of_keys_and_values_outside(make_net, imported):
     y = net("Reshape", net("Transpose", y, perm=[0, 2, 1, 3]), net.ints(1, 6))
     report = imported(net.model(net("Tanh", y), "keys_out", "values_out"))
     assert report.ops["softmax"] == 2 and report.ops["delay"] <= 14
+
+
+@pytest.mark.parametrize("hop", [2, 64])
+def test_at_any_rate(hop, make_net, imported):
+    """At the audio's rate a mask of time by time is large: the first lengths followed are short ones."""
+    net = make_net()
+    low = net.conv(net.x, 1, 6, hop, strides=[hop])
+    q, k, v = (projected(net, low) for _ in range(3))
+    table = added(5)(net, net("MatMul", q, net("Transpose", k, perm=[0, 1, 3, 2])), low)
+    y = net("Transpose", net("MatMul", net("Softmax", table, axis=-1), v), perm=[0, 1, 3, 2])
+    y = net("Add", low, net("Reshape", y, net.ints(1, 6, -1)))
+    assert imported(net.model(net("ConvTranspose", y, net.random(6, 1, hop), strides=[hop]))).ops["attention"] == 1
+
+
+def test_a_window_longer_than_what_is_followed(make_net, refused):
+    net = make_net()
+    x = net("Transpose", net.conv(net.x, 1, 6, 2, strides=[2]), perm=[0, 2, 1])
+    table = net("MatMul", x, net("Transpose", x, perm=[0, 2, 1]))
+    table = added(6000)(net, table, net("Transpose", x, perm=[0, 2, 1]))
+    y = net("Transpose", net("MatMul", net("Softmax", table, axis=-1), x), perm=[0, 2, 1])
+    message = refused(net.model(net("ConvTranspose", y, net.random(6, 1, 2), strides=[2])))
+    assert "by 14400 frames" in message and "fewer frames" in message and "lower rate" in message
+    assert "two signals" not in message

@@ -16,6 +16,7 @@ from .values import Known, known
 _LARGEST = 1 << 27
 # The reference implementation has no older form, and the newer one means the same for what an older file can hold.
 _RUNS_FROM = {"DequantizeLinear": 19}
+SQUARE = "more than 10^8 numbers, a mask of time by time that is longer than what is followed"
 _SPREADING = ("Add", "Sub", "Mul", "Div", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "Where", "And")
 
 
@@ -101,4 +102,4 @@ def _check_size(node: Any, arrays: list[Array | None]) -> None:
         except ValueError:
             return
         if float(np.prod(shape.astype(np.float64))) > _LARGEST:
-            raise ValueError("makes a constant of more than 10^8 numbers (a mask of time by time at the audio's rate)")
+            raise ValueError(f"compares {' by '.join(str(size) for size in shape if size > 1)} frames: {SQUARE}")

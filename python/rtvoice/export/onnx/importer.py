@@ -246,12 +246,14 @@ def _walk(source: Source, options: dict[str, Any]) -> tuple[Walk, Reading]:
         options["sample_rate"],
     )
     for reading in readings(source, asked):
-        for probes in reading.attempts(source):
+        attempts = reading.attempts(source)
+        for probes in attempts:
             walk = Walk(source, probes)
             walk.run(open_inputs(source, reading, probes))
             if not walk.errors:
                 return walk, reading
-            if not any(TOO_SHORT in error or UNSEEN in error or "together may read" in error for error in walk.errors):
+            longer = any(told in error for error in walk.errors for told in (TOO_SHORT, UNSEEN, "together may read"))
+            if not longer and not (len(attempts) > 2 and probes is attempts[0]):  # which many strides do not divide
                 break
         failed.append(walk)
     errors = min(failed, key=lambda walk: len(walk.errors)).errors

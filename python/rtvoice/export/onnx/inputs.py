@@ -19,7 +19,8 @@ from .values import Known, Stream, Value, fresh
 
 # Multiples of every small stride, so that each layer has whole frames; short enough to fold a tensor of that length.
 PROBES = (2 * 38400, 3 * 38400)
-SHORT_PROBES = (2 * 9600, 3 * 9600)  # first where there may be attention, whose masks are squares of them
+# First where there may be attention, whose masks are squares of them.
+SHORT_PROBES = ((2 * 1920, 3 * 1920), (2 * 9600, 3 * 9600))
 FRAME_PROBES = (2 * 768, 3 * 768)  # the same in frames
 _LARGEST_PARAMETER = 4096
 _LONGEST = 1 << 25  # samples: ten minutes at 48 kHz and some
@@ -116,7 +117,7 @@ class Reading:
     def attempts(self, source: Source) -> list[tuple[int, ...]]:
         """Return the lengths to follow, and those to follow if these are too short."""
         if self.frames is None and self.length is None and any(n.op_type == "Softmax" for n in source.model.graph.node):
-            return [SHORT_PROBES, PROBES]
+            return [*SHORT_PROBES, PROBES]
         return [self.probes]
 
     def shape(self, length: int) -> list[int]:

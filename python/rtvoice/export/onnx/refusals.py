@@ -12,6 +12,9 @@ FROZEN = "export with a dynamic time axis; where a recurrent layer freezes it, u
 _UNLESS = "; where the export froze a length, " + FROZEN
 AHEAD = "a stream goes on: keep all, or join these in front of the rest again (torch.cat along time)" + _UNLESS
 NEWEST = "keep all and let the host take the newest, or use a layer over so many (Conv, AveragePool)" + _UNLESS
+LESS = (
+    "let each frame attend to fewer frames (j > i - N), or attend at a lower rate, behind a convolution with a stride"
+)
 NO_LENGTH = (
     "a stream has no length and no end: leave out what is computed from torch.arange(T) or x.shape[-1], or make it an "
     "input or a buffer of the model's own that is the same at every frame"

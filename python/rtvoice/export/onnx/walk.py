@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .fold import fold
+from .fold import SQUARE, fold
 from .ir import Array, Emitter, Node
-from .refusals import AHEAD, ATTENTION, NEVER_AHEAD, NO_LENGTH, cannot_stream, is_cause, unsupported
+from .refusals import AHEAD, ATTENTION, LESS, NEVER_AHEAD, NO_LENGTH, cannot_stream, is_cause, unsupported
 from .source import BROKEN, Source, first_line, require_onnx, to_array
 from .standard import complaint
 from .symbols import Symbol, beyond, of_shape, of_size
@@ -196,6 +196,8 @@ class Walk:
         inputs = [self.values.get(name) for name in node.input]
         text = f"{self.emit.origin}: {told}"
         result = _after(node, inputs)
+        if SQUARE in told and any(SQUARE in error for error in self.errors):
+            return [result] * len(node.output)  # both sides of a band, which is one mask
         if is_cause(node.op_type, node.domain) or ATTENTION[0] in told:
             # An exporter writes a group norm or attention as reshaping around the operator that matters.
             self.errors = [error for error in self.errors if error not in result.parts]
@@ -268,7 +270,7 @@ class Walk:
                 len(self.lengths),
             )
         except ValueError as error:
-            raise RefusalError(str(error), "export with this part constant") from None
+            raise RefusalError(str(error), LESS if SQUARE in str(error) else "export with this part constant") from None
         self.folded += 1
         # A reshaped or scaled weight keeps its name, so that its layer can be named after it.
         name = next((item.name for item in inputs if isinstance(item, Known) and item.name), "")
@@ -367,7 +369,7 @@ def _is_signal(value: Value | None) -> bool:
 
 
 def _in_attention(inputs: Sequence[Value | None]) -> bool:
-    return any(isinstance(value, Refused) and value.attention for value in inputs)
+    return any(isinstance(value, Scores) or (isinstance(value, Refused) and value.attention) for value in inputs)
 
 
 def _parts(value: Value | None) -> frozenset[str]:
