@@ -79,6 +79,26 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100_sessions(raters: int, pref
     assert 0.93 <= coverage(raters, 25, preference, 2500)[0] <= 0.97
 
 
+def uneven(given: tuple[int, ...], preference: float, seed: int) -> list[Vote]:
+    """Votes of raters who each heard so many of 25 clips, drawn for each."""
+    generator = np.random.default_rng(seed)
+    heard = {f"rater {r}": {f"clip {c}" for c in generator.permutation(25)[:n]} for r, n in enumerate(given)}
+    return [v for v in panel(len(given), 25, preference=preference, seed=seed) if v.clip in heard[v.rater]]
+
+
+@pytest.mark.slow
+@full
+@pytest.mark.parametrize("given", [(25, 25, 25, 1), (25, 25, 12), (25, 20, 15, 5), (24, 24, 24, 12, 3)])
+@pytest.mark.parametrize("preference", [0.0, 1.0])
+def test_intervals_of_raters_who_gave_unequally_many_votes_cover_the_truth(
+    given: tuple[int, ...], preference: float
+) -> None:
+    truth = true_share(preference, float(np.hypot(0.5, 0.7)))
+    shares = [stats.win_share(uneven(given, preference, seed)) for seed in range(1500)]
+    # 1500 sessions tell 95 % to 0.56 points.
+    assert 0.93 <= np.mean([share.low <= truth <= share.high for share in shares]) <= 0.97
+
+
 @pytest.mark.slow
 @full
 @pytest.mark.parametrize("raters", [1, 2])
@@ -157,11 +177,13 @@ def shown(raters: int, sessions: int) -> float:
     def share(preference: float, seed: int) -> Any:
         return stats.win_share(panel(raters, 25, preference=preference, rater_spread=own, seed=seed))
 
-    told = np.median([stats.detectable(share(0.0, seed)) or 1.0 for seed in range(sessions)])
     odds = np.linspace(0, 4, 81)
-    spread = float(np.hypot(own, 0.7))
-    preference = float(np.interp(told, [true_share(each, spread) for each in odds], odds))
-    return float(np.mean([share(preference, 5000 + seed).low > 0.5 for seed in range(sessions)]))
+    truths = [true_share(each, float(np.hypot(own, 0.7))) for each in odds]
+    preference = 0.0
+    for first in (0, 5000):  # what is stated where nothing is preferred, then where that much is
+        told = np.median([stats.detectable(share(preference, first + seed)) or 1.0 for seed in range(sessions)])
+        preference = float(np.interp(told, truths, odds))
+    return float(np.mean([share(preference, 10000 + seed).low > 0.5 for seed in range(sessions)]))
 
 
 def test_a_preference_is_shown_as_often_as_stated() -> None:
@@ -173,8 +195,8 @@ def test_a_preference_is_shown_as_often_as_stated() -> None:
 @full
 @pytest.mark.parametrize("raters", [1, 2, 3, 4, 5, 8, 12])
 def test_a_preference_is_shown_as_often_as_stated_by_any_number_of_raters(raters: int) -> None:
-    # 1000 sessions tell 80 % to 1.3 points.
-    assert 0.75 <= shown(raters, 1000) <= 0.87
+    # 1000 sessions tell 80 % to 1.3 points; the table of docs/compare.md has 76.5 to 83.2.
+    assert 0.75 <= shown(raters, 1000) <= 0.85
 
 
 def test_a_bias_for_a_side_is_found_and_none_is_invented() -> None:
