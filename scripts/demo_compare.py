@@ -58,7 +58,12 @@ def main() -> int:
             writer.write(as_microphone(sound, rate)[:, None])
     rtvoice = Path(sys.executable).with_name("rtvoice")
     words = ["compare", "whisper:default", "whisper:hq", "--clips", clips, "--store", OUT / "store", *sys.argv[1:]]
-    return subprocess.call([rtvoice, *words])
+    with subprocess.Popen([rtvoice, *words]) as comparing:
+        while True:
+            try:
+                return comparing.wait()
+            except KeyboardInterrupt:
+                continue  # the page got it, too, and ends in its own time
 
 
 if __name__ == "__main__":

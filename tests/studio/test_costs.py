@@ -142,4 +142,13 @@ def test_each_machine_has_a_column_and_a_chart_or_a_word_why_not(session: tuple[
     out, err, page = told(bench(tmp_path / "b.json", row, "b"))
     assert err == ""
     assert [chart["systems"] for chart in page["charts"]] == [2, 2]
+    # A second vote, for the other, makes both equal in strength as in cost; their names stay apart.
+    client = client_of(store)
+    won = store.said(row["id"])[0][0]["choice"]
+    trial = plan(client, row["slug"], "bob")["trials"][0]["id"]
+    vote = ballot("bob", trial, heardMs={"1": 3000, "2": 3000})
+    vote["votes"][0]["side"] = "2" if (store.trial(trial) or {})["first"] == won else "1"
+    assert client.post(f"/api/s/{row['slug']}/votes", json=vote, headers=ORIGIN).status_code == 200
+    _, _, page = told(tmp_path / "b.json")
+    assert (len(page["names"]), page["crowded"]) == (4, 0)
     assert page["words"] == []

@@ -1,6 +1,7 @@
 // What systems cost beside how good they are. Times on different processors do not compare: each machine has a column and a chart.
 
 import { h, svg, type Child } from "./dom";
+import { brief } from "./history";
 
 interface Cost {
   p50_us: number;
@@ -54,8 +55,12 @@ function chart(machine: string, known: Known[], lacking: string[]): Child {
   const most = Math.max(...known.map((s) => s.cost.p99_us)) * 1.1;
   const low = Math.min(...known.map((s) => s.low));
   const high = Math.max(...known.map((s) => s.high));
-  const x = (us: number) => 50 + (330 * us) / most;
+  const x = (us: number) => 50 + (290 * us) / most;
   const y = (strength: number) => 185 - (165 * (strength - low)) / (high - low || 1);
+  // Names in a column of their own, apart from each other where the systems are not, each with a line to its system.
+  const names = known.map((s) => ({ s, y: y(s.strength) })).sort((a, b) => a.y - b.y);
+  names.forEach((name, i) => (name.y = Math.max(name.y, (names[i - 1]?.y ?? -20) + 20)));
+  const bottom = Math.max(195, (names[names.length - 1]?.y ?? 0) + 5);
   return h(
     "figure",
     {},
@@ -66,18 +71,21 @@ function chart(machine: string, known: Known[], lacking: string[]): Child {
     ),
     svg(
       "svg",
-      { viewBox: "0 0 560 220", class: "cost", role: "img", "aria-label": `Strength against time of a frame on ${machine}: ${known.map((s) => `${s.system} ${s.strength.toFixed(2)} at ${s.cost.p50_us.toFixed(0)} µs`).join(", ")}` },
-      svg("line", { x1: 50, x2: 550, y1: 195, y2: 195, class: "axis" }),
-      svg("line", { x1: 50, x2: 50, y1: 10, y2: 195, class: "axis" }),
-      svg("text", { x: 380, y: 212, "text-anchor": "end" }, `${most.toFixed(0)} µs`),
-      svg("text", { x: 50, y: 212 }, "0"),
+      { viewBox: `0 0 560 ${bottom + 25}`, class: "cost", role: "img", "aria-label": `Strength against time of a frame on ${machine}: ${known.map((s) => `${s.system} ${s.strength.toFixed(2)} at ${s.cost.p50_us.toFixed(0)} µs`).join(", ")}` },
+      svg("line", { x1: 50, x2: 340, y1: bottom, y2: bottom, class: "axis" }),
+      svg("line", { x1: 50, x2: 50, y1: 10, y2: bottom, class: "axis" }),
+      svg("text", { x: 340, y: bottom + 17, "text-anchor": "end" }, `${most.toFixed(0)} µs`),
+      svg("text", { x: 50, y: bottom + 17 }, "0"),
       svg("text", { x: 44, y: 24, "text-anchor": "end" }, high.toFixed(1)),
       svg("text", { x: 44, y: 189, "text-anchor": "end" }, low.toFixed(1)),
       ...known.flatMap((s) => [
         svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p50_us), y1: y(s.low), y2: y(s.high), class: "interval" }),
         svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p99_us), y1: y(s.strength), y2: y(s.strength), class: "interval" }),
         svg("circle", { cx: x(s.cost.p50_us), cy: y(s.strength), r: 5, class: "point" }),
-        svg("text", { x: x(s.cost.p99_us) + 8, y: y(s.strength) + 4 }, s.system),
+      ]),
+      ...names.flatMap((name) => [
+        svg("line", { x1: x(name.s.cost.p99_us) + 4, x2: 350, y1: y(name.s.strength), y2: name.y, class: "axis" }),
+        svg("text", { x: 354, y: name.y + 4, class: "name" }, brief(name.s.system)),
       ]),
     ),
   );

@@ -24,7 +24,7 @@ export function history(days: Day[], systems: string[], table: (label: string, h
 }
 
 /** What fits beside a line, on a phone too; the table under it has whole names. */
-const brief = (name: string) => (name.length > 20 ? `${name.slice(0, 19)}…` : name);
+export const brief = (name: string) => (name.length > 20 ? `${name.slice(0, 19)}…` : name);
 
 function lines(days: Day[], systems: string[]): Child {
   const values = days.flatMap((day) => Object.values(day.strengths));

@@ -15,6 +15,12 @@ try {
       columns: row(region.querySelector("thead tr")),
       rows: Object.fromEntries([...region.querySelectorAll("tbody tr")].map((tr) => [tr.children[0].textContent.replace(/^\d+\. /, ""), row(tr)])),
       charts: charts.map((figure) => ({ caption: figure.querySelector("figcaption").textContent, systems: figure.querySelectorAll("circle").length })),
+      // How many names lie on one another.
+      crowded: charts.flatMap((figure) => {
+        const boxes = [...figure.querySelectorAll("text.name")].map((text) => text.getBoundingClientRect());
+        return boxes.filter((one, i) => boxes.some((other, j) => j > i && one.left < other.right && other.left < one.right && one.top < other.bottom - 2 && other.top < one.bottom - 2));
+      }).length,
+      names: charts.flatMap((figure) => [...figure.querySelectorAll("text.name")].map((text) => text.textContent)),
       words: [...region.closest("section").querySelectorAll("p")].map((p) => p.textContent).filter((words) => words.includes("cost")),
     };
   });
