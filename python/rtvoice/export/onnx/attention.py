@@ -96,9 +96,9 @@ def _masked_by_sum(call: Call) -> Value:
     _check_mask(call, other)
     blocked = []
     for probe in range(call.probes):
-        numbers = sign * other.at(probe).astype(np.float64)
-        shut = numbers <= _BLOCKED
-        if not ((numbers == 0.0) | shut).all():
+        numbers = other.at(probe)  # as large as time by time: no copy of it
+        shut = numbers <= _BLOCKED if sign > 0 else numbers >= -_BLOCKED
+        if np.count_nonzero(numbers) != np.count_nonzero(shut):
             call.refuse("adds numbers that depend on the distance (a position bias)", _MASKED)
         blocked.append(shut)
     return _blocking(call, table, blocked)

@@ -80,7 +80,11 @@ def _evaluate(node: Any, arrays: list[Array | None], opset: int) -> list[Array]:
 
 
 def _quick(node: Any, arrays: list[Array | None]) -> Array | None:
-    """Compute the few nodes that old exporters make by the hundred; None for the others."""
+    """Compute the few nodes that exporters make by the hundred, or as large as a mask; None for the others."""
+    if node.op_type == "Where" and all(array is not None for array in arrays):
+        condition, first, second = (np.asarray(array) for array in arrays)
+        if first.dtype == second.dtype:  # the reference implementation copies the result once more
+            return np.where(condition, first, second)
     if node.op_type == "Identity" and arrays[0] is not None:
         return arrays[0]
     if node.op_type == "Constant":
