@@ -102,7 +102,9 @@ def test_abx_passes_every_key_own_files_flags_notes_links_and_the_report_work(tm
     # A tone at the end of a file four times as long.
     tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(len(sound)) / rate)
     soundfile.write(tmp_path / "long.wav", np.concatenate([np.zeros(3 * len(sound)), tone]), rate)
-    told = served(store, "modes.mjs", *slugs, tmp_path / "report.html", own, tmp_path / "long.wav")
+    soundfile.write(tmp_path / "hours.flac", np.zeros(301 * 8000), 8000)
+    files = [tmp_path / name for name in ("report.html", own, "long.wav", "hours.flac")]
+    told = served(store, "modes.mjs", *slugs, *files)
     assert told == {"abx": 1}
 
 

@@ -3,7 +3,7 @@
 import { pathToFileURL } from "node:url";
 import { check, open } from "./browser.mjs";
 
-const [origin, abx, passes, report, own, long] = process.argv.slice(2);
+const [origin, abx, passes, report, own, long, hours] = process.argv.slice(2);
 const { page, close } = await open();
 const errors = [];
 /** The rates of the page's audio contexts. */
@@ -238,6 +238,11 @@ try {
   check(lengths.length === 3 && lengths.every((length) => Math.abs(length - 3.2) < 1e-9), `what plays at once is ${lengths} s long`);
   await load(own, 2);
   await shown("the clip's own length is not back", async () => (await seconds()).endsWith("/ 0.8 s,0.8"));
+  const chosen = page.waitForEvent("filechooser");
+  await page.getByRole("button", { name: "Own file as Model 1" }).click();
+  await (await chosen).setFiles(hours);
+  await shown("a file of more than 5 minutes is taken", async () => /longer than 5 minutes/.test(await page.locator(".message").textContent()));
+  check((await seconds()).endsWith("/ 0.8 s,0.8"), "a file that was refused changes the length");
   await page.getByRole("button", { name: "Back to the pair" }).click();
   await page.waitForFunction(() => !document.querySelector(".side")?.disabled);
   for (const name of ["Random clip", "Random clean clip"]) {
