@@ -123,6 +123,30 @@ def test_extreme_with_a_constant(op, net, imported):
     imported(net.model(net.narrow(net(op, net.wide(), np.float32(0.1)))))
 
 
+@pytest.mark.parametrize("op", ["Max", "Min"])
+def test_the_extreme_of_two_streams_keeps_the_digits_of_the_smaller(op, net, imported):
+    """One of the two is up to 1e6 times as large: max(a, b) = relu(a - b) + b would leave 0.06 of the other's peak."""
+    far = net("Mul", net.conv(net.x, 1, 1, 3, pads=[2, 0]), np.float32(1000.0))
+    far = net("Mul", far, far)
+    imported(net.model(net(op, net.x, net("Neg", far) if op == "Max" else far)))
+
+
+@pytest.mark.parametrize("op", ["ReduceMax", "ReduceMin"])
+@pytest.mark.parametrize("channels", [2, 7, 129])
+def test_the_extreme_of_many_channels(op, channels, net, imported):
+    wide = net.conv(net.x, 1, channels, 3, pads=[2, 0])
+    imported(net.model(net(op, wide, axes=[1], keepdims=1)))
+
+
+def test_a_choice_by_frames_leaves_out_what_is_infinite(net, imported):
+    """Where the frame is quiet the logarithm is minus infinity, scaled: 0 times that is no number."""
+    power = net.conv(net.x, 1, 6, 3, pads=[2, 0])
+    power = net("Mul", power, power)
+    loud = net("Greater", net("ReduceMean", power, axes=[1], keepdims=1), np.float32(1e-4))
+    level = net("Mul", net("Log", power), np.float32(4.3429))
+    imported(net.model(net.narrow(net("Where", loud, level, np.float32(-100.0)))))
+
+
 @pytest.mark.parametrize("attrs", [
     {"pads": [2, 0]}, {"pads": [1, 1]}, {"pads": [0, 2]}, {}, {"pads": [4, 0], "dilations": [2]},
     {"pads": [2, 0], "group": 2}, {"pads": [2, 0], "group": 6}, {"pads": [3, 1], "group": 3, "dilations": [2]},

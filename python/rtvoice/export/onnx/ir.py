@@ -42,6 +42,7 @@ POINTWISE = PLAIN | {
 
 # Of them, those that make an infinity of ordinary numbers.
 OVERFLOWING = ("exp", "log", "reciprocal", "div", "square", "mul")
+_CARRYING = ("affine", "neg", "abs", "add", "sub", "linear", "pick", "concat", "slice")
 
 
 class Course:
@@ -188,3 +189,17 @@ def _shrunk(vector: Array | None) -> Array | None:
         return None
     vector = np.atleast_1d(np.asarray(vector)).ravel()
     return vector[:1] if len(vector) > 1 and (vector == vector[0]).all() else vector
+
+
+def may_overflow(node: Node) -> bool:
+    """Whether ordinary audio may make this infinite: by its op, or by one behind it that sums and scales hand on."""
+    seen: set[int] = set()
+    left = [node]
+    while left:
+        one = left.pop()
+        if one.op in OVERFLOWING:
+            return True
+        if one.op in _CARRYING and id(one) not in seen:
+            seen.add(id(one))
+            left += one.inputs
+    return False

@@ -10,7 +10,7 @@ import numpy as np
 
 from .ir import Array, Node
 from .layout import axes_of
-from .pointwise import affine, maximum, pointwise
+from .pointwise import affine, greatest, pointwise
 from .refusals import ADVICE
 from .values import Stream, Value, fresh
 from .walk import Call, lowers
@@ -183,18 +183,14 @@ def _reduce_extreme(call: Call) -> Value:
         call.refuse("takes the greatest or least of all time", "use a strided convolution over a fixed window")
     rest = [axis for axis in range(stream.rank) if axis not in axes]
     flat = stream.index.transpose([*rest, *axes]).reshape(*(stream.index.shape[axis] for axis in rest), -1)
-    if flat.shape[-1] > _MOST_GROUPS:
-        call.refuse(f"chooses among {flat.shape[-1]} channels", f"choose among at most {_MOST_GROUPS}")
     dims = [1 if axis in axes else size for axis, size in enumerate(stream.index.shape)]
     time = stream.time
     if not call.attr("keepdims", 1):
         dims = [size for axis, size in enumerate(dims) if axis not in axes]
         time = None if time is None else time - sum(axis < time for axis in axes)
     sign = -1.0 if call.op == "ReduceMin" else 1.0
-    views = [
-        Stream(stream.node, flat[..., place].reshape(dims), time, stream.lengths) for place in range(flat.shape[-1])
-    ]
-    return affine(call, maximum(call, [affine(call, view, sign) for view in views]), sign)
+    apart = affine(call, Stream(stream.node, flat.reshape(*dims, -1), time, stream.lengths), sign)
+    return affine(call, greatest(call, apart), sign)
 
 
 @lowers("InstanceNormalization", "GroupNormalization")

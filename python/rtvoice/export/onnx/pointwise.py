@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import OVERFLOWING, Array, Course, Node
+from .ir import Array, Course, Node, may_overflow
 from .layout import padded_rank, steady
 from .refusals import ADVICE
 from .values import Known, Stream, Value, fresh, in_order
@@ -216,7 +216,6 @@ def _sum(call: Call) -> Value:
 def _extreme(call: Call) -> Value:
     result = call.inputs[0]
     for value in call.inputs[1:]:
-        # max(a, b) = relu(a - b) + b; min(a, b) = a - relu(a - b)
         if isinstance(result, Known):
             result, value = value, result
         assert isinstance(result, Stream)
@@ -227,22 +226,36 @@ def _extreme(call: Call) -> Value:
             plain = call.op == "Max" and limit == 0.0
             result = pointwise(call, result, "relu") if plain else pointwise(call, result, "clip", min=low, max=high)
             continue
-        above = arithmetic(call, "sub", result, value)
-        above = pointwise(call, above, "relu")
-        result = arithmetic(call, "add", above, value) if call.op == "Max" else arithmetic(call, "sub", result, above)
+        result = greater(call, result, value) if call.op == "Max" else lesser(call, result, value)
     assert isinstance(result, Stream)
     return result
 
 
+def greater(call: Call, a: Stream, b: Value | None) -> Stream:
+    """Return the greater of two at each place, exactly: relu(a - b) + b loses the digits of the smaller magnitude."""
+    return choice(call, pointwise(call, arithmetic(call, "sub", a, b), "positive"), a, b)
+
+
+def lesser(call: Call, a: Stream, b: Value | None) -> Stream:
+    """Return the lesser of two at each place, exactly."""
+    return choice(call, pointwise(call, arithmetic(call, "sub", b, a), "positive"), a, b)
+
+
 def maximum(call: Call, streams: list[Stream]) -> Stream:
-    """Return the greatest of several streams: max(a, b) = relu(a - b) + b."""
+    """Return the greatest of several streams."""
     while len(streams) > 1:
-        pairs = [
-            arithmetic(call, "add", pointwise(call, arithmetic(call, "sub", a, b), "relu"), b)
-            for a, b in zip(streams[::2], streams[1::2], strict=False)
-        ]
+        pairs = [greater(call, a, b) for a, b in zip(streams[::2], streams[1::2], strict=False)]
         streams = pairs + streams[len(pairs) * 2 :]
     return streams[0]
+
+
+def greatest(call: Call, stream: Stream) -> Stream:
+    """Return the greatest along the last axis, which is not time: halves are held against each other."""
+    while stream.index.shape[-1] > 1:
+        half = -(-stream.index.shape[-1] // 2)  # of an odd number the middle one is in both
+        first, second = (replace(stream, index=part) for part in (stream.index[..., :half], stream.index[..., -half:]))
+        stream = greater(call, first, second)
+    return replace(stream, index=stream.index[..., 0])
 
 
 @lowers("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
@@ -291,15 +304,18 @@ def _where(call: Call) -> Value:
     if not isinstance(condition, Stream):
         call.refuse(*ADVICE["Where"])
     assert isinstance(condition, Stream)
-    swapped = _is_not(condition.node)
-    if swapped:
-        condition = condition.over(condition.node.source)
-        call.inputs[1:3] = call.inputs[2], call.inputs[1]
+    first, second = call.inputs[1:3]
+    if _is_not(condition.node):
+        condition, first, second = condition.over(condition.node.source), second, first
+    return choice(call, condition, first, second)
+
+
+def choice(call: Call, condition: Stream, first: Value | None, second: Value | None) -> Stream:
+    """Return `first` where the condition is 1 and `second` where it is 0."""
     if condition.node.op != "positive" or any(
-        isinstance(value, Stream) and value.index.shape != condition.index.shape for value in call.inputs[1:3]
+        isinstance(value, Stream) and value.index.shape != condition.index.shape for value in (first, second)
     ):
         # c * a + (1 - c) * b, with 1 and 0 for the condition: exact, which b + c * (a - b) is not
-        first, second = call.inputs[1:3]
         if isinstance(first, Known) and isinstance(second, Known):
             first = affine(call, condition, 0.0, steady(first, condition))
         other = affine(call, condition, -1.0, 1.0)
@@ -308,7 +324,7 @@ def _where(call: Call) -> Value:
         )
         return arithmetic(call, "add", chosen, rest)
     sides = []
-    for value in call.inputs[1:3]:
+    for value in (first, second):
         side = affine(call, condition, 0.0, steady(value, condition)) if isinstance(value, Known) else value
         if not isinstance(side, Stream) or side.index.shape != condition.index.shape:
             call.refuse(*ADVICE["Where"])
@@ -320,7 +336,7 @@ def _where(call: Call) -> Value:
 
 def _held(call: Call, value: Value | None) -> Value | None:
     """Keep what may overflow within float32: 0 times infinity would be no number where it is not chosen."""
-    if isinstance(value, Stream) and value.node.op in OVERFLOWING:
+    if isinstance(value, Stream) and may_overflow(value.node):
         return pointwise(call, value, "clip", min=-_MAX, max=_MAX)
     return value
 

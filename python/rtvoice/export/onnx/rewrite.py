@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import OVERFLOWING, Array, IndexArray, Node, count_users, topological
+from .ir import Array, IndexArray, Node, count_users, may_overflow, topological
 
 Rule = Callable[[Node, "Uses"], "Node | None"]
 _MAX_PASSES = 64
@@ -309,7 +309,7 @@ def _choose(node: Node, uses: Uses) -> Node | None:
 
 def _held(node: Node) -> Node:
     """Keep what may overflow within float32: 0 times infinity would be no number where it is not chosen."""
-    if node.op not in OVERFLOWING:
+    if not may_overflow(node):
         return node
     return Node("clip", [node], node.channels, node.rate, {"min": -_MOST, "max": _MOST}, {}, node.origin, node.label)
 
