@@ -76,6 +76,13 @@ def test_a_bounded_past_becomes_attention(mask, finish, kind, make_net, imported
     assert report.ops["attention"] == 1 and report.latency == 0
 
 
+def test_a_mask_that_is_a_number_holds_at_the_levels_of_sound(make_net, imported):
+    """As networks in 16 bits are trained: 10,000 times as loud its scores reach past -1e4, which no sound does."""
+    report = imported(attended(make_net(), added(4, low=-1e4)))
+    assert report.ops["attention"] == 1
+    assert any("may reach past its mask" in note for note in report.parity["notes"])
+
+
 def test_frames_ahead_cost_latency(make_net, imported):
     report = imported(attended(make_net(), filled(3, 2)))
     assert report.ops["attention"] == 1 and report.latency == 2 * 16
