@@ -321,14 +321,31 @@ class _Seen:
         runs = follower.compare(found, place, self.drift.hops)
         if all(run.passed for run in runs):
             return True
-        follower.allowed = max(follower.allowed, min(ROUNDING * apart(), MOST_ROUNDING))
+        rounding = ROUNDING * apart()
+        follower.allowed = max(follower.allowed, min(rounding, MOST_ROUNDING))
         for run in runs:
             if run.error <= follower.allowed:
                 run.passed, run.first = True, None
         if all(run.passed for run in runs):
             return True
+        if self.windows and rounding > MOST_ROUNDING and all(run.error <= rounding for run in runs):
+            self._end(place, rounding)
+            return False
         self.drift.bad, self.reached = place, place + self.drift.hops
         return False
+
+    def _end(self, place: int, rounding: float) -> None:
+        """Stop where nobody can tell a fault from float32: what is summed there has lost its digits in any framework."""
+        follower = self.follower
+        for runs in follower.runs.values():
+            while runs and not runs[-1].passed:
+                runs.pop()
+        at = clock((place - follower.heard.skip) * follower.heard.hop, follower.rate)
+        self.drift.notes.append(
+            f"drift was followed to {at}: from there on float32 alone takes the network {rounding / ROUNDING:.1e} of the "
+            "peak from float64, in any framework; what adds up without end loses its digits"
+        )
+        self.reached = self.total
 
     def _leap(self, place: int, engine: float, exact: float) -> bool:
         """Look at windows only; False where what is remembered does not allow that."""

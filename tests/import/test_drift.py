@@ -132,6 +132,17 @@ def test_what_float32_does_to_a_memory_is_no_drift_and_told():
     assert report.passed and any("float32 alone does" in note for note in report.notes), report.text()
 
 
+def test_what_adds_up_without_end_is_followed_as_far_as_float32_bears_it():
+    """The sine of a running sum: after some seconds the sum has lost the digits that the sine needs, in any framework."""
+    b = GraphBuilder(name="turning", sample_rate=16_000, hop=160)
+    steps = b.node("affine", b.node("sigmoid", b.input()), scale=np.full(1, 0.003), name="steps")
+    total = b.node("leaky_sum", steps, decay=np.ones(1), name="total")
+    b.output(b.node("sin", total, name="turned"))
+    report = check(b.model(), minutes=1)
+    assert report.passed, report.text()
+    assert any("what adds up without end loses its digits" in note for note in report.notes), report.text()
+
+
 def test_command_follows_drift(tmp_path, capsys):
     from rtvoice.cli import run
 
