@@ -139,6 +139,21 @@ def test_a_share_of_all_votes_has_an_interval_with_a_length() -> None:
     assert 0.6 < share.low < 0.9
 
 
+@pytest.mark.parametrize(
+    ("raters", "clips"), [(1, 6), (2, 5), (3, 3), (3, 5), (5, 3), (6, 3), (4, 9), (3, 25), (8, 25)]
+)
+def test_a_vote_against_never_makes_a_preference_surer(raters: int, clips: int) -> None:
+    low = []
+    for against in range(3):
+        choices = ["a"] * against + ["b"] * (raters * clips - against)
+        pairs = [(r, c) for r in range(raters) for c in range(clips)]
+        cast = [Vote(f"r{r}", f"c{c}", "champion", x) for (r, c), x in zip(pairs, choices, strict=True)]
+        low.append(stats.win_share(cast).low)
+    # 15 of 15 (three raters) began at 45 %, 14 of 15 at 59 %.
+    assert low[0] > low[1]
+    assert low[0] > low[2]
+
+
 def test_ties_and_skips_are_counted_and_do_not_move_the_share() -> None:
     votes = [Vote("ann", f"c{i}", "champion", "b" if i < 6 else "a") for i in range(9)]
     more = [Vote("ann", "c9", "champion", "both"), Vote("ann", "c10", "champion", "skip")]

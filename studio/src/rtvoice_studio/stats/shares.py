@@ -124,7 +124,9 @@ def _design(counts: Floats, share: float, raters: float, clips: float) -> tuple[
     total = float(counts[1].sum())
     alone = share * (1 - share) / total
     if alone == 0:
-        return 1.0, 1.0, 1.0, max(1.0, (clips if raters < ENOUGH_RATERS else min(raters, clips)) - 1)
+        # As of independent votes, which one vote against shows: raters and clips then tell the same variance. Degrees
+        # of the fewer of the two would make 15 of 15 (three raters) less evidence, 45 %, than 14 of 15, 59 %.
+        return 1.0, 1.0, *combined(1.0, 1.0, raters, clips)
     by_rater, by_clip = (
         _variance(counts.sum(axis=axis), share, groups) / alone for axis, groups in ((2, raters), (1, clips))
     )
