@@ -335,15 +335,15 @@ class _Seen:
         return False
 
     def _end(self, place: int, rounding: float) -> None:
-        """Stop where nobody can tell a fault from float32: what is summed there has lost its digits in any framework."""
+        """Stop where nobody can tell a fault from float32: what is summed has lost its digits in any framework."""
         follower = self.follower
         for runs in follower.runs.values():
             while runs and not runs[-1].passed:
                 runs.pop()
         at = clock((place - follower.heard.skip) * follower.heard.hop, follower.rate)
         self.drift.notes.append(
-            f"drift was followed to {at}: from there on float32 alone takes the network {rounding / ROUNDING:.1e} of the "
-            "peak from float64, in any framework; what adds up without end loses its digits"
+            f"drift was followed to {at}: from there on float32 alone takes the network {rounding / ROUNDING:.1e} of "
+            "the peak from float64, in any framework; what adds up without end loses its digits"
         )
         self.reached = self.total
 

@@ -133,7 +133,7 @@ def test_what_float32_does_to_a_memory_is_no_drift_and_told():
 
 
 def test_what_adds_up_without_end_is_followed_as_far_as_float32_bears_it():
-    """The sine of a running sum: after some seconds the sum has lost the digits that the sine needs, in any framework."""
+    """The sine of a running sum: after some seconds the sum has lost the digits that the sine needs."""
     b = GraphBuilder(name="turning", sample_rate=16_000, hop=160)
     steps = b.node("affine", b.node("sigmoid", b.input()), scale=np.full(1, 0.003), name="steps")
     total = b.node("leaky_sum", steps, decay=np.ones(1), name="total")
