@@ -100,6 +100,47 @@ def test_cuts_that_change_for_longer_recordings(start, end, make_net, refused):
     assert "'cut'" in message and "a stream has no length" in message
 
 
+FAR = 144_000  # three seconds at 48 kHz, beyond both lengths followed
+
+
+def sliced(net, start, end, **attrs):
+    return net("Slice", net.x, net.ints(start), net.ints(end), net.ints(2), **attrs)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        (0, FAR, f"keeps the first {FAR} frames of"),
+        (10, FAR, f"keeps frames 10 to {FAR - 1} of"),
+        (0, 2**31 - 2, f"keeps the first {2**31 - 2} frames of"),
+        (-FAR, NO_END, f"keeps the newest {FAR} frames alone"),
+        (FAR, NO_END, f"leaves out the first {FAR} frames"),
+        (0, -FAR, f"leaves out the last {FAR} frames"),
+    ],
+)
+def test_cuts_beyond_what_is_followed(start, end, told, net, refused):
+    message = refused(net.model(sliced(net, start, end, name="cut")))
+    assert "'cut'" in message and told in message
+
+
+def test_a_beginning_kept_alone_far_away(net, refused):
+    """`F.pad(x[..., :144000], (0, T))[..., :T]`: three seconds of sound, and then silence."""
+    count = net("Unsqueeze", frames(net, net.x), net.ints(0))
+    wide = net("Pad", sliced(net, 0, FAR, name="cut"), net("Concat", net.ints(0, 0, 0, 0, 0), count, axis=0))
+    message = refused(net.model(net("Slice", wide, net.ints(0), count, net.ints(2))))
+    assert "'cut'" in message and f"the first {FAR} frames" in message
+
+
+def test_a_time_index_cut_far_away(net, refused):
+    index = net("Slice", places(net, net.x), net.ints(0), net.ints(FAR), net.ints(0))
+    assert "cannot be followed" in refused(gated(net, net("GreaterOrEqual", index, np.int64(0))))
+
+
+@pytest.mark.parametrize("end", [2**31 - 1, 2**31, 2**63 - 1])
+def test_an_end_that_is_left_open(end, net, imported):
+    assert imported(net.model(net("Tanh", sliced(net, 0, end)))).latency == 0
+
+
 def test_an_end_that_is_a_multiple_of_something(net, imported):
     end = net("Mul", net("Div", frames(net, net.x), np.int64(7)), np.int64(7))
     y = net("Slice", net.x, net.ints(0), net("Unsqueeze", end, net.ints(0)), net.ints(2))

@@ -14,6 +14,7 @@ from .ir import Array
 from .source import require_onnx
 from .symbols import (
     LENGTH,
+    UNITS,
     Cell,
     Form,
     LostError,
@@ -22,6 +23,7 @@ from .symbols import (
     chosen,
     compared,
     constant,
+    crosses,
     extreme,
     joined,
     remainder_of,
@@ -265,7 +267,8 @@ class _Step:
         starts = np.broadcast_to(self._of(1), [int(size.shift) for size in self._given(1).sizes]).ravel()
         axes = self._numbers(3, "axes") or list(range(len(starts)))
         steps = self._numbers(4, "steps") or [1] * len(starts)
-        for start, axis, step in zip(starts, axes, steps, strict=True):
+        ends = np.broadcast_to(self._of(2), [int(size.shift) for size in self._given(2).sizes])
+        for place, (start, axis, step) in enumerate(zip(starts, axes, steps, strict=True)):
             axis = axis % cells.ndim
             back = axis - cells.ndim
             form = start.form
@@ -274,6 +277,8 @@ class _Step:
             if start.high < 0:
                 form = form + given.sizes[axis]
             elif start.low < 0:
+                raise LostError
+            if self._ends_far(ends.ravel()[place], given.sizes[axis]) or self._ends_far(start, given.sizes[axis]):
                 raise LostError
             if step < 0 and (form.factors or given.sizes[axis].factors):
                 raise LostError
@@ -288,6 +293,13 @@ class _Step:
             else:
                 cells = _placed(cells, {back: form + variable(back).times(Fraction(step))})
         return cells
+
+    @staticmethod
+    def _ends_far(bound: Cell, size: Form) -> bool:
+        """Tell whether a bound, a number, is beyond the lengths followed."""
+        number = bound.number
+        grown = [int(size.put({LENGTH: Form((), Fraction(units))}).shift) for units in UNITS]
+        return number is not None and crosses([int(number)] * len(grown), grown)
 
     def on_gather(self) -> Array:
         given, cells, index = self._given(0), self._of(0), self._of(1)

@@ -18,9 +18,10 @@ import numpy as np
 from .ir import Array
 
 LENGTH = 0  # the variable that stands for the length, in units of which the lengths followed are 2 and 3
-_UNITS = (2, 3)
+UNITS = (2, 3)
 _MOST = 16  # pieces, and more than enough for what exporters write
 UNSEEN = "as far as"
+_NO_END = (1 << 31) - 1  # what exporters write for an end that is left open, or more
 _LARGEST = 4096  # numbers of a constant that are followed one by one
 
 
@@ -143,7 +144,7 @@ def sizes_of(shapes: Sequence[Sequence[int]]) -> tuple[Form, ...]:
 def through(first: int, second: int) -> Form:
     """Return the form that has these values for the two lengths followed."""
     slope = Fraction(second - first)
-    return _form({LENGTH: slope}, first - _UNITS[0] * slope)
+    return _form({LENGTH: slope}, first - UNITS[0] * slope)
 
 
 def of_shape(shapes: Sequence[Sequence[int]]) -> Symbol:
@@ -194,7 +195,7 @@ def bounds(form: Form, sizes: Sequence[Form]) -> tuple[float, float]:
                 last = sizes[axis] + Form((), Fraction(-1)) if len(sizes) >= -axis else Form()
                 end = end.put({axis: last if factor * sign > 0 else Form()})
         slope = end.of(LENGTH)
-        ends.append(sign * (inf if slope > 0 else float(end.shift + slope * _UNITS[0])))
+        ends.append(sign * (inf if slope > 0 else float(end.shift + slope * UNITS[0])))
     return ends[1], ends[0]
 
 
@@ -391,7 +392,7 @@ def _unseen(cell: Cell, sizes: Sequence[Form]) -> str | None:
             continue
         if not axes:
             units = float(-form.shift / grows) + slack / float(abs(grows))
-            if units >= _UNITS[0]:
+            if units >= UNITS[0]:
                 return f"changes when the recording is {_long(units)} as long as what was followed"
             continue
         slope = form.of(axes[0])
@@ -413,11 +414,31 @@ def _unseen(cell: Cell, sizes: Sequence[Form]) -> str | None:
     return None
 
 
+def crosses(bounds: Sequence[int], sizes: Sequence[int]) -> bool:
+    """Tell whether a bound of a slice comes on another side of an end of its axis for a longer recording.
+
+    Where both lengths followed are shorter than `x[..., :144000]` leaves, that cut does nothing in either. A bound that
+    grows by a twentieth less than its axis, or more, is taken to do so for ever; rounding to whole frames is less.
+    """
+    grown = sizes[1] - sizes[0]
+    if grown <= 0 or all(abs(bound) >= _NO_END for bound in bounds):
+        return False
+    sides = [bounds] if min(bounds) >= 0 else []
+    sides.append([bound - size for bound, size in zip(bounds, sizes, strict=True)])
+    if max(bounds) < 0:
+        sides = [[bound + size for bound, size in zip(bounds, sizes, strict=True)]]
+    for first, second in sides:
+        steep = 20 * abs(second - first) > grown
+        if steep and ((second < 0) == (second > first) or (first < 0) != (second < 0)):
+            return True
+    return False
+
+
 def _shortest(sizes: Sequence[Form]) -> float:
     """Return the frames of the shortest axis that grows, for the shorter length followed."""
-    grown = [float(size.shift + _UNITS[0] * size.of(LENGTH)) for size in sizes if size.of(LENGTH)]
+    grown = [float(size.shift + UNITS[0] * size.of(LENGTH)) for size in sizes if size.of(LENGTH)]
     return min(grown, default=inf)
 
 
 def _long(units: float) -> str:
-    return f"{units / _UNITS[0]:.3g} times"
+    return f"{units / UNITS[0]:.3g} times"

@@ -12,7 +12,7 @@ from .heads import joined, kept, newest_told
 from .ir import Array, Course
 from .layout import axes_of
 from .refusals import AHEAD, NEWEST, NO_LENGTH
-from .symbols import Symbol, beyond
+from .symbols import Symbol, beyond, crosses
 from .values import Known, Stream, Value, in_order
 from .walk import Call, lowers
 
@@ -43,6 +43,7 @@ def _slice(call: Call) -> Value:
             for begin, end, size in zip(starts, ends, sizes, strict=True)
         ]
         if axis == stream.time:
+            _check_bounds(call, stream, *([int(array.ravel()[item]) for array in arrays] for arrays in (starts, ends)))
             stream = _slice_time(call, stream, cuts)
         else:
             taken = np.arange(*cuts[0])
@@ -54,6 +55,31 @@ def _slice(call: Call) -> Value:
 
 def _bound(value: int) -> int:
     return int(np.clip(int(value), -(2**62), 2**62))
+
+
+def _check_bounds(call: Call, stream: Stream, starts: list[int], ends: list[int]) -> None:
+    """Refuse a cut that does for a longer recording what it does for none of those followed."""
+    if len(stream.lengths) < 2 or stream.brief:
+        return
+    start, end = starts[0], ends[0]
+    if crosses(starts, stream.lengths):
+        if len(set(starts)) > 1:
+            call.refuse("starts at a frame that moves with the length of the recording", NO_LENGTH)
+        if start < 0:
+            call.refuse(newest_told(-start), NEWEST)
+        call.refuse(
+            f"leaves out the first {start} frames, and {stream.lengths[0]} are followed",
+            "leave out fewer, or let the host cut them off",
+        )
+    if crosses(ends, stream.lengths):
+        if len(set(ends)) > 1:
+            call.refuse("ends at a frame that moves with the length of the recording", NO_LENGTH)
+        if end < 0:
+            call.refuse(
+                f"leaves out the last {-end} frames, and {stream.lengths[0]} are followed",
+                "leave out fewer, or let the host cut them off",
+            )
+        call.refuse(kept(stream, max(0, start), end - max(0, start)), AHEAD)
 
 
 def _slice_time(call: Call, stream: Stream, cuts: list[tuple[int, int, int]]) -> Stream:
