@@ -80,6 +80,32 @@ def test_a_result_reads_as_a_sentence() -> None:
     assert told.endswith("this session could only have detected a preference of 81 % or more.")
 
 
+@pytest.mark.parametrize(
+    ("raters", "clips", "against", "preferred", "ends"),
+    [
+        # Shown, and above what such a session shows four times of five.
+        (6, 3, 0, True, "this session could only have detected a preference of 91 % or more."),
+        # Shown, and below it: it was detected, so nobody says that it could not be.
+        (3, 5, 1, True, "a session like this detects a preference of 95 % or more four times of five."),
+        (3, 5, 0, True, "this session could only have detected a preference of 95 % or more."),
+        (3, 3, 0, True, "this session could only have detected a preference of 97 % or more."),
+        (1, 5, 0, False, "these votes could not have shown even a preference of 100 %."),
+    ],
+)
+def test_a_sentence_does_not_deny_itself(raters: int, clips: int, against: int, preferred: bool, ends: str) -> None:
+    pairs = [(r, c) for r in range(raters) for c in range(clips)]
+    share = win_share([Vote(f"r{r}", f"c{c}", "champion", "ab"[i >= against]) for i, (r, c) in enumerate(pairs)])
+    told = words(share, "Champion", "old", "new", detectable(share))
+    assert told.startswith("new is preferred" if preferred else "No preference shown")
+    assert told.endswith(ends)
+
+
+def test_what_was_shown_is_not_said_to_be_beyond_the_votes() -> None:
+    share = win_share([Vote("ann", f"c{i}", "champion", "b" if i < 18 else "a") for i in range(21)])
+    assert words(share, "Champion", "old", "new", None).endswith("as a rule votes like these show none.")
+    assert words(share, "Champion", "old", "new", 0.97).endswith("a preference of 97 % or more four times of five.")
+
+
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[Path, Path, Path]:
     """Two models and a folder with one clip."""

@@ -141,14 +141,22 @@ def words(share: Share, label: str, a: str, b: str, least: float | None) -> str:
         return f"{label}: no decisive vote yet."
     better, wins, low, high = _leader(share, a, b)
     figures = f"{wins} of {share.decisive}, 95 % interval {100 * low:.0f} to {100 * high:.0f} %"
-    if low > 0.5:
+    shown, lead = low > 0.5, max(share.share, 1 - share.share)
+    if shown:
         told = f"{better} is preferred for {in_sentence(label)} ({figures})"
     else:
         told = f"No preference shown for {in_sentence(label)} ({better} won {figures})"
     if least is None:
-        power = "these votes could not have shown even a preference of 100 %"
-    else:
+        power = (
+            "as a rule votes like these show none"
+            if shown
+            else "these votes could not have shown even a preference of 100 %"
+        )
+    elif shown == (round(100 * lead) >= round(100 * least)):
         power = f"this session could only have detected a preference of {100 * least:.0f} % or more"
+    else:
+        # Four times of five is no promise: what was shown was detected, and what was not shown was there.
+        power = f"a session like this detects a preference of {100 * least:.0f} % or more four times of five"
     return f"{told}; {power}."
 
 

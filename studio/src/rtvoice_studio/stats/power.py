@@ -93,6 +93,10 @@ def _wins_shown(share: Share, by_rater: float) -> NDArray[np.int64]:
         # Wilson's interval leaves 1/2 out where the score test does; to tenths, of which quantiles are kept.
         away = quantile(share.level, round(degrees, 1)) * math.sqrt(votes * effect) / 2
         needed.append(math.floor(votes / 2 + away) + 1)
+    # Votes that all agree have no variance to estimate; their interval is as of independent ones.
+    degrees = combined(1.0, 1.0, raters, share.even_clips)[1]
+    if votes > quantile(share.level, round(degrees, 1)) ** 2:
+        return np.minimum(needed, votes)
     return np.array(needed)
 
 
