@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from .pointwise import affine, arithmetic, pointwise
+from .pointwise import affine, arithmetic, choice, pointwise
 from .values import Stream, Value
 from .walk import Call, lowers
+
+
+# Up to where the odd power series below stand for the function, and their terms: within 1e-7 of it there. The formulas
+# take a number near 1 from another, and keep nothing of what is quiet: 3 % of it was wrong at an amplitude of 1e-6.
+_SERIES = {
+    "Sinh": (0.5, (1.0, 1 / 6, 1 / 120, 1 / 5040)),
+    "Asinh": (0.25, (1.0, -1 / 6, 3 / 40, -15 / 336, 105 / 3456)),
+    "Atanh": (0.2, (1.0, 1 / 3, 1 / 5, 1 / 7, 1 / 9)),
+}
+
+
+def _near_zero(call: Call, stream: Stream, formula: Stream) -> Stream:
+    """Return the formula's result, and that of the series where the number is small."""
+    limit, terms = _SERIES[call.op]
+    square = pointwise(call, stream, "square")
+    rest = affine(call, square, terms[-1], terms[-2])
+    for term in terms[-3:0:-1]:
+        rest = affine(call, arithmetic(call, "mul", rest, square), None, term)
+    cube = arithmetic(call, "mul", stream, square)
+    series = arithmetic(call, "add", stream, arithmetic(call, "mul", cube, rest))
+    small = pointwise(call, affine(call, pointwise(call, stream, "abs"), -1.0, limit), "positive")
+    return choice(call, small, series, formula)
 
 
 def _beyond(call: Call, stream: Stream, limit: float, least: float) -> Stream:
@@ -48,7 +70,8 @@ def _hyperbolic(call: Call) -> Value:
     rising = pointwise(call, stream, "exp")
     falling = pointwise(call, affine(call, stream, -1.0), "exp")
     both = arithmetic(call, "add" if call.op == "Cosh" else "sub", rising, falling)
-    return affine(call, both, 0.5)
+    both = affine(call, both, 0.5)
+    return _near_zero(call, stream, both) if call.op == "Sinh" else both
 
 
 @lowers("Tan")
@@ -64,7 +87,9 @@ def _inverse_hyperbolic(call: Call) -> Value:
     size = pointwise(call, stream, "abs") if call.op == "Asinh" else stream
     square = affine(call, pointwise(call, size, "square"), None, 1.0 if call.op == "Asinh" else -1.0)
     made = pointwise(call, arithmetic(call, "add", size, pointwise(call, square, "sqrt")), "log")
-    return arithmetic(call, "mul", _sign_of(call, stream), made) if call.op == "Asinh" else made
+    if call.op == "Acosh":
+        return made
+    return _near_zero(call, stream, arithmetic(call, "mul", _sign_of(call, stream), made))
 
 
 @lowers("Atanh")
@@ -72,7 +97,7 @@ def _atanh(call: Call) -> Value:
     stream = call.stream()
     above = pointwise(call, affine(call, stream, None, 1.0), "log")
     below = pointwise(call, affine(call, stream, -1.0, 1.0), "log")
-    return affine(call, arithmetic(call, "sub", above, below), 0.5)
+    return _near_zero(call, stream, affine(call, arithmetic(call, "sub", above, below), 0.5))
 
 
 @lowers("Xor")
