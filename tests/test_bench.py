@@ -77,6 +77,26 @@ def test_tiers_tells_which_fits(skins: Path) -> None:
     assert "nothing was run on those devices" in text
 
 
+@pytest.mark.parametrize("program", ["rtvoice", "rtvoice-bench"])
+def test_a_tier_can_be_named(skins: Path, program: str) -> None:
+    words = ["bench"] if program == "rtvoice" else []
+    done = run(*words, "echo:hq", "echo:default", "echo", "--seconds", 0.2, "--json", program=program)
+    assert (done.status, done.err) == (0, "")
+    assert [(r["model"], r["tier"]) for r in done.json["results"]] == [
+        ("echo", "hq"),
+        ("echo", "default"),
+        ("echo", "default"),
+    ]
+
+
+@pytest.mark.parametrize("word", ["echo:low", "ecco:hq", "echo:"])
+def test_a_tier_that_is_not_there_is_one_line(skins: Path, word: str) -> None:
+    done = run(word, "--seconds", 0.2, "--json", program="rtvoice-bench")
+    assert done.status == 1
+    assert done.err.startswith("rtvoice-bench: error: ")
+    assert done.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("extension", ["png", "svg"])
 def test_plot_writes_a_picture(model_path: Path, tmp_path: Path, extension: str) -> None:
     pytest.importorskip("matplotlib")

@@ -23,7 +23,12 @@ _SWEEP = (32, 64, 128, 256, 480, 1024)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("models", metavar="MODEL", nargs="*", help="skins or .rtv files (default: all, in every tier)")
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="*",
+        help="skins (whisper, whisper:hq) or .rtv files (default: all, in every tier)",
+    )
     parser.add_argument("--rate", metavar="HZ", type=console.whole(8000, 192000), help="of the host (48000)")
     parser.add_argument("--block", metavar="N", type=_blocks, help="samples per frame, or several: 128,480 (10 ms)")
     parser.add_argument("--seconds", metavar="S", type=console.positive, default=10.0, help="of audio for each (10)")
@@ -261,7 +266,12 @@ def _models(names: list[str], tiers: bool) -> list[Model]:
         if not names:
             raise console.CommandError("no skins are installed; name a .rtv file or set RTVOICE_MODELS")
     chosen: list[Model] = []
+    called = {skin.name for skin in skins}
     for name in names:
+        skin_name, colon, tier = name.rpartition(":")
+        if colon and skin_name in called and name not in called and not looks_like_path(name):
+            chosen.append(Model.load(skin_name, tier=tier))  # the one that is named, also with --tiers
+            continue
         paths = [skin.path for skin in skins if skin.name == name and not looks_like_path(name)]
         chosen += [Model.load(path) for path in paths] if every and paths else [Model.load(name)]
     return chosen
