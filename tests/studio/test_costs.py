@@ -116,6 +116,23 @@ def test_what_the_bench_does_not_print_is_refused_and_nothing_of_it_is_kept(
     assert client_of(store).get(f"/api/s/{row['slug']}/results").status_code == 200
 
 
+def test_a_file_that_is_refused_leaves_no_session_behind(session: tuple[Store, Row], tmp_path: Path) -> None:
+    row = session[1]
+    other = tmp_path / "other"
+    words = ["compare", tmp_path / "small.rtv", tmp_path / "large.rtv", "--clips", tmp_path / "in", "--store", other]
+    for path, told in (
+        (bench(tmp_path / "nan.json", row, p50=float("nan")), "p50 nan"),
+        (bench(tmp_path / "none.json", row, ""), "no system that was compared"),
+        (tmp_path / "missing.json", "missing.json"),
+    ):
+        done = run(*words, "--no-serve", "--costs", path)
+        assert (done.status, done.err.count("\n")) == (1, 1)
+        assert told in done.err
+        assert not list(other.glob("*"))
+    done = run(*words, "--no-serve", "--costs", bench(tmp_path / "good.json", row))
+    assert (done.status, "costs on a phone (NEON)" in done.out) == (0, True)
+
+
 @pytest.mark.skipif(NO_BROWSER is not None, reason=NO_BROWSER or "")
 def test_each_machine_has_a_column_and_a_chart_or_a_word_why_not(session: tuple[Store, Row], tmp_path: Path) -> None:
     store, row = session

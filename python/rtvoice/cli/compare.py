@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> None:
         if args.list:
             _list(args, command.listed(store))
             return
+        if args.costs and args.systems:  # a file that is refused leaves no session behind
+            command.check_costs(store, args.costs, args.systems)
         # The page first, what its models cost while somebody listens; but before a file that has the last word.
         later = bool(args.systems) and not (args.no_serve or args.export or args.costs)
         session = _prepared(args, store, costs=not later) if args.systems else _stored(args, store)

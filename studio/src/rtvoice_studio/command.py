@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 
 from rtvoice import files, registry
-from rtvoice_studio.costs import measure_costs, read_costs
+from rtvoice_studio.costs import check_costs, measure_costs, read_costs
 from rtvoice_studio.dimensions import SHIPPED, read_dimensions
 from rtvoice_studio.guard import LOOPBACK
 from rtvoice_studio.measures import measure
@@ -292,6 +292,7 @@ __all__ = [
     "Store",
     "add",
     "add_costs",
+    "check_costs",
     "export",
     "find_champion",
     "listed",

@@ -9,7 +9,7 @@ from typing import Any
 
 from rtvoice.bench.measure import machine, measure
 from rtvoice_studio.store import Store
-from rtvoice_studio.systems import System, some
+from rtvoice_studio.systems import System, find_system, some
 
 #: Times that each model is measured, all in turn, and seconds of audio each time: other work on the machine only ever
 #: adds time, so each keeps its fastest. A default tier takes 10 ms a round, an HQ tier 0.1 s.
@@ -26,6 +26,10 @@ def measure_costs(store: Store, systems: Sequence[System]) -> None:
         store.add_cost(store.name_of(system.key), _cost(best, here))
 
 
+#: A file's machine (processor, instruction set), and what each model and tier costs on it.
+_File = tuple[tuple[str, str], list[tuple[str, str, dict[str, Any]]]]
+
+
 def read_costs(store: Store, path: Path) -> tuple[str, list[str], list[str]]:
     """Keep the figures of a file that ``rtvoice-bench --json`` printed.
 
@@ -38,6 +42,31 @@ def read_costs(store: Store, path: Path) -> tuple[str, list[str], list[str]]:
     ValueError
         The file is something else, holds a figure that no measurement gives, or tells of none of the store's systems.
     """
+    machine, costs = _read(path)
+    known = store.systems()
+    told = _told(path, costs, [(str(system["name"]), system["facts"]) for system in known])
+    for name, cost in told:
+        store.add_cost(name, cost)
+    there = {name for name, each in store.costs().items() if any((c["cpu"], c["isa"]) == machine for c in each)}
+    models = [str(system["name"]) for system in known if "model" in system["facts"]]
+    found = list(dict.fromkeys(name for name, _ in told))
+    return f"{machine[0]} ({machine[1]})", found, [name for name in models if name not in there]
+
+
+def check_costs(store: Store, path: Path, words: Sequence[str]) -> None:
+    """Refuse a file as :func:`read_costs` will once the systems that ``words`` name are in the store; keep nothing.
+
+    Raises
+    ------
+    ValueError, ModelError
+        As of :func:`read_costs`, or there is no such system.
+    """
+    _, costs = _read(path)
+    known = [(str(system["name"]), system["facts"]) for system in store.systems()]
+    _told(path, costs, [*known, *((system.name, system.facts) for system in map(find_system, words))])
+
+
+def _read(path: Path) -> _File:
     try:
         told = json.loads(path.read_text("utf-8"))
         machine = told["machine"]["cpu"], told["machine"]["isa"]
@@ -52,22 +81,25 @@ def read_costs(store: Store, path: Path) -> tuple[str, list[str], list[str]]:
     for model, tier, cost in costs:
         if unfit := _unfit(cost):
             raise ValueError(f"{path}: {model} ({tier}) has {unfit}; measure it again with 'rtvoice-bench --json'")
-    known = store.systems()
-    found = []
-    for model, tier, cost in costs:
-        for system in known:
-            facts = system["facts"]
-            if (facts.get("model"), facts.get("tier")) == (model, tier) or system["name"] == f"{model} ({tier})":
-                store.add_cost(system["name"], cost)
-                found.append(str(system["name"]))
+    return machine, costs
+
+
+def _told(
+    path: Path, costs: Sequence[tuple[str, str, dict[str, Any]]], known: Sequence[tuple[str, dict[str, Any]]]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return what a file tells of which system."""
+    found = [
+        (name, cost)
+        for model, tier, cost in costs
+        for name, facts in known
+        if (facts.get("model"), facts.get("tier")) == (model, tier) or name == f"{model} ({tier})"
+    ]
     if not found:
         raise ValueError(
             f"{path} tells of no system that was compared, in blocks of 10 ms; compared: "
-            + (some([str(system["name"]) for system in known]) or "none")
+            + (some(list(dict.fromkeys(name for name, _ in known))) or "none")
         )
-    there = {name for name, each in store.costs().items() if any((c["cpu"], c["isa"]) == machine for c in each)}
-    models = [str(system["name"]) for system in known if "model" in system["facts"]]
-    return f"{machine[0]} ({machine[1]})", list(dict.fromkeys(found)), [name for name in models if name not in there]
+    return found
 
 
 def _unfit(cost: dict[str, Any]) -> str | None:
