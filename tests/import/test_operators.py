@@ -80,6 +80,17 @@ def test_exclusive_or(make_net, imported):
     imported(net.model(net("Mul", net.x, net("Cast", net("Xor", *sides), to=1))))
 
 
+@pytest.mark.parametrize("opset", [18, 21])
+def test_group_norm_of_frames_and_channels(opset, make_net, imported):
+    """The batch is time: of (frames, channels) each frame is normalised by itself."""
+    net = make_net(opset=opset)
+    frames = net("Reshape", net("Transpose", net.wide(), perm=[0, 2, 1]), net.ints(-1, 6))
+    scales = net.random(2 if opset == 18 else 6), net.random(2 if opset == 18 else 6)
+    y = net("GroupNormalization", frames, *scales, num_groups=2, epsilon=1e-5)
+    back = net("Transpose", net("Reshape", y, net.ints(1, -1, 6)), perm=[0, 2, 1])
+    assert imported(net.model(net.narrow(back))).latency == 0
+
+
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_gelu_operator(approximate, make_net, imported):
     net = make_net(opset=20)

@@ -61,6 +61,7 @@ def scaled(net, op, x, **attrs):
         (lambda n, x: n("Einsum", x, x, equation="bct,bds->bcd", **N), "sums over all time", "AveragePool"),
         (lambda n, x: n("Einsum", x, x, x, equation="bct,bct,bct->bct", **N), "matrix product", "MatMul"),
         (lambda n, x: n("Cast", x, to=7, **N), "integers", "floating"),
+        (lambda n, x: n("Cast", n("Tanh", n("Cast", x, to=16, **N)), to=1), "bfloat16", "export in float32"),
     ],
 )  # fmt: skip
 def test_refused_with_reason_and_advice(build, reason, advice, make_net, refused):
@@ -70,6 +71,24 @@ def test_refused_with_reason_and_advice(build, reason, advice, make_net, refused
     message = refused(net.model(net.narrow(build(net, net.wide()))))
     assert reason in message and advice in message
     assert "'block/norm'" in message
+
+
+def test_a_model_in_bfloat16(net, refused):
+    import onnx
+
+    model = onnx.load_from_string(net.model(net("Tanh", net.x)))
+    for port in (*model.graph.input, *model.graph.output):
+        port.type.tensor_type.elem_type = onnx.TensorProto.BFLOAT16
+    message = refused(model.SerializeToString())
+    assert "'x' is in bfloat16" in message and "export in float32" in message
+
+
+def test_attention_in_one_operator(make_net, refused):
+    net = make_net(opset=23)
+    x = net("Unsqueeze", net("Transpose", net.wide(), perm=[0, 2, 1]), net.ints(1))
+    y = net("Squeeze", net("Attention", x, x, x, name="heads"), net.ints(1))
+    message = refused(net.model(net.narrow(net("Transpose", y, perm=[0, 2, 1]))))
+    assert "Attention 'heads': is attention in one operator" in message and "opset 22 or older" in message
 
 
 @pytest.mark.parametrize("op", ["GRU", "LSTM"])

@@ -6,7 +6,6 @@ from .pointwise import affine, arithmetic, choice, pointwise
 from .values import Stream, Value
 from .walk import Call, lowers
 
-
 # Up to where the odd power series below stand for the function, and their terms: within 1e-7 of it there. The formulas
 # take a number near 1 from another, and keep nothing of what is quiet: 3 % of it was wrong at an amplitude of 1e-6.
 _SERIES = {

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from .ir import Array, IndexArray, Node
-from .refusals import FROZEN, NO_LENGTH
+from .refusals import BFLOAT16, FROZEN, NO_LENGTH
 from .symbols import beyond
 from .values import Known, Stream, Value, fresh
 from .walk import Call, RefusalError, lowers, shape_of, size_of
@@ -24,8 +24,11 @@ def _identity(call: Call) -> Value:
 
 @lowers("Cast", "CastLike")
 def _cast(call: Call) -> Value:
-    # FLOAT, FLOAT16, DOUBLE, BFLOAT16; the arithmetic stays float32 whatever is asked for.
-    if call.op == "Cast" and call.attr("to") not in (1, 10, 11, 16) and not _is_truth(call.stream().node):
+    like = call.array(1, "type") if call.op == "CastLike" else None
+    if call.attr("to", 1) == 16 or (like is not None and like.dtype.name == "bfloat16"):
+        call.refuse(*BFLOAT16)
+    # FLOAT, FLOAT16, DOUBLE; the arithmetic stays float32 whichever is asked for.
+    if call.op == "Cast" and call.attr("to") not in (1, 10, 11) and not _is_truth(call.stream().node):
         call.refuse("turns the signal into integers", "keep the signal floating")
     return call.stream()
 

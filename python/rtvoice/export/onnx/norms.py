@@ -200,8 +200,10 @@ def _group_norm(call: Call) -> Value:
     scale, bias = call.required(1, "scale"), call.required(2, "bias")
     channels = stream.index.shape[1] if stream.rank > 1 else 0
     groups = channels if call.op == "InstanceNormalization" else int(call.attr("num_groups", 1))
-    if stream.rank < 3 or stream.time == 1 or (stream.time is not None and stream.time > 1) or channels % groups:
+    if stream.time is not None and stream.time > 0:
         call.refuse(*ADVICE[call.op])
+    if stream.rank < (2 if call.op == "GroupNormalization" else 3) or channels % groups:
+        call.refuse(f"normalises {stream.describe()} in {groups} groups of channels", "export it again")
     shape = stream.index.shape
     split = stream.index.reshape(shape[0], groups, -1)
     view = Stream(stream.node, split, stream.time, stream.lengths)

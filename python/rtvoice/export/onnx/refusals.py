@@ -20,6 +20,10 @@ NO_LENGTH = (
     "input or a buffer of the model's own that is the same at every frame"
 )
 _NORMS = ("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization", "Attention", "MultiHeadAttention")
+BFLOAT16 = (
+    "rounds the signal to bfloat16, which keeps 8 bits of a number, and a stream's numbers are float32",
+    "export in float32: model.float()",
+)
 _QUANTISED = (
     "is quantised arithmetic, whose numbers a stream does not have",
     "export the float model, from before it was quantised; --weights fp16 rounds its weights",
@@ -137,7 +141,7 @@ _FAMILIES: tuple[tuple[str, str, str], ...] = (
     (
         "looks at all time at once",
         "use convolutions, GRU or LSTM layers, or attention written out with MatMul and Softmax under a bounded mask",
-        "Attention MultiHeadAttention FlexAttention LinearAttention GroupQueryAttention",
+        "MultiHeadAttention FlexAttention LinearAttention GroupQueryAttention",
     ),
     (
         "keeps its state by itself",
@@ -152,6 +156,10 @@ _FAMILIES: tuple[tuple[str, str, str], ...] = (
 
 ADVICE: dict[str, tuple[str, str]] = {
     **{op: (reason, advice) for reason, advice, ops in _FAMILIES for op in ops.split()},
+    "Attention": (
+        "is attention in one operator, whose mask is not followed",
+        "export with opset 22 or older, which writes it with MatMul and Softmax; its mask must be bounded (j > i-N)",
+    ),
     "InstanceNormalization": (_ALL_TIME, _NORM_ADVICE + "; torch's GroupNorm is exported as this too"),
     "GroupNormalization": (_ALL_TIME, _NORM_ADVICE),
     "MeanVarianceNormalization": (_ALL_TIME, _NORM_ADVICE),
@@ -182,6 +190,8 @@ _OPTIMISED = (
 
 def unsupported(op: str, domain: str = "") -> tuple[str, str]:
     """Return the reason and the advice for an operator that nothing lowers."""
+    if op == "Attention" and domain == "com.microsoft":  # fused by an optimiser, from any opset
+        return ADVICE["MultiHeadAttention"]
     if op in ADVICE:
         return ADVICE[op]
     if domain == "ai.onnx.ml":

@@ -16,6 +16,7 @@ from rtvoice.errors import ModelError
 from rtvoice.export.kinds import as_text, what_else
 
 from .ir import Array
+from .refusals import BFLOAT16
 
 if TYPE_CHECKING:
     import onnx
@@ -266,6 +267,8 @@ def _opset(model: Any, name: str) -> int:
 
 def _port(onnx: Any, item: Any) -> Port:
     tensor = item.type.tensor_type
+    if tensor.elem_type == onnx.TensorProto.BFLOAT16:
+        raise ModelError(f"'{item.name}' is in bfloat16, and a stream's numbers are float32; {BFLOAT16[1]}")
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
     floating = item.type.HasField("tensor_type") and tensor.elem_type in floats
     if not tensor.HasField("shape"):
