@@ -220,13 +220,16 @@ def test_the_results_page_counts_what_there_is_and_says_what_was_asked(tmp_path:
     store.close()
     agreed, opened, abx, single = node("report.mjs", *reports)["texts"]
     assert "48 votes by 3 raters on 8 clips" in agreed
+    assert (
+        "; 12 of these 48, on pairs shown twice or of twice the same audio, are checks and count in no share" in agreed
+    )
     # Six pairs a rater, one of them twice and one a trap, two rows each.
     assert "3 pairs shown twice: 6 of 6 answers the same (100 %; by chance 100 %)." in agreed
     assert "3 pairs of twice the same audio: 6 of 6 answers found both equal." in agreed
     assert "every answer is the same, so Krippendorff's alpha has no chance to compare with" in agreed
     assert "rated by two yet" not in agreed
     # One interval, that of the sentence, beside its owner's name.
-    interval = re.search(r"for intelligibility \(walrus won 18 of 18, 95 % interval (\d+ to 100 %)\)", agreed)
+    interval = re.search(r"walrus is preferred for intelligibility \(18 of 18, 95 % interval (\d+ to 100 %)\)", agreed)
     assert interval is not None
     assert f"walrus: {interval[1]}" in agreed
     assert "0 votes by 0 raters" in opened

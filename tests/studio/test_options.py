@@ -167,6 +167,18 @@ def test_a_refused_command_leaves_no_store_behind(tmp_path: Path) -> None:
     assert (store / "studio.db").is_file()
 
 
+@pytest.mark.parametrize("words", [["--list"], ["--list", "--json"], ["--session", "abc"], []])
+def test_looking_into_a_store_that_is_not_there_is_an_error_and_makes_none(words: list[str], tmp_path: Path) -> None:
+    store = tmp_path / "nowhere"
+    done = run("compare", *words, "--store", store)
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert f"--store {store}: no such folder" in done.err
+    done = run("compare", *words, RTVOICE_COMPARE=str(store))
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert f"{store} holds no session yet" in done.err
+    assert not store.exists()
+
+
 @pytest.mark.parametrize("clips", [1, 3, 5, 6])
 def test_which_system_is_model_1_once_more_is_drawn_for_each_rater(clips: int) -> None:
     firsts = []

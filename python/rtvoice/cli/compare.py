@@ -77,7 +77,12 @@ def run(args: argparse.Namespace) -> None:
         folder = getattr(args, option)
         if folder is not None and not folder.is_dir():
             raise console.CommandError(f"--{option} {folder}: no such folder")
-    store = command.Store(command.store_folder(args.store))
+    place = command.store_folder(args.store)
+    if not args.systems and not place.exists():
+        # A slip of the name, mostly: looking makes nothing.
+        where = f"--store {place}: no such folder" if args.store else f"{place} holds no session yet"
+        raise console.CommandError(f"{where}; run: {EXAMPLE}")
+    store = command.Store(place)
     try:
         if args.list:
             _list(args, command.listed(store))

@@ -56,6 +56,8 @@ def results(store: Store, session: Row, *, with_league: bool = True) -> dict[str
         "removed": [{"name": c["name"], "reason": c["reason"]} for c in clips.values() if c["removed"]],
         "raters": sorted({vote.rater for vote in votes}),
         "votes": len(votes),
+        # Which the table leaves out; of ABX, whose repeats count, only traps.
+        "for_checks": sum(v.kind == "trap" or (v.kind == "repeat" and v.dimension != ABX) for v in votes),
         "not_blind": sum(not row["blind"] for row in last),
         "words": _in_words(dimensions, abx, session["options"]["mode"]),
         "dimensions": dimensions,

@@ -39,7 +39,7 @@ async function list(root: HTMLElement): Promise<void> {
 }
 
 function entry(s: Listed): HTMLElement {
-  const far = s.votes ? `${several(s.votes, "vote")} by ${several(s.raters, "rater")}` : "waits for its first vote";
+  const far = s.votes ? `${several(s.votes, "answer")} by ${several(s.raters, "rater")}` : "waits for its first vote";
   return h(
     "li",
     { class: "card" },

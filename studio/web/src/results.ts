@@ -56,6 +56,7 @@ export interface Results {
   removed: { name: string; reason: string }[];
   raters: string[];
   votes: number;
+  for_checks: number;
   not_blind: number;
   /** What a meeting reads out. */
   words: string[];
@@ -73,13 +74,19 @@ export interface Results {
 
 const percent = (value: number) => `${Math.round(100 * value)} %`;
 
+/** What of the votes the table below leaves out. */
+function forChecks({ votes, for_checks: some, mode }: Results): string {
+  const what = mode === "abx" ? "pairs of twice the same audio" : "pairs shown twice or of twice the same audio";
+  return some ? `; ${some} of these ${votes}, on ${what}, are checks and count in no share` : "";
+}
+
 export function drawResults(root: HTMLElement, told: Results, served: boolean): void {
   document.title = `${told.a.name} and ${told.b.name} · results`;
   const { a, b } = told;
   // In an ABX test no row is asked about.
   const asked = told.dimensions.filter((row) => told.mode !== "abx" || row.low !== null);
   root.replaceChildren(
-    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${several(told.votes, "vote")} by ${several(told.raters.length, "rater")} on ${several(told.clips, "clip")}, begun ${told.created.slice(0, 10)}`), told.resampled ? h("p", { class: "quiet" }, `Recordings were ${told.resampled}.`) : ""),
+    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${several(told.votes, "vote")} by ${several(told.raters.length, "rater")} on ${several(told.clips, "clip")}, begun ${told.created.slice(0, 10)}${forChecks(told)}`), told.resampled ? h("p", { class: "quiet" }, `Recordings were ${told.resampled}.`) : ""),
     served &&
       h(
         "div",
