@@ -15,7 +15,7 @@ pytest.importorskip("httpx", reason="httpx is not installed (the extra 'test')")
 from commands import run  # noqa: E402
 from rtvoice_studio import command  # noqa: E402
 from rtvoice_studio.results import abx_words, order_words  # noqa: E402
-from rtvoice_studio.standings import whom  # noqa: E402
+from rtvoice_studio.standings import placed, whom  # noqa: E402
 from rtvoice_studio.stats import Vote, league, order_bias  # noqa: E402
 from studio_client import ORIGIN, ballot, client_of, plan  # noqa: E402
 from studio_sounds import make_folders  # noqa: E402
@@ -40,6 +40,17 @@ def test_where_sides_were_not_drawn_a_bias_is_not_told_from_a_preference(tmp_pat
     assert told[True].startswith("Raters favour Model 1, whatever plays there: Model 1 got 18 of 18")
     assert told[True].endswith("Sides are drawn evenly, so shares lean towards one half.")
     assert order_words(order_bias([]), "walrus") == "No decisive vote yet."
+
+
+def test_one_vote_places_a_system_nowhere() -> None:
+    """It won its only pair: the table would have it first, of all that have been compared for hours."""
+    others = [
+        Vote(f"r{r}", f"c{c}", "d", "ab"[(c + r) % 2], system_a="p", system_b="q") for r in range(3) for c in range(9)
+    ]
+    told = league([*others, Vote("r0", "c0", "d", "a", system_a="r", system_b="q")])
+    assert [(s.system, placed(s)) for s in told.standings if s.system == "r"] == [("r", False)]
+    unanimous = league([Vote("r0", f"c{c}", "d", "a", system_a="p", system_b="q") for c in range(9)])
+    assert all(placed(s) for s in told.standings if s.system != "r") and all(map(placed, unanimous.standings))
 
 
 def test_a_league_of_one_or_two_raters_is_told_with_whom_it_speaks_of() -> None:

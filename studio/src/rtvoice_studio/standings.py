@@ -7,10 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from rtvoice_studio.stats import League, Vote, league, strengths
+from rtvoice_studio.stats.league import Standing
 from rtvoice_studio.stats.shares import ENOUGH_RATERS
 from rtvoice_studio.store import Row, Store
 from rtvoice_studio.systems import some
 
+#: Log odds; a wider interval places a system nowhere. One vote gives 40, three that agree 9: it would lead the table.
+_WIDEST = 10.0
 #: Days of the table's history: a page's width of them.
 _DAYS = 30
 
@@ -46,13 +49,19 @@ def league_table(store: Store) -> dict[str, Any] | None:
     table = league(_until(said, None))
     if not table.standings:
         return None
+    standings = [{**asdict(s), "placed": placed(s), "costs": costs.get(s.system, [])} for s in table.standings]
     return {
-        "standings": [{**asdict(s), "costs": costs.get(s.system, [])} for s in table.standings],
+        "standings": sorted(standings, key=lambda standing: not standing["placed"]),
         "tie": table.tie,
         "groups": [list(group) for group in table.groups],
         "whom": whom(table),
         "history": _history(said),
     }
+
+
+def placed(standing: Standing) -> bool:
+    """Whether a system's votes are enough to stand somewhere among the others."""
+    return standing.high - standing.low <= _WIDEST
 
 
 def whom(table: League) -> str | None:

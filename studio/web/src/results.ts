@@ -39,6 +39,8 @@ interface Measure {
 }
 
 interface Standing extends Costly {
+  /** Whether its votes are enough to stand somewhere among the others. */
+  placed: boolean;
   wins: number;
   losses: number;
   ties: number;
@@ -50,6 +52,8 @@ export interface Results {
   a: { name: string };
   b: { name: string };
   mode: "rows" | "passes" | "abx";
+  /** Which of the two is the one to beat. */
+  baseline: "a" | "b" | null;
   clips: number;
   /** Which sides were brought to another rate, in words. */
   resampled: string | null;
@@ -86,7 +90,7 @@ export function drawResults(root: HTMLElement, told: Results, served: boolean): 
   // In an ABX test no row is asked about.
   const asked = told.dimensions.filter((row) => told.mode !== "abx" || row.low !== null);
   root.replaceChildren(
-    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${several(told.votes, "vote")} by ${several(told.raters.length, "rater")} on ${several(told.clips, "clip")}, begun ${told.created.slice(0, 10)}${forChecks(told)}`), told.resampled ? h("p", { class: "quiet" }, `Recordings were ${told.resampled}.`) : ""),
+    h("header", {}, h("h1", {}, `${a.name} and ${b.name}`), h("p", { class: "quiet" }, `${several(told.votes, "vote")} by ${several(told.raters.length, "rater")} on ${several(told.clips, "clip")}, begun ${told.created.slice(0, 10)}${forChecks(told)}`), told.baseline ? h("p", { class: "quiet" }, `The one to beat: ${told[told.baseline].name}.`) : "", told.resampled ? h("p", { class: "quiet" }, `Recordings were ${told.resampled}.`) : ""),
     served &&
       h(
         "div",
@@ -211,9 +215,9 @@ function correlation(found: Correlation | undefined): Child {
 function league(told: NonNullable<Results["league"]>): HTMLElement {
   const where = machines(told.standings);
   const rows = told.standings.map((s, i) => [
-    `${i + 1}. ${s.system}`,
-    s.strength.toFixed(2),
-    `${s.low.toFixed(2)} to ${s.high.toFixed(2)}`,
+    s.placed ? `${i + 1}. ${s.system}` : `${s.system} (too few votes)`,
+    s.placed ? s.strength.toFixed(2) : "–",
+    s.placed ? `${s.low.toFixed(2)} to ${s.high.toFixed(2)}` : "–",
     `${s.wins} / ${s.ties} / ${s.losses}`,
     ...where.map((machine) => costOn(s, machine)),
   ]);
@@ -226,6 +230,6 @@ function league(told: NonNullable<Results["league"]>): HTMLElement {
     told.whom ? h("p", { class: "quiet" }, told.whom) : "",
     told.groups.length > 1 ? h("p", {}, `No chain of comparisons joins these groups, so their strengths do not compare: ${told.groups.map((g) => g.join(", ")).join(" | ")}.`) : "",
     ...history(told.history, told.standings.map((s) => s.system), table),
-    ...charts(told.standings),
+    ...charts(told.standings.filter((s) => s.placed)),
   );
 }
