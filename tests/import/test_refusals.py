@@ -73,6 +73,37 @@ def test_refused_with_reason_and_advice(build, reason, advice, make_net, refused
     assert "'block/norm'" in message
 
 
+HUGE = 2**50  # more than any machine has: asking for the memory would fail by another name
+NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+
+@pytest.mark.parametrize(
+    ("build", "limit"),
+    [
+        (lambda n, x: n("Expand", x, n.ints(1, HUGE, 1), **N), "4194304"),
+        (lambda n, x: n("Tile", x, n.ints(1, HUGE, 1), **N), "4194304"),
+        (lambda n, x: n("Tile", x, n.ints(1, 10**7, 1), **N), "4194304"),
+        (lambda n, x: n("Pad", x, n.ints(0, HUGE, 0, 0, 0, 0), **N), "4194304"),
+        (lambda n, x: n("Resize", x, "", np.float32([1, 1, 1e9]), **NEAREST, **N), "65536"),
+        (lambda n, x: n("Upsample", x, np.float32([1, 1, 1e9]), mode="nearest", **N), "65536"),
+        (lambda n, x: n("Mul", x, n("ReduceSum", n("ConstantOfShape", n.ints(HUGE), **N))), "134217728"),
+        (lambda n, x: n("Mul", x, n("ReduceSum", n("Expand", np.ones((2, 1)), n.ints(1, HUGE), **N))), "134217728"),
+        (lambda n, x: n("Mul", x, n("ReduceSum", n("Tile", np.ones(2), n.ints(HUGE), **N))), "134217728"),
+        (lambda n, x: n("Mul", x, n("ReduceSum", n("Pad", np.ones(2), n.ints(0, HUGE), **N))), "134217728"),
+        (lambda n, x: n("Mul", x, n("ReduceSum", n("Range", np.int64(0), np.int64(HUGE), np.int64(1), **N))), "134217"),
+        (lambda n, x: n("Mul", x, n("ReduceSum", n("HannWindow", np.int64(HUGE), **N))), "134217728"),
+        (
+            lambda n, x: n("Mul", x, n("ReduceSum", n("Resize", np.ones(2), "", np.float32([1e15]), **NEAREST, **N))),
+            "134217728",
+        ),
+    ],
+)
+def test_sizes_that_no_memory_holds(build, limit, make_net, refused):
+    net = make_net(opset=17)
+    message = refused(net.model(net("ReduceMean", build(net, net.x), axes=[1])))
+    assert "'block/norm': " in message and limit in message and "smaller size" in message
+
+
 def test_a_model_in_bfloat16(net, refused):
     import onnx
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from .amounts import MOST, sizes_made, too_many
 from .following import follow
 from .ir import Array
 from .source import require_onnx
 from .symbols import Symbol, beyond, of_array
 from .values import Known, known
 
-# A tensor of ones as long as the recording is folded too (the probes are about 10^5 samples long); more is a mistake.
-_LARGEST = 1 << 27
 # The reference implementation has no older form, and the newer one means the same for what an older file can hold.
 _RUNS_FROM = {"DequantizeLinear": 19}
+HUGE = " ahead of the stream"
 SQUARE = "more than 10^8 numbers, a mask of time by time that is longer than what is followed"
 _SPREADING = ("Add", "Sub", "Mul", "Div", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "Where", "And")
 
@@ -95,15 +95,14 @@ def _quick(node: Any, arrays: list[Array | None]) -> Array | None:
 
 
 def _check_size(node: Any, arrays: list[Array | None]) -> None:
-    if node.op_type in ("ConstantOfShape", "Expand", "Tile"):
-        shape = arrays[0] if node.op_type == "ConstantOfShape" else arrays[1]
-        base = 1 if node.op_type != "Tile" or arrays[0] is None else arrays[0].size
-        if shape is not None and base * float(np.prod(shape.astype(np.float64))) > _LARGEST:
-            raise ValueError("makes a constant of more than 10^8 numbers")
-    elif node.op_type in _SPREADING:
+    made = sizes_made(node, arrays[0].shape if arrays and arrays[0] is not None else (), arrays)
+    complaint = too_many(made, MOST, HUGE) if made is not None else None
+    if complaint:
+        raise ValueError(complaint)
+    if node.op_type in _SPREADING:
         try:
             shape = np.asarray(np.broadcast_shapes(*(array.shape for array in arrays if array is not None)))
         except ValueError:
             return
-        if float(np.prod(shape.astype(np.float64))) > _LARGEST:
+        if float(np.prod(shape.astype(np.float64))) > MOST:
             raise ValueError(f"compares {' by '.join(str(size) for size in shape if size > 1)} frames: {SQUARE}")

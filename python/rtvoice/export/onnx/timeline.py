@@ -8,6 +8,9 @@ from math import ceil
 
 import numpy as np
 
+from rtvoice.ops import MAX_STEP
+
+from .amounts import SMALLER
 from .heads import joined, kept, newest_told
 from .ir import Array, Course
 from .layout import axes_of
@@ -323,6 +326,8 @@ def _resize(call: Call) -> Value:
     if factor.denominator != 1:
         call.refuse(f"resizes time by {factor}", "use a whole factor; a strided convolution or AveragePool to go down")
     times = int(factor)
+    if times > MAX_STEP:
+        call.refuse(f"stretches time {times} times, and at most {MAX_STEP} is possible", SMALLER)
     lengths = tuple(length * times for length in stream.lengths)
     mode = call.attr("mode", "nearest")
     coordinates = call.attr("coordinate_transformation_mode", "half_pixel" if call.op == "Resize" else "asymmetric")

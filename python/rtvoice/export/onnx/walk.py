@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .fold import SQUARE, fold
+from .amounts import MOST_IN_A_FRAME, SMALLER, sizes_made, too_many
+from .fold import HUGE, SQUARE, fold
 from .ir import Array, Emitter, Node
 from .refusals import AHEAD, ATTENTION, LESS, NEVER_AHEAD, NO_LENGTH, cannot_stream, is_cause, unsupported
 from .source import BROKEN, Source, first_line, require_onnx, to_array
@@ -243,8 +244,33 @@ class Walk:
         self._check_moments(inputs)
         self._check_brief(node.op_type, inputs)
         self.lowered += 1
+        self._check_amount(node, inputs)
         result = HANDLERS[node.op_type](Call(self, node, inputs))
+        if isinstance(result, Stream):
+            _check_frame(result.index.shape)
         return [result] if isinstance(result, (Known, Stream, Scores, Refused)) else result
+
+    def _check_amount(self, node: Any, inputs: list[Value | None]) -> None:
+        """Refuse a node that would make more numbers of a frame than any layer reads."""
+        stream = inputs[0] if inputs else None
+        if not isinstance(stream, Stream):
+            return
+        probes = range(len(self.lengths))
+        made = [
+            sizes_made(node, stream.shape(at), [item.at(at) if isinstance(item, Known) else None for item in inputs])
+            for at in probes
+        ]
+        if None in made:
+            return
+        rows = [row for row in made if row is not None]
+        moved = None if stream.time is None else stream.time + len(rows[0]) - stream.rank
+        _check_frame(
+            [
+                sizes[0]
+                for axis, sizes in enumerate(zip(*rows, strict=True))
+                if axis != moved and len(set(sizes)) == 1 and sizes[0] != self.lengths[0]
+            ]
+        )
 
     def _of_scores(self, node: Any, inputs: list[Value | None]) -> Sequence[Value]:
         """Lower what stands between the two products of an attention."""
@@ -270,7 +296,10 @@ class Walk:
                 len(self.lengths),
             )
         except ValueError as error:
-            raise RefusalError(str(error), LESS if SQUARE in str(error) else "export with this part constant") from None
+            advice = (
+                LESS if SQUARE in str(error) else SMALLER if HUGE in str(error) else "export with this part constant"
+            )
+            raise RefusalError(str(error), advice) from None
         self.folded += 1
         # A reshaped or scaled weight keeps its name, so that its layer can be named after it.
         name = next((item.name for item in inputs if isinstance(item, Known) and item.name), "")
@@ -362,6 +391,12 @@ _CARRYING = _RESHAPING | {
     "Dropout",
     "Gather",
 }
+
+
+def _check_frame(sizes: Sequence[float]) -> None:
+    complaint = too_many(sizes, MOST_IN_A_FRAME, " of a frame")
+    if complaint:
+        raise RefusalError(complaint, SMALLER)
 
 
 def _is_signal(value: Value | None) -> bool:
