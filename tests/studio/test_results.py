@@ -100,3 +100,27 @@ def test_a_server_that_is_asked_to_end_ends_without_a_word(number: str, tmp_path
         said = serving.stderr.read()
         assert serving.wait(60) == 0
     assert said == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a process cannot be asked to end")
+def test_a_server_answers_by_the_time_it_tells_its_address(tmp_path: Path) -> None:
+    # Asked to end at that moment it ends as at any other: told before it ran, it ended with a warning, or killed.
+    script = """
+import os, signal, sys
+from pathlib import Path
+from rtvoice_studio.command import Store, serve
+signal.signal(signal.SIGINT, lambda *_: sys.exit("not yet running"))
+def ready(address):
+    assert signal.getsignal(signal.SIGINT).__name__ == "handle_exit", "not yet running"
+    os.kill(os.getpid(), signal.SIGINT)
+    print(address)
+try:
+    serve(Store(Path(sys.argv[1])), ready=ready)
+except SystemExit:
+    print("ended")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("http://")

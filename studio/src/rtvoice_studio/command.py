@@ -242,17 +242,33 @@ def serve(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
     )
     beside = threading.Thread(target=meanwhile)
-    # To be asked to end is how a server ends: nothing went wrong, and nothing is left half-written.
-    with contextlib.suppress(KeyboardInterrupt):
+
+    def up() -> None:
         ready(address)
         sys.stdout.flush()
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
         beside.start()
+
+    # To be asked to end is how a server ends: nothing went wrong, and nothing is left half-written.
+    server = _Server(config)
+    server.up = up
+    with contextlib.suppress(KeyboardInterrupt):
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
         finally:
-            beside.join()
+            if beside.ident is not None:
+                beside.join()
+
+
+class _Server(uvicorn.Server):
+    """One that tells when it is up: it then ends well when asked to, which before that it does not hear."""
+
+    up: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.up()
 
 
 def is_loopback(host: str) -> bool:
