@@ -29,9 +29,17 @@ NO_BROWSER = lacking("playwright-core") or (
 )
 
 
+def cast(store: Store, client: Any, row: Row, user: str, *, b: bool) -> None:
+    """Vote for B, or for A."""
+    trial = plan(client, row["slug"], user)["trials"][0]["id"]
+    vote = ballot(user, trial, heardMs={"1": 3000, "2": 3000})
+    vote["votes"][0]["side"] = "1" if ((store.trial(trial) or {})["first"] == "b") == b else "2"
+    assert client.post(f"/api/s/{row['slug']}/votes", json=vote, headers=ORIGIN).status_code == 200
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[tuple[Store, Row]]:
-    """Two models, measured here, with a vote."""
+    """Two models, measured here, with six votes."""
     for name in ("small", "large"):
         build_model(tmp_path / f"{name}.rtv", name=name)
     clips = tmp_path / "in"
@@ -41,8 +49,8 @@ def session(tmp_path: Path) -> Iterator[tuple[Store, Row]]:
     options = command.Options(traps=0, repeats=0)
     row = command.add(store, str(tmp_path / "small.rtv"), str(tmp_path / "large.rtv"), clips=clips, options=options)
     client = client_of(store)
-    vote = ballot("ann", plan(client, row["slug"], "ann")["trials"][0]["id"], heardMs={"1": 3000, "2": 3000})
-    assert client.post(f"/api/s/{row['slug']}/votes", json=vote, headers=ORIGIN).status_code == 200
+    for user in ("ann", "bea", "cyd", "dan", "eve", "fay"):  # as many as place a system in the league
+        cast(store, client, row, user, b=True)
     yield store, row
     store.close()
 
@@ -159,13 +167,13 @@ def test_each_machine_has_a_column_and_a_chart_or_a_word_why_not(session: tuple[
     out, err, page = told(bench(tmp_path / "b.json", row, "b"))
     assert err == ""
     assert [chart["systems"] for chart in page["charts"]] == [2, 2]
-    # A second vote, for the other, makes both equal in strength as in cost; their names stay apart.
-    client = client_of(store)
-    won = store.said(row["id"])[0][0]["choice"]
-    trial = plan(client, row["slug"], "bob")["trials"][0]["id"]
-    vote = ballot("bob", trial, heardMs={"1": 3000, "2": 3000})
-    vote["votes"][0]["side"] = "2" if (store.trial(trial) or {})["first"] == won else "1"
-    assert client.post(f"/api/s/{row['slug']}/votes", json=vote, headers=ORIGIN).status_code == 200
+    # No line to a name runs through another's dot: a dot has its place in the table.
+    assert (page["tags"], page["leads"]) == ([["1", "2"], ["1", "2"]], [0, 0])
+    assert [name[:3] for name in page["names"]] == ["1. ", "2. ", "1. ", "2. "]
+    # As many votes for the other make both equal in strength as in cost; their names stay apart.
+    for user in ("gus", "hal", "ian", "jon", "kim", "leo"):
+        cast(store, client_of(store), row, user, b=False)
     _, _, page = told(tmp_path / "b.json")
     assert (len(page["names"]), page["crowded"]) == (4, 0)
+    assert page["tags"][1] == ["1, 2"]
     assert page["words"] == []

@@ -18,7 +18,7 @@ export interface Costly {
   costs: Cost[];
 }
 
-type Known = Costly & { cost: Cost };
+type Known = Costly & { cost: Cost; rank: number };
 
 const machineOf = (cost: Cost) => `${cost.cpu} (${cost.isa})`;
 
@@ -38,12 +38,13 @@ export function costOn(system: Costly, machine: string): string {
 
 /** A chart for each machine, or why there is none. */
 export function charts(systems: Costly[]): Child[] {
+  if (systems.length === 0) return [];
   const found = machines(systems);
   if (found.length === 0) return [h("p", { class: "quiet" }, "What these systems cost is not known: recordings have no cost, and models are measured while their page is served.")];
   return found.map((machine) => {
-    const known = systems.flatMap((system): Known[] => {
+    const known = systems.flatMap((system, i): Known[] => {
       const cost = on(system, machine);
-      return cost ? [{ ...system, cost }] : [];
+      return cost ? [{ ...system, cost, rank: i + 1 }] : [];
     });
     const lacking = systems.filter((system) => !on(system, machine)).map((system) => system.system);
     if (known.length > 1) return chart(machine, known, lacking);
@@ -57,17 +58,22 @@ function chart(machine: string, known: Known[], lacking: string[]): Child {
   const high = Math.max(...known.map((s) => s.high));
   const x = (us: number) => 50 + (290 * us) / most;
   const y = (strength: number) => 185 - (165 * (strength - low)) / (high - low || 1);
-  // Names in a column of their own, apart from each other where the systems are not, each with a line to its system.
-  const names = known.map((s) => ({ s, y: y(s.strength) })).sort((a, b) => a.y - b.y);
-  names.forEach((name, i) => (name.y = Math.max(name.y, (names[i - 1]?.y ?? -20) + 20)));
-  const bottom = Math.max(195, (names[names.length - 1]?.y ?? 0) + 5);
+  // Each dot has its rank in the table above, and a column its name: a line to it would run through other dots.
+  const bottom = Math.max(195, 15 + 20 * known.length);
+  const tags: { x: number; y: number; text: string }[] = [];
+  for (const s of known) {
+    const at = { x: x(s.cost.p50_us) + 7, y: y(s.strength) - 7, text: String(s.rank) };
+    const near = tags.find((tag) => Math.abs(tag.x - at.x) < 8 + 6 * tag.text.length && Math.abs(tag.y - at.y) < 14);
+    if (near) near.text += `, ${at.text}`;
+    else tags.push(at);
+  }
   return h(
     "figure",
     {},
     h(
       "figcaption",
       {},
-      `Quality against cost on ${machine}: strength with its interval (up) by the time of a 10 ms frame as rtvoice-bench measures it, from its median, the dot, to its 99th percentile (right).${lacking.length ? ` Not measured there: ${lacking.join(", ")}.` : ""}`,
+      `Quality against cost on ${machine}: strength with its interval (up) by the time of a 10 ms frame as rtvoice-bench measures it, from its median, the dot with the system's place in the table, to its 99th percentile (right).${lacking.length ? ` Not measured there: ${lacking.join(", ")}.` : ""}`,
     ),
     svg(
       "svg",
@@ -83,10 +89,8 @@ function chart(machine: string, known: Known[], lacking: string[]): Child {
         svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p99_us), y1: y(s.strength), y2: y(s.strength), class: "interval" }),
         svg("circle", { cx: x(s.cost.p50_us), cy: y(s.strength), r: 5, class: "point" }),
       ]),
-      ...names.flatMap((name) => [
-        svg("line", { x1: x(name.s.cost.p99_us) + 4, x2: 350, y1: y(name.s.strength), y2: name.y, class: "axis" }),
-        svg("text", { x: 354, y: name.y + 4, class: "name" }, brief(name.s.system)),
-      ]),
+      ...tags.map((tag) => svg("text", { x: tag.x, y: tag.y, class: "tag" }, tag.text)),
+      ...known.map((s, i) => svg("text", { x: 354, y: 24 + 20 * i, class: "name" }, `${s.rank}. ${brief(s.system)}`)),
     ),
   );
 }

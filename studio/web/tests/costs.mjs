@@ -21,6 +21,9 @@ try {
         return boxes.filter((one, i) => boxes.some((other, j) => j > i && one.left < other.right && other.left < one.right && one.top < other.bottom - 2 && other.top < one.bottom - 2));
       }).length,
       names: charts.flatMap((figure) => [...figure.querySelectorAll("text.name")].map((text) => text.textContent)),
+      tags: charts.map((figure) => [...figure.querySelectorAll("text.tag")].map((text) => text.textContent)),
+      // Lines beside the two axes, each system's interval and its time.
+      leads: charts.map((figure) => figure.querySelectorAll("line").length - 2 - 2 * figure.querySelectorAll("circle").length),
       words: [...region.closest("section").querySelectorAll("p")].map((p) => p.textContent).filter((words) => words.includes("cost")),
     };
   });
