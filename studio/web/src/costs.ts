@@ -87,10 +87,10 @@ function chart(machine: string, known: Known[], lacking: string[]): Child {
       ...known.flatMap((s) => [
         svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p50_us), y1: y(s.low), y2: y(s.high), class: "interval" }),
         svg("line", { x1: x(s.cost.p50_us), x2: x(s.cost.p99_us), y1: y(s.strength), y2: y(s.strength), class: "interval" }),
-        svg("circle", { cx: x(s.cost.p50_us), cy: y(s.strength), r: 5, class: "point" }),
       ]),
+      ...known.map((s) => svg("circle", { cx: x(s.cost.p50_us), cy: y(s.strength), r: 5, class: "point" })),
       ...tags.map((tag) => svg("text", { x: tag.x, y: tag.y, class: "tag" }, tag.text)),
-      ...known.map((s, i) => svg("text", { x: 354, y: 24 + 20 * i, class: "name" }, `${s.rank}. ${brief(s.system)}`)),
+      ...known.map((s, i) => svg("text", { x: 354, y: 24 + 20 * i, class: "name" }, brief(`${s.rank}. ${s.system}`))),
     ),
   );
 }

@@ -82,9 +82,12 @@ try {
   await page.waitForFunction(() => /^All others saved; 1 answer set aside/.test(document.querySelector(".buttons [role=status]").textContent));
   const kept = await (await fetch(`${origin}/api/s/${passes}/votes.json`)).json();
   check(kept.map((vote) => vote.side).join() === "skip", `behind an unknown pair the server has ${kept.map((vote) => vote.side)}`);
-  const sent = page.waitForRequest((request) => request.method() === "POST" && (request.postData() ?? "").includes("0".repeat(24)));
+  const answered = page.waitForResponse((response) => (response.request().postData() ?? "").includes("0".repeat(24)));
   await enter(passes);
-  await sent;
+  await answered;
+  // It is set aside again: what is removed before that would come back.
+  await page.waitForFunction(() => Object.keys(localStorage).some((key) => key.startsWith("rtvoice-aside:")));
+  await page.waitForFunction(() => /set aside/.test(document.querySelector(".buttons [role=status]").textContent));
   await page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("rtvoice-aside:")).forEach((key) => localStorage.removeItem(key)));
   await page.keyboard.press("p");
   await page.waitForFunction(() => document.querySelector("h1").textContent === "Clip 1 of 21");
