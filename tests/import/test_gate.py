@@ -362,3 +362,11 @@ def test_suffix_in_capitals(name, strided, tmp_path):
     path = tmp_path / name
     path.write_bytes(strided)
     assert check(import_model(path, sample_rate=16_000), path, locate=False).passed
+
+
+def test_a_signal_that_the_source_rounds_is_told(net, make_net, imported):
+    rounded = net("Cast", net("Cast", net.wide(), to=10), to=1)
+    notes = imported(net.model(net.narrow(net("Tanh", rounded)))).notes
+    assert any("rounds a signal to float16" in note for note in notes), notes
+    plain = make_net()
+    assert not any("float16" in note for note in imported(plain.model(plain.narrow(plain.wide()))).notes)

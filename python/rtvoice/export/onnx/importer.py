@@ -324,9 +324,23 @@ def _rewritten(nodes: list[Node], *, keep_matrices: bool) -> tuple[list[Node], C
     return nodes, patterns + folded + compared
 
 
+def _rounded_signals(walk: Walk) -> list[str]:
+    """Tell of signals that the source rounds to 16 bits: the stream, and what it is compared with, do not."""
+    types = require_onnx().TensorProto
+    for node in walk.source.model.graph.node:
+        to = next((attribute.i for attribute in node.attribute if attribute.name == "to"), None)
+        if node.op_type == "Cast" and to == types.FLOAT16 and isinstance(walk.values.get(node.output[0]), Stream):
+            return [
+                f"'{node.name or node.output[0]}' rounds a signal to float16; the stream and what it is compared with "
+                "keep float32, up to 5e-4 of it away: export without .half() and autocast for the same numbers"
+            ]
+    return []
+
+
 def _report(walk: Walk, reading: Reading, builder: GraphBuilder, fused: Counter[str], notes: list[str]) -> ImportReport:
     graph = builder.graph()
     origin = walk.source.provenance
+    notes += _rounded_signals(walk)
     if reading.length is not None:
         notes.append(f"was exported for {reading.length} samples; nothing in it depends on that length")
     return ImportReport(
