@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -143,6 +145,20 @@ def test_stores_that_are_made_by_several_at_once_are_one(tmp_path: Path) -> None
             assert len(set(pool.map(lambda store: store.secret, stores))) == 1
         for store in stores:
             store.close()
+
+
+def test_a_store_waits_for_another_that_is_being_made(tmp_path: Path) -> None:
+    # SQLite does not wait here of itself: who switches to a log of writes while another writes is refused at once.
+    other = sqlite3.connect(tmp_path / "studio.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE others (id INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+    store = command.Store(tmp_path)
+    assert store.secret
+    release.join()
+    store.close()
+    other.close()
 
 
 def test_a_refused_command_leaves_no_store_behind(tmp_path: Path) -> None:

@@ -44,11 +44,15 @@ from sqlalchemy.dialects.sqlite import insert as insert_new
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from rtvoice.sqlite import write_ahead
 from rtvoice_studio.plan import Trial, extra_trial, link_of, make_trials
 from rtvoice_studio.prepare import Clip
 from rtvoice_studio.systems import System, check_name
 
 _META = MetaData()
+
+#: Seconds that a write waits for another's.
+_PATIENCE = 30.0
 
 
 def _id() -> Column[int]:
@@ -192,7 +196,7 @@ class Store:
         _sweep(folder)
         # Not as part of an address, where a folder's ? and % would mean something.
         address = URL.create("sqlite", database=str(self._path))
-        self._engine: Engine = create_engine(address, connect_args={"timeout": 30})
+        self._engine: Engine = create_engine(address, connect_args={"timeout": _PATIENCE})
         event.listen(self._engine, "connect", _pragmas)
         self._secret: bytes | None = None
         self._opening = threading.Lock()
@@ -571,7 +575,8 @@ def _trial_row(trial: Trial, session: Row, rater: str) -> dict[str, Any]:
 def _pragmas(connection: Any, record: Any) -> None:
     """Readers never wait for a writer, and what was answered as saved survives a power cut."""
     cursor = connection.cursor()
-    for words in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    write_ahead(cursor.execute, _PATIENCE)
+    for words in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {words}")
     cursor.close()
 

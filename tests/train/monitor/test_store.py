@@ -435,3 +435,15 @@ def test_an_optuna_study_prunes_what_a_rule_has_met(tmp_path: Path) -> None:
     study = optuna.create_study(pruner=both)
     study.optimize(objective, n_trials=1)
     assert study.trials[0].state.name == "PRUNED"
+
+
+def test_a_store_waits_for_another_that_is_being_made(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "runs.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE others (id INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+    with Store(tmp_path / "runs.db") as store:
+        assert store.runs() == []
+    release.join()
+    other.close()

@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rtvoice.sqlite import write_ahead
+
 VERSION = 1
+_PATIENCE = 60.0  # seconds that a write waits for another's
 LABELS = ("collapse", "poor_generalisation", "poor_performance", "good")
 #: Whose word on a run's outcome counts first: a person, the page's votes, measures, the trainer's own judgement.
 SOURCES = ("person", "votes", "evaluate", "run")
@@ -129,10 +132,9 @@ class Store:
         if create:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
             self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA busy_timeout=60000")
-            self._db.execute("PRAGMA journal_mode=WAL")
+            write_ahead(self._db.execute, _PATIENCE)
             self._db.execute("PRAGMA synchronous=NORMAL")
             version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
             if version > VERSION:
