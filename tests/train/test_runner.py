@@ -327,6 +327,30 @@ def test_a_training_starts_from_anothers_weights(make: Callable[..., Made]) -> N
         runner.fit(*make(strict))
 
 
+def test_discriminators_go_on_where_they_are_asked_to(make: Callable[..., Made]) -> None:
+    adversarial = replace(PLAIN, phases=(replace(PLAIN.phases[0], adversarial=True),))
+    task, ctx = make(adversarial)
+    runner.fit(task, ctx)
+    still = (Phase(steps=1, rate=1e-9, adversary_rate=1e-9, batch=16, adversarial=True),)
+
+    def gone_on(start: Start) -> Tiny:
+        other, other_ctx = make(replace(PLAIN, phases=still, training=replace(PLAIN.training, start=start)))
+        runner.fit(other, other_ctx)
+        return other
+
+    learnt = task.critic[0].weight.detach()
+    torch.testing.assert_close(gone_on(Start(ctx.folder, adversary=True)).critic[0].weight.detach(), learnt)
+    assert not torch.allclose(gone_on(Start(ctx.folder)).critic[0].weight.detach(), learnt, atol=1e-4)
+    (ctx.folder / "checkpoint.pt").unlink()
+    with pytest.raises(ValueError, match="has no discriminators; leave it out"):
+        gone_on(Start(ctx.folder, adversary=True))
+
+
+def test_a_field_that_came_later_leaves_the_key_while_it_has_its_default(tmp_path: Path) -> None:
+    assert "adversary" not in settings(Start(tmp_path))
+    assert settings(Start(tmp_path, adversary=True))["adversary"] is True
+
+
 def test_the_key_is_of_what_a_path_leads_to(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     (tmp_path / "b").write_text("1")

@@ -23,15 +23,23 @@ def json_digest(value: Any) -> str:
 
 
 def settings(params: Any) -> Any:
-    """Return a dataclass as plain values, without the fields that only say how to run (`recipe.free`)."""
+    """Return a dataclass as plain values, without the fields that only say how to run (`recipe.free`).
+
+    A field that came later than its table (`recipe.later`) counts once it is not its default.
+    """
     if dataclasses.is_dataclass(params) and not isinstance(params, type):
-        fields = [f for f in dataclasses.fields(params) if f.metadata.get("key", True)]
+        fields = [f for f in dataclasses.fields(params) if _counts(f, getattr(params, f.name))]
         return {f.name: settings(getattr(params, f.name)) for f in fields}
     if isinstance(params, Mapping):
         return {str(key): settings(value) for key, value in params.items()}
     if isinstance(params, list | tuple):
         return [settings(value) for value in params]
     return _contents(params) if isinstance(params, Path) else params
+
+
+def _counts(field: dataclasses.Field[Any], value: Any) -> bool:
+    counts = field.metadata.get("key", True)
+    return bool(value != field.default if counts == "changed" else counts)
 
 
 def _contents(path: Path) -> str:

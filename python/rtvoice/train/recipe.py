@@ -32,6 +32,14 @@ def free(default: Any) -> Any:
     return field(default=default, metadata={"key": False})
 
 
+def later(default: Any) -> Any:
+    """Return a dataclass field that came after its table: out of the stage's key while it has its default.
+
+    So what was trained before there was such a field is found again.
+    """
+    return field(default=default, metadata={"key": "changed"})
+
+
 @dataclass(frozen=True)
 class Skin:
     """The table `[skin]`: what the whole recipe is about.

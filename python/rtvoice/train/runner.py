@@ -230,7 +230,23 @@ class _Run:
                 model, weights(start.path, name), rename=start.rename, only=start.only, allow=start.allow
             )
             self.say(f"{name} starts from {start.path}: {report}")
+        if start.adversary:
+            self._start_adversary(start.path)
         self.average = Average(self.main, self.training.average)
+
+    def _start_adversary(self, folder: Path) -> None:
+        """Take up the discriminators as that training left them.
+
+        From chance they need about 600 steps until they tell anything apart, six minutes of a core.
+        """
+        path = folder / "checkpoint.pt"
+        if ADVERSARY not in self.models:
+            raise ValueError("training.start.adversary: this stage has no discriminators; leave it out")
+        state = checkpoint.load(path) if path.is_file() else {"models": {}}
+        if ADVERSARY not in state["models"]:
+            raise ValueError(f"training.start.adversary: {folder} has no discriminators; leave it out")
+        self.models[ADVERSARY].load_state_dict(state["models"][ADVERSARY])
+        self.say(f"{ADVERSARY} goes on from {folder}")
 
     def _attach(self, state: Any) -> None:
         if callable(self.monitor) and not hasattr(self.monitor, "step"):

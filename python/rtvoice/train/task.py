@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtvoice.train.recipe import free
+from rtvoice.train.recipe import free, later
 
 __all__ = ["ADVERSARY", "Monitor", "Start", "Task", "Training", "part", "step_rng"]
 
@@ -33,12 +33,15 @@ class Start:
         Patterns of names here to load.
     allow : tuple of str
         Patterns of names that may be missing, left over or of another shape; anything else is refused.
+    adversary : bool
+        Whether the discriminators go on too, as its checkpoint left them; else they begin from chance.
     """
 
     path: Path
     rename: tuple[tuple[str, str], ...] = ()
     only: tuple[str, ...] = ("*",)
     allow: tuple[str, ...] = ()
+    adversary: bool = later(False)
 
 
 @dataclass(frozen=True)
