@@ -154,12 +154,14 @@ class _Step:
         if op == "Where":
             return chosen(*cells)
         if op == "Mul" and cells[0].number is not None and np.isfinite(cells[0].number):
-            return scaled(cells[1], cells[0].number, sizes)
+            return scaled(cells[1], _exact(cells[0]), sizes)
         if op == "Mul" and cells[1].number is not None and np.isfinite(cells[1].number):
-            return scaled(cells[0], cells[1].number, sizes)
+            return scaled(cells[0], _exact(cells[1]), sizes)
         if op == "Div" and cells[1].number:
             quotient = scaled(cells[0], Fraction(1) / Fraction(cells[1].number), sizes)
             return rounded("Cast", quotient, sizes) if self._integers() else quotient
+        if op == "Div" and not self._integers():
+            return _ratio(*cells)
         if op == "Mod":
             if self.attrs.get("fmod", 0) and cells[0].low < 0:
                 raise LostError
@@ -401,6 +403,23 @@ def _each(function: Callable[..., Cell], *parts: Array) -> Array:
     for place, cells in enumerate(zip(*(part.ravel().tolist() for part in spread), strict=True)):
         found[place] = function(*cells)
     return found.reshape(spread[0].shape)
+
+
+def _ratio(above: Cell, below: Cell) -> Cell:
+    """Divide two forms, one of which is a multiple of the other: `frames / (frames * 4)` is 1/4 for every length."""
+    over, under = above.form, below.form
+    if over is None or under is None or above.remainder or below.remainder or not under.factors:
+        raise LostError
+    axis, slope = under.factors[0]
+    share = over.of(axis) / slope
+    if over != under.times(share):
+        raise LostError
+    return constant(share)
+
+
+def _exact(cell: Cell) -> Fraction:
+    (piece,) = cell.pieces
+    return piece.shift if isinstance(piece, Form) else Fraction(piece)
 
 
 def _number(cell: Cell) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
 from math import ceil, floor, inf, isfinite
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ _MOST = 16  # pieces, and more than enough for what exporters write
 UNSEEN = "as far as"
 _NO_END = (1 << 31) - 1  # what exporters write for an end that is left open, or more
 _LARGEST = 4096  # numbers of a constant that are followed one by one
+_PARTS = 4096  # the largest denominator of a fraction that exporters write as a float
 
 
 @dataclass(frozen=True)
@@ -171,13 +173,23 @@ def of_array(array: Array) -> Symbol:
         return Symbol(None, sizes)
     cells = np.empty(array.shape, object)
     for place in np.ndindex(array.shape):
-        cells[place] = constant(float(array[place]))
+        cells[place] = constant(_meant(array[place]))
     return Symbol(cells, sizes)
 
 
-def constant(number: float) -> Cell:
+def constant(number: float | Fraction) -> Cell:
     """Return a number as a cell."""
-    return Cell(frozenset([Form((), Fraction(number)) if isfinite(number) else number]), number, number)
+    at = float(number)
+    return Cell(frozenset([Form((), Fraction(number)) if isfinite(at) else at]), at, at)
+
+
+def _meant(number: Any) -> float | Fraction:
+    """Return the fraction that a float stands for: steps of 1/3 come back to whole frames, of 0.33333334 never."""
+    at = float(number)
+    if not isfinite(at) or at.is_integer():
+        return at
+    near = Fraction(at).limit_denominator(_PARTS)
+    return near if type(number)(float(near)) == number else at
 
 
 def whole(form: Form, sizes: Sequence[Form]) -> Cell:

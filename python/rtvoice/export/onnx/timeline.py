@@ -169,6 +169,8 @@ def gather(call: Call, stream: Stream, axis: int, picks: list[Array]) -> Stream:
     factor = round(counts[0] / stream.lengths[0])
     if factor > 1 and all(np.array_equal(frame, np.arange(len(frame)) // factor) for frame in frames):
         return repeat(call, stream, factor, counts)
+    if factor > 1 and counts == tuple(length * factor for length in stream.lengths):
+        call.walk.stretched.append(call.emit.origin)
     # Half of a linear interpolation, if the pattern for it finds the other half.
     rate = stream.node.rate * max(factor, 1)
     node = call.emit.node("gather_time", stream.node, rate=rate, frames=Course(frames))
