@@ -115,7 +115,10 @@ export class Player {
   async replace(side: Listen, file: File): Promise<void> {
     if (!this.context) return;
     if (file.size > 50e6) throw new Error("the file is larger than 50 MB");
+    const mine = this.loading;
     const buffer = await this.context.decodeAudioData(await file.arrayBuffer());
+    // The rater has gone on meanwhile: it was for the clip before.
+    if (mine !== this.loading) return;
     if (buffer.duration > LONGEST_SECONDS) throw new Error(`the file is longer than ${LONGEST_SECONDS / 60} minutes`);
     this.pause();
     this.loaded.set(side, buffer);
@@ -223,7 +226,7 @@ export class Player {
     this.tick();
     const was = this.side;
     this.side = side;
-    if (this.playing && this.restart) {
+    if (this.restart && was !== side) {
       this.seek(this.loopRegion()?.start ?? 0);
     } else if (this.playing && this.context) {
       this.graph?.select(side, this.context.currentTime);

@@ -39,7 +39,7 @@ export class RatePage {
   ) {
     this.outbox = new Outbox(slug, (waiting, refused, aside) => {
       const rest = aside ? `; ${several(aside, "answer")} set aside: the server does not know the pair. It stays in this browser and is sent again when the page is opened` : "";
-      this.saved = refused ? `Refused: ${refused}` : (waiting ? `${waiting} not saved yet` : aside ? "All others saved" : "All saved") + rest;
+      this.saved = refused ? (waiting ? `${waiting} not saved yet, kept in this browser: ${refused}` : `Refused: ${refused}`) : (waiting ? `${waiting} not saved yet` : aside ? "All others saved" : "All saved") + rest;
       this.refresh();
     });
   }

@@ -13,7 +13,7 @@ await page.addInitScript(() => {
     const own = AudioBufferSourceNode.prototype;
     const real = Object.hasOwn(own, name) ? own[name] : act;
     own[name] = function (when, ...more) {
-      globalThis.clocks.push([name, when]);
+      globalThis.clocks.push([name, when, ...more]);
       return real.call(this, when, ...more);
     };
   }
@@ -87,8 +87,22 @@ try {
   const [starts, stops] = ["start", "stop"].map((what) => [...new Set(clocks.filter(([name]) => name === what).map(([, when]) => when))]);
   check(starts.length === 1 && stops.length === 1, `a restart starts at ${starts} and stops at ${stops}`);
   check(Math.abs(stops[0] - starts[0] - 0.005) < 1e-9, `a restart goes over in ${stops[0] - starts[0]} s`);
-  await page.keyboard.press("r");
+  // Paused it starts over as well; what is paused and goes on does so where it was.
   await page.keyboard.press(" ");
+  const startOf = async (key) => {
+    await page.getByLabel("Place in the clip").fill("0.3");
+    await page.locator("h1").click(); // arrows move the slider that has the focus
+    await page.evaluate(() => (globalThis.clocks.length = 0));
+    await page.keyboard.press(key);
+    await page.waitForFunction(() => globalThis.clocks.some(([name]) => name === "start"));
+    const [, , offset] = await page.evaluate(() => globalThis.clocks.find(([name]) => name === "start"));
+    await page.keyboard.press(" ");
+    return offset;
+  };
+  check((await startOf("ArrowRight")) === 0, "a switch while paused does not start over");
+  check(Math.abs((await startOf("ArrowRight")) - 0.3) < 0.01, "what is paused does not go on where it was");
+  await page.keyboard.press("r");
+  check(Math.abs((await startOf("ArrowLeft")) - 0.3) < 0.01, "a switch while paused goes to another place");
 
   // What was answered blind is there before the names are, and else they do not show.
   await page.route("**/votes", (route) => route.abort());
