@@ -40,6 +40,17 @@ def test_pad_is_fused_into_the_convolution(opset, make_net, imported):
     assert report.ops == {"conv1d": 1} and report.latency == 0
 
 
+@pytest.mark.parametrize("also", ["", "Add", "Mul"])
+def test_padding_behind_swapped_halves_costs_no_latency(also, net, imported):
+    h = net.conv(net.x, 1, 8, 3, pads=[2, 0])
+    upper, lower = (net("Slice", h, net.ints(a), net.ints(b), net.ints(1)) for a, b in ((4, 8), (0, 4)))
+    swapped = net("Concat", upper, lower, axis=1)
+    if also:
+        swapped = net(also, swapped, h)
+    padded = net("Pad", swapped, net.ints(0, 0, 200, 0, 0, 0), np.float32(0))
+    assert imported(net.model(net.conv(padded, 8, 1, 3, dilations=[100]))).latency == 0
+
+
 def test_zeros_joined_in_front_are_padding(net, imported):
     y = net("Concat", np.zeros((1, 1, 3), np.float32), net.x, axis=2)
     assert imported(net.model(net.conv(y, 1, 1, 4))).ops == {"conv1d": 1}

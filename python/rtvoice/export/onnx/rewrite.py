@@ -258,6 +258,25 @@ def _shift_behind_choice(node: Node, uses: Uses) -> Node | None:
     return copy_of(shift, inputs=[chosen], channels=node.channels, label="")
 
 
+def _shift_behind_joining(node: Node, uses: Uses) -> Node | None:
+    """Join signals before they are delayed or cropped alike: the layer that reads them can then take the shift.
+
+    What comes before the start is zero, and stays so when it is joined.
+    """
+    if node.op not in ("concat", "add", "sub", "mul") or len(node.inputs) < 2:
+        return None
+    first = node.inputs[0]
+    if first.op not in ("delay", "advance") or any(
+        (item.op, item.attrs) != (first.op, first.attrs) or item.rate != first.rate for item in node.inputs
+    ):
+        return None
+    own = [item for item in node.inputs if item is not first]
+    if uses.count(first) > len(node.inputs) - len(own) or not all(uses.once(item) for item in own):
+        return None
+    joined = copy_of(node, inputs=[item.source for item in node.inputs])
+    return copy_of(first, inputs=[joined], channels=node.channels, label="")
+
+
 def _crop_into_layer(node: Node, uses: Uses) -> Node | None:
     """Fold a crop at the start into the layer before it."""
     if node.op != "advance" or not uses.once(node.source):
@@ -321,6 +340,7 @@ FOLDING: list[tuple[str, Rule]] = [
     ("padding or crop into the next layer", _shift_into_next),
     ("crop into the layer", _crop_into_layer),
     ("channels chosen before a shift", _shift_behind_choice),
+    ("joined before a shift", _shift_behind_joining),
     ("shifts joined", _join_shifts),
     ("choices of channels joined", _join_picks),
 ]
