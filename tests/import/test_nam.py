@@ -164,6 +164,21 @@ def test_it_plays_what_a_player_that_works_sample_by_sample_plays(document: dict
     agrees(model, Player(document).run(SIGNAL, silence), SIGNAL)
 
 
+def floating(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: floating(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [floating(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize("make", [nam.a1, nam.a2, nam.convnet, nam.linear, nam.lstm])
+def test_whole_numbers_may_be_written_as_floats(make: Any) -> None:
+    document = make(rng(8))
+    written = {**document, "config": floating(document["config"]), "sample_rate": float(nam.RATE)}
+    agrees(bring(written)[0], definition(document), SIGNAL)
+
+
 def test_an_lstm_starts_from_its_own_state_warmed_for_half_a_second() -> None:
     document = nam.lstm(rng(7))
     document["sample_rate"] = 8000
@@ -461,6 +476,9 @@ HALF = {"max_value": 0.5, "model": LINEAR}
         (edited(layer1x1={"active": True, "bias": False, "kernel": 3}), "layers[0].layer1x1", "'kernel', which this"),
         (edited(slimmable={"method": "slice_channels_uniform", "kwargs": {"by": 2}}), "slimmable.kwargs", "'by'"),
         (changed(LINEAR, version="0.9.0"), "the file", "version 0.9.0"),
+        (changed(LINEAR, version="0.4.0"), "the file", "export it from a newer trainer"),
+        (changed(LINEAR, weights=[*LINEAR["weights"][:-1], None]), "'weights'", "holds null"),
+        (changed(LINEAR, config={**LINEAR["config"], "receptive_field": 10**12}), "config", "in 1..2147483647"),
         (changed(LINEAR, version="new"), "the file", "must be three numbers"),
         (changed(LINEAR, config={"bias": True}), "config", "'receptive_field' is missing"),
         (changed(LINEAR, config={**LINEAR["config"], "out_channels": 2}), "config", "out_channels is 2"),

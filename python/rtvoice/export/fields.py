@@ -139,7 +139,12 @@ def whole(value: Any, place: str, *, low: int = 1, high: int = _MOST) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        refuse(place, f"is {brief(value)}; it must be a whole number of at least {low}")
+        range_ = (
+            f"of at least {low}"
+            if high == _MOST and not (isinstance(value, int) and value > high)
+            else f"in {low}..{high}"
+        )
+        refuse(place, f"is {brief(value)}; it must be a whole number {range_}")
     return int(value)
 
 
@@ -159,7 +164,10 @@ def array(value: Any, place: str) -> F32:
     with np.errstate(over="ignore"):
         single = out.astype(np.float32)
     if not np.isfinite(single).all():
-        refuse(place, "holds a number that is not finite as float32; the training diverged, train it again")
+        refuse(
+            place,
+            "holds null, or a number that is not finite as float32; export it again, or train it again if it diverged",
+        )
     return single
 
 

@@ -162,7 +162,7 @@ def _chosen(document: dict[str, Any], size: float | None) -> dict[str, Any]:
 def _plain(chosen: dict[str, Any], network: Network, weights: Weights) -> dict[str, Any]:
     """Return a file's object with the weights as they are used: rounded, and of a slimmed network its own."""
     document = {**chosen, "weights": weights.values.copy()}
-    config = dict(chosen["config"])
+    config = dict(_whole(chosen["config"]))
     inner = config.get("condition_dsp")
     if isinstance(network, WaveNet) and inner:
         assert network.condition is not None
@@ -172,6 +172,15 @@ def _plain(chosen: dict[str, Any], network: Network, weights: Weights) -> dict[s
 
         config["layers"], document["weights"] = narrowed(network, config, document["weights"])
     return {**document, "config": config}
+
+
+def _whole(value: Any) -> Any:
+    """Return settings with 3.0 as 3, as the format's own reader takes it where a whole number is meant."""
+    if isinstance(value, Mapping):
+        return {key: item if key == "weights" else _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _rate(document: dict[str, Any], asked: int | None, notes: list[str]) -> int:

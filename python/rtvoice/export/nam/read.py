@@ -122,10 +122,15 @@ def _check_version(fields: Fields, reading: Reading) -> None:
         refuse(fields.place, f"version is {brief(fields.get('version'))}; it must be three numbers, as in 0.7.0")
     version = (int(found[1]), int(found[2]))
     if not _OLDEST <= version <= _NEWEST:
+        remedy = (
+            "export it from a newer trainer"
+            if version < _OLDEST
+            else "update rtvoice, or export it from an older trainer"
+        )
         refuse(
             fields.place,
             f"is of version {found[0]} of the format; this importer reads {_OLDEST[0]}.{_OLDEST[1]} to "
-            f"{_NEWEST[0]}.{_NEWEST[1]}: update rtvoice, or export it from an older trainer",
+            f"{_NEWEST[0]}.{_NEWEST[1]}: {remedy}",
         )
     if version == _NEWEST and int(found[3]) > 0:
         reading.note(f"the file is of version {found[0]}, newer than 0.7.0; what it has beyond that is refused by name")
