@@ -8,6 +8,7 @@ import pytest
 from rtvoice import parity
 from rtvoice.check import check
 from rtvoice.export import import_model
+from rtvoice.export.onnx.importer import import_onnx
 from rtvoice.graph import GraphBuilder
 
 NAN, INF = float("nan"), float("inf")
@@ -40,6 +41,12 @@ def test_compare_does_not_trust_the_peak():
         assert not parity.compare("x", np.zeros(4), np.ones(4), peak, 1e-5).passed
     assert not parity.compare("x", np.zeros(4), np.ones(4), 1.0, NAN).passed
     assert parity.compare("x", np.ones(4), np.ones(4), 1.0, 1e-5).passed
+
+
+def test_what_overflows_on_the_way_to_what_is_right_is_no_warning(net, recwarn):
+    imported = import_onnx(net.model(net("Sigmoid", net("Mul", net.x, np.float32(3e4)))))
+    assert all(np.isfinite(out).all() for out in imported.oracle("onnx").run(np.linspace(-1, 1, 50)).values())
+    assert not [str(warning.message) for warning in recwarn]
 
 
 @pytest.mark.parametrize("name", BROKEN)
