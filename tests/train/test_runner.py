@@ -341,6 +341,11 @@ def test_discriminators_go_on_where_they_are_asked_to(make: Callable[..., Made])
     learnt = task.critic[0].weight.detach()
     torch.testing.assert_close(gone_on(Start(ctx.folder, adversary=True)).critic[0].weight.detach(), learnt)
     assert not torch.allclose(gone_on(Start(ctx.folder)).critic[0].weight.detach(), learnt, atol=1e-4)
+    state = checkpoint.load(ctx.folder / "checkpoint.pt")
+    state["models"]["adversary"]["0.weight"] = torch.zeros(24, 8)
+    checkpoint.save(ctx.folder / "checkpoint.pt", state)
+    with pytest.raises(ValueError, match=r"of another shape \(0.weight: \[16, 8\] here, \[24, 8\] there"):
+        gone_on(Start(ctx.folder, adversary=True))
     (ctx.folder / "checkpoint.pt").unlink()
     with pytest.raises(ValueError, match="has no discriminators; leave it out"):
         gone_on(Start(ctx.folder, adversary=True))

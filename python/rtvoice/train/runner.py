@@ -26,7 +26,7 @@ from rtvoice.train.parameters import Average
 from rtvoice.train.precision import Precision, compile_models, uncompile
 from rtvoice.train.schedule import Phase, spoken
 from rtvoice.train.stages import StageContext
-from rtvoice.train.task import ADVERSARY, Monitor, Task, Training, part, step_rng
+from rtvoice.train.task import ADVERSARY, Monitor, Start, Task, Training, part, step_rng
 
 __all__ = ["Fit", "Monitor", "Task", "Training", "fit", "part", "step_rng", "weights"]
 
@@ -231,22 +231,22 @@ class _Run:
             )
             self.say(f"{name} starts from {start.path}: {report}")
         if start.adversary:
-            self._start_adversary(start.path)
+            self._start_adversary(start)
         self.average = Average(self.main, self.training.average)
 
-    def _start_adversary(self, folder: Path) -> None:
+    def _start_adversary(self, start: Start) -> None:
         """Take up the discriminators as that training left them.
 
         From chance they need about 600 steps until they tell anything apart, six minutes of a core.
         """
-        path = folder / "checkpoint.pt"
+        path = start.path / "checkpoint.pt"
         if ADVERSARY not in self.models:
             raise ValueError("training.start.adversary: this stage has no discriminators; leave it out")
         state = checkpoint.load(path) if path.is_file() else {"models": {}}
         if ADVERSARY not in state["models"]:
-            raise ValueError(f"training.start.adversary: {folder} has no discriminators; leave it out")
-        self.models[ADVERSARY].load_state_dict(state["models"][ADVERSARY])
-        self.say(f"{ADVERSARY} goes on from {folder}")
+            raise ValueError(f"training.start.adversary: {start.path} has no discriminators; leave it out")
+        report = checkpoint.load_partial(self.models[ADVERSARY], state["models"][ADVERSARY], allow=start.allow)
+        self.say(f"{ADVERSARY} goes on from {start.path}: {report}")
 
     def _attach(self, state: Any) -> None:
         if callable(self.monitor) and not hasattr(self.monitor, "step"):

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("parselmouth", reason="the train extra is not installed")
 
+from rtvoice.train import checkpoint  # noqa: E402
 from rtvoice.train.data import Content, DataError, Prepared, features  # noqa: E402
 from rtvoice.train.models import excitation  # noqa: E402
 from rtvoice.train.models.student import SHAPES  # noqa: E402
@@ -75,7 +76,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 channels=16, blocks=1, batch=2, frames=60, phases=(tiny,), training=training
             ),
             "fine-tune": student.FineTuneParams(
-                batch=2, frames=60, phases=(fight,), training=training, real="recordings"
+                batch=2, frames=60, phases=(fight,), training=training, real="recordings", periods=(2, 3)
             ),
         }
         folders: dict[str, Path] = {"root": root}
@@ -115,6 +116,12 @@ class Given:
         if stage == "render":
             return render.RenderParams()
         return material.ContentParams(extractor="spectra") if stage == "content" else self.prepare
+
+
+def test_judges_of_the_waveform_stand_beside_those_of_spectrograms(stages: dict[str, Path]) -> None:
+    judges = checkpoint.load(stages["fine-tune"] / "checkpoint.pt")["models"]["adversary"]
+    kernels = [tuple(judges[f"judges.{n}.layers.0.parametrizations.weight.original1"].shape[2:]) for n in range(5)]
+    assert kernels == [(3, 8)] * 3 + [(5, 1)] * 2
 
 
 def test_graph_of_own_recordings_reads_no_data_folder() -> None:

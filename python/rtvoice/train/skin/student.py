@@ -22,7 +22,7 @@ from rtvoice.train.models.losses import Reconstruction, Weights
 from rtvoice.train.models.pitch import CENTRE
 from rtvoice.train.models.student import SHAPES, Heard, Student, StudentShape
 from rtvoice.train.optimise import to_device
-from rtvoice.train.recipe import free
+from rtvoice.train.recipe import free, later
 from rtvoice.train.runner import Training, fit, part, step_rng
 from rtvoice.train.schedule import Phase
 from rtvoice.train.skin.master import Once, figures
@@ -60,6 +60,8 @@ class StudentParams:
         blocks, widen and rate (`rtvoice.train.models.grow`); empty: it learns from nothing.
     weights : str
         What the model file's matrices are stored as: `fp16`, half the bytes, or `fp32`.
+    periods : tuple of int
+        Periods, in samples, of judges of the waveform in an adversarial phase, beside those of spectrograms.
     shares : mapping of str to float
         What moves the student in an adversarial phase, by the gradient on its audio.
     phases, training
@@ -79,6 +81,7 @@ class StudentParams:
     judged: float = 0.5
     grown_from: str = free("")  # its key is that of the input
     weights: Literal["fp16", "fp32"] = "fp16"
+    periods: tuple[int, ...] = later(())
     shares: dict[str, float] = field(default_factory=lambda: {"reconstruction": 1.0, "adversary": 0.3, "features": 0.6})
     phases: tuple[Phase, ...] = (Phase("answers", minutes=120, rate=1.2e-3, final=0.1),)
     training: Training = Training(clip=2.0, adversary_clip=2.0)
@@ -146,7 +149,7 @@ class StudentTask:
         self.recordings = list(recordings)
         shape = student.shape
         self.reconstruction = Reconstruction(shape.rate, shape.hop, Weights())
-        self.adversary = Adversary()
+        self.adversary = Adversary(periods=params.periods)
         self.balancer = Balancer(params.shares)
         self.adversarial, self.size = False, params.batch
         self.train = pairs.select("train")
