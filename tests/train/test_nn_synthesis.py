@@ -50,6 +50,24 @@ def test_a_wavenet_streams_what_it_draws(distribution: str, temperature: float) 
     assert np.unique(alone).size > 20
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
+def test_a_leaky_sum_streams_at_either_end_of_its_range(decay: float) -> None:
+    module = nn.LeakySum(1, decay, 0.1)
+    assert prove(module, write(module, sample_rate=16000, hop=64).graph()) < 1e-5
+    x = torch.randn(2, 50, 1, dtype=torch.float64)
+    wanted = [torch.zeros(2, 1, dtype=torch.float64)]
+    for sample in x.unbind(1):
+        wanted.append(decay * wanted[-1] + 0.1 * sample)
+    torch.testing.assert_close(module(x), torch.stack(wanted[1:], 1))
+
+
+def test_numbers_outside_their_range_are_named() -> None:
+    with pytest.raises(ValueError, match="decay is 1.5; it must lie in 0 to 1"):
+        nn.LeakySum(1, 1.5)
+    with pytest.raises(ValueError, match="temperature is 0; it must be above 0"):
+        nn.WaveNet(1, 16, temperature=0.0, **SIZES)
+
+
 @pytest.mark.parametrize("distribution", ["gaussian", "logistic", "categorical"])
 def test_a_wavenet_learns_a_wave(distribution: str) -> None:
     torch.manual_seed(0)

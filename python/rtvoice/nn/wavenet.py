@@ -214,6 +214,8 @@ class WaveNet(Module):
             "limit": limit,
             "stream": stream,
         }
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise ValueError(f"temperature is {temperature:g}; it must be above 0 (0.01 draws next to the mean)")
         self.temperature = temperature
         self.seed = 0
         self.recalled: Tensor | None = None
@@ -306,15 +308,26 @@ class LeakySum(Module):
     channels : int
         Of the signal.
     decay, gain : float
-        As above; `decay` lies in 0 to 1.
+        As above; `decay` lies in 0 to 1. With 1 it is a running sum.
+
+    Raises
+    ------
+    ValueError
+        `decay` lies elsewhere.
     """
 
     def __init__(self, channels: int, decay: float, gain: float = 1.0) -> None:
         super().__init__()
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay is {decay:g}; it must lie in 0 to 1")
         self.channels, self.decay, self.gain = channels, decay, gain
 
     def forward(self, x: Tensor) -> Tensor:
         """Add up `(batch, frames, channels)`, as far back as a float32 remembers."""
+        if self.decay == 1:
+            return torch.cumsum(self.gain * x, dim=1)
+        if self.decay == 0:
+            return self.gain * x
         taps = min(x.shape[1], int(math.log(1e-9) / math.log(self.decay)) + 1)
         powers = self.gain * self.decay ** torch.arange(taps - 1, -1, -1, dtype=x.dtype, device=x.device)
         kernel = powers.expand(self.channels, 1, taps)
