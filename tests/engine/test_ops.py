@@ -285,7 +285,8 @@ def test_op(case: str, channels: int) -> None:
 
 @pytest.mark.parametrize(
     ("channels", "out", "groups"),
-    [(6, 6, 6), (6, 12, 6), (32, 32, 32), (33, 33, 33), (16, 32, 4), (96, 192, 3), (64, 64, 8), (20, 10, 5)],
+    [(6, 6, 6), (6, 12, 6), (32, 32, 32), (33, 33, 33), (16, 32, 4), (96, 192, 3), (64, 64, 8), (20, 10, 5)]
+    + [(20, 80, 5), (24, 144, 3), (16, 256, 8), (24, 180, 6)],  # groups of 16, 48, 32 and 30
 )
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (3, 4)])
 def test_grouped_convolution(channels: int, out: int, groups: int, kernel: int, dilation: int) -> None:

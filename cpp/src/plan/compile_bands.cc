@@ -45,18 +45,12 @@ void Compiler::emit_bands(int node) {
   step.channels = cout;
   step.bands_out = static_cast<size_t>(value.channels) / cout;
   step.cols = cols;
-  step.weights = depthwise ? add_weights(dense) : pack(dense, depth, cols);
+  if (groups > 1 && !depthwise) add_ranges(&step, cout, out_per_group, per_group);
+  bool half;
+  step.weights = depthwise ? add_weights(dense) : pack(dense, step, false, 0, &half);
   step.bias = add_weights(bias);
   if (step.width != step.band_floats) step.scratch_floats = frames * step.width;
   if (cols != cout) step.scratch_floats += step.bands_out * cols;
-  if (groups > 1 && !depthwise) {
-    const size_t panel = plan_->kernels_->gemm_panel_cols(cols);
-    for (size_t first = 0; first < cols; first += panel) {
-      const size_t o0 = std::min(first, cout - 1), o1 = std::min(first + panel, cout) - 1;
-      const size_t c0 = o0 / out_per_group * per_group, c1 = (std::max(o0, o1) / out_per_group + 1) * per_group;
-      step.ranges.push_back({static_cast<uint32_t>(c0), static_cast<uint32_t>(c1 - c0)});
-    }
-  }
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[node].lags[0]}, 1);
 }
 

@@ -43,6 +43,22 @@ bool to_half(float value, uint16_t* half) {
   return true;
 }
 
+// Columns [col, col + width) of a product's weights, [taps][seg_len][cols], where they meet a part of each segment; nothing where that is all of them.
+template <class T>
+std::vector<T> part_of(const std::vector<T>& dense, const StepSpec& step, const simd::PanelRange& range, size_t col,
+                       size_t width) {
+  std::vector<T> part;
+  if (step.ranges.empty()) return part;
+  part.reserve(step.taps * range.length * width);
+  for (size_t tap = 0; tap < step.taps; ++tap) {
+    for (size_t k = range.begin; k < range.begin + range.length; ++k) {
+      const auto row = dense.begin() + static_cast<ptrdiff_t>((tap * step.seg_len + k) * step.cols + col);
+      part.insert(part.end(), row, row + static_cast<ptrdiff_t>(width));
+    }
+  }
+  return part;
+}
+
 // From 5 rows on the product is bound by multiply-adds even where the weights lie in L3, and widening them anew for
 // every 6 rows costs more than reading them (160 rows: 15 %).
 constexpr int64_t kMaxHalfRows = 4;
@@ -51,20 +67,51 @@ constexpr int64_t kMaxHalfRows = 4;
 
 size_t Compiler::pack(const std::vector<float>& dense, size_t depth, size_t cols, bool stored_half, int64_t rows,
                       bool* half) {
+  StepSpec whole;
+  whole.seg_len = depth;
+  whole.cols = cols;
+  return pack(dense, whole, stored_half, rows, half);
+}
+
+size_t Compiler::pack(const std::vector<float>& dense, const StepSpec& step, bool stored_half, int64_t rows,
+                      bool* half) {
   const simd::Kernels& k = *plan_->kernels_;
   std::vector<uint16_t> halves;
-  if (stored_half && rows <= kMaxHalfRows && cols % 16 == 0 && k.gemm_pack_half != nullptr) {
+  if (stored_half && rows <= kMaxHalfRows && step.cols % 16 == 0 && k.gemm_pack_half != nullptr) {
     halves.resize(dense.size());
     size_t exact = 0;
     while (exact < dense.size() && to_half(dense[exact], &halves[exact])) ++exact;
     if (exact < dense.size()) halves.clear();  // a folded scale gave them more bits
   }
   *half = !halves.empty();
-  if (!*half) return pack(dense, depth, cols);
-  const size_t offset = weights_.size(), floats = (k.gemm_packed_floats(depth, cols) + 1) / 2;
-  weights_.resize(offset + (floats + 15) / 16 * 16, 0.0f);
-  k.gemm_pack_half(halves.data(), depth, cols, reinterpret_cast<uint16_t*>(weights_.data() + offset));
+  const size_t offset = weights_.size();
+  for (size_t col = 0, width; col < step.cols; col += width) {
+    width = step.ranges.empty() ? step.cols : simd::same_range(step.ranges.data(), step.cols, col);
+    const simd::PanelRange all{0, static_cast<uint32_t>(step.seg_len)};
+    const simd::PanelRange& range = step.ranges.empty() ? all : step.ranges[col / simd::kRangeCols];
+    const size_t depth = step.taps * range.length, floats = k.gemm_packed_floats(depth, width);
+    const size_t first = weights_.size();
+    weights_.resize(first + (*half ? floats / 2 : (floats + 15) / 16 * 16), 0.0f);
+    float* packed = weights_.data() + first;
+    if (*half) {
+      const std::vector<uint16_t> part = part_of(halves, step, range, col, width);
+      k.gemm_pack_half(part.empty() ? halves.data() : part.data(), depth, width, reinterpret_cast<uint16_t*>(packed));
+    } else {
+      const std::vector<float> part = part_of(dense, step, range, col, width);
+      k.gemm_pack(part.empty() ? dense.data() : part.data(), depth, width, packed);
+    }
+  }
+  weights_.resize((weights_.size() + 15) / 16 * 16, 0.0f);
   return offset;
+}
+
+// Which inputs a grouped layer's outputs need.
+void Compiler::add_ranges(StepSpec* step, size_t cout, size_t out_per_group, size_t in_per_group) {
+  for (size_t first = 0; first < step->cols; first += simd::kRangeCols) {
+    const size_t o0 = std::min(first, cout - 1), o1 = std::min(first + simd::kRangeCols, cout) - 1;
+    const size_t c0 = o0 / out_per_group * in_per_group, c1 = (std::max(o0, o1) / out_per_group + 1) * in_per_group;
+    step->ranges.push_back({static_cast<uint32_t>(c0), static_cast<uint32_t>(c1 - c0)});
+  }
 }
 
 // y = scale*(Wx + b) + shift, for the affine nodes (batch norms) that follow a product. `cols` may hold several rows of `ld` columns.
@@ -195,19 +242,11 @@ void Compiler::emit_convolution(int node) {
   step.tap_rows = static_cast<size_t>(at.dilation);
   step.stride = static_cast<size_t>(at.stride);
   step.cols = dense.cols;
-  step.weights = pack(dense.weights, dense.depth, dense.cols, n.w0.half, value.frames, &step.half);
+  if (groups > 1) add_ranges(&step, cout, cout / groups, per_group);
+  step.weights = pack(dense.weights, step, n.w0.half, value.frames, &step.half);
   step.bias = add_weights(dense.bias);
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), ahead ? 0 : timing_->nodes[root].lags[0]},
        static_cast<int64_t>(contiguous && !ahead ? kernel : 1));
-  if (groups > 1) {
-    const size_t panel = plan_->kernels_->gemm_panel_cols(dense.cols);
-    for (size_t first = 0; first < dense.cols; first += panel) {
-      const size_t out_per_group = std::max<size_t>(cout / groups, 1);
-      const size_t o0 = std::min(first, cout - 1), o1 = std::min(first + panel, cout) - 1;
-      const size_t c0 = o0 / out_per_group * per_group, c1 = (std::max(o0, o1) / out_per_group + 1) * per_group;
-      step.ranges.push_back({static_cast<uint32_t>(c0), static_cast<uint32_t>(c1 - c0)});
-    }
-  }
   apply_fusion(node, &step, &step.end, cols_a);
   if (ahead) {
     step.in[static_cast<size_t>(step.end.residual)] = older;

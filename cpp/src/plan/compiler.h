@@ -102,6 +102,9 @@ class Compiler {
   size_t pack(const std::vector<float>& dense, size_t depth, size_t cols);
   // As float16 where `stored_half`, every number survives it and the product runs for `rows` rows a hop at most.
   size_t pack(const std::vector<float>& dense, size_t depth, size_t cols, bool stored_half, int64_t rows, bool* half);
+  // As far as the step's ranges reach.
+  size_t pack(const std::vector<float>& dense, const StepSpec& step, bool stored_half, int64_t rows, bool* half);
+  static void add_ranges(StepSpec* step, size_t cout, size_t out_per_group, size_t in_per_group);
   size_t add_state(size_t floats);
   void fold_affine(int node, std::vector<float>* dense, std::vector<float>* bias, size_t depth, size_t cols,
                    size_t channels, size_t ld);

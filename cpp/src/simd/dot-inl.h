@@ -24,7 +24,7 @@ HWY_INLINE void dot_rows(const DotInput& in, size_t row, float* HWY_RESTRICT sum
   const size_t step = in.row_step;
   for (size_t s = 0; s < in.num_segments; ++s) {
     const float* HWY_RESTRICT x = in.seg[s] + row * step + in.begin;
-    const float* HWY_RESTRICT w = in.weights + s * in.seg_len + in.begin;
+    const float* HWY_RESTRICT w = in.weights + s * in.length;
     size_t k = 0;
     for (; k + kUnroll * kLanes <= in.length; k += kUnroll * kLanes) {
       RTV_UNROLL for (size_t u = 0; u < kUnroll; ++u) {

@@ -7,35 +7,12 @@
 
 #include "simd/activation-inl.h"
 #include "simd/dot-inl.h"
+#include "simd/groups-inl.h"
 #include "simd/row-inl.h"
 #include "simd/tile-inl.h"
 
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
-
-constexpr size_t kPanelCols = 64;  // what PanelRange counts in
-
-// Weights lie in streams of kStreamCols columns, each sequential in k. Tiles are as large as the registers hold:
-// accumulators, one row of weights and a broadcast input. With 16 registers a tile is 2 vectors wide, and one stream
-// has to be no wider: read as slices of 64-column rows, weights beyond L2 came at 8 GB/s.
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr size_t kStreamCols = 64;
-constexpr size_t kMaxVectors = 4;
-constexpr size_t max_rows(size_t vectors) {
-  return vectors == 1 ? 16 : vectors == 2 ? 12 : vectors == 3 ? 8 : vectors == 4 ? 6 : 1;
-}
-#else
-constexpr size_t kStreamCols = 16;
-constexpr size_t kMaxVectors = 2;
-// Nobody waits for the scalar table: low tiles keep it small.
-constexpr bool kLowTiles = HWY_TARGET == HWY_SCALAR;
-constexpr size_t max_rows(size_t vectors) {
-  return vectors == 1 ? (kLowTiles ? 4 : 12) : vectors == 2 ? (kLowTiles ? 2 : 6) : vectors == 4 ? 2 : 1;
-}
-#endif
-
-// Where the processor widens float16 itself; elsewhere the plan keeps float32.
-constexpr bool kHalfWeights = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_NEON;
 
 // One or two rows need more columns for the 8 independent accumulators that hide an FMA's latency (2 reach 24 % of
 // peak).
@@ -65,7 +42,7 @@ HWY_INLINE void tile(const GemmArgs& args, const TileAt<W>& at) noexcept {
   constexpr size_t kPerStream = min_size(kVectors, kStreamCols / kN);
   for (size_t s = 0; s < args.num_segments; ++s) {
     TileRows<kRows> x(args.seg[s] + at.row * args.row_step + at.begin, args.row_step);
-    const W* HWY_RESTRICT w = at.weights + (s * args.seg_len + at.begin) * at.stream_cols;
+    const W* HWY_RESTRICT w = at.weights + s * at.length * at.stream_cols;
     size_t k = 0;
     if constexpr (kMaxVectors == 4 && kVectors == 1 && kRows >= 8 && kN >= 8) {
       constexpr size_t kSteps = 4;
@@ -155,10 +132,14 @@ template <class W, class DT>
 constexpr size_t tallest(size_t vectors) {
   return sizeof(W) == 4 ? max_rows(vectors) : hn::MaxLanes(DT()) < kLanes ? 1 : min_size(max_rows(vectors), 4);
 }
+template <class W, class DT>
+constexpr size_t lowest() {
+  return sizeof(W) == 2 && kLanes > 8 && hn::MaxLanes(DT()) == kLanes ? 2 : 1;
+}
 
 template <size_t kVectors, class DT, class W, size_t kRows = tallest<W, DT>(kVectors)>
 HWY_INLINE void gemm_tile_of(size_t rows, const GemmArgs& args, const TileAt<W>& at) noexcept {
-  if constexpr (kRows > 1) {
+  if constexpr (kRows > lowest<W, DT>()) {
     if (rows < kRows) return gemm_tile_of<kVectors, DT, W, kRows - 1>(rows, args, at);
   }
   gemm_tile<kRows, kVectors, DT, W>(args, at);
@@ -177,10 +158,10 @@ HWY_INLINE void gemm_column(const GemmArgs& args, TileAt<W> at) noexcept {
   }
 }
 
-// kCols: the most columns that a panel of this tag has.
+// kCols: the most columns that a panel of this tag has; 64: multiples of 16.
 template <class DT, size_t kCols, class W>
 HWY_INLINE void gemm_panel(const GemmArgs& args, TileAt<W> at, size_t cols) noexcept {
-  constexpr size_t kN = hn::MaxLanes(DT()), kMost = kCols / kN;
+  constexpr size_t kN = hn::MaxLanes(DT()), kMost = kCols / kN, kFewest = kCols > 16 ? 16 / kN : 1;
   const W* weights = at.weights;
   const size_t first = at.col;
   for (size_t c = 0; c < cols;) {
@@ -189,11 +170,13 @@ HWY_INLINE void gemm_panel(const GemmArgs& args, TileAt<W> at, size_t cols) noex
     if (n == 3 && kMaxVectors < 3) n = 2;
     at.col = first + c;
     at.weights = weights + c / at.stream_cols * at.stream_step + c % at.stream_cols;
-    if (n == 1) gemm_column<1, DT, W>(args, at);
+    if constexpr (kFewest <= 1) {
+      if (n == 1) gemm_column<1, DT, W>(args, at);
+    }
     if constexpr (kMost >= 2) {
       if (n == 2) gemm_column<2, DT, W>(args, at);
     }
-    if constexpr (kMost >= 3 && kMaxVectors >= 3) {
+    if constexpr (kMost >= 3 && kMaxVectors >= 3 && kFewest <= 1) {
       if (n == 3) gemm_column<3, DT, W>(args, at);
     }
     if constexpr (kMost >= 4) {
@@ -205,8 +188,6 @@ HWY_INLINE void gemm_panel(const GemmArgs& args, TileAt<W> at, size_t cols) noex
     c += n * kN;
   }
 }
-
-size_t gemm_panel_cols(size_t cols) noexcept { return min_size(cols, kPanelCols); }
 
 size_t gemm_packed_floats(size_t depth, size_t cols) noexcept { return depth * cols; }
 
@@ -255,16 +236,25 @@ HWY_INLINE size_t gemm_row(const GemmArgs& args, const W* weights) noexcept {
 
 template <class W>
 HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept RTV_NONBLOCKING {
-  const size_t depth = args.num_segments * args.seg_len;
   size_t begin = 0;
   if (args.rows == 1 && args.ranges == nullptr) begin = gemm_row(args, weights);
+  weights += args.num_segments * args.seg_len * begin;
   for (size_t col = begin; col < args.cols;) {
-    const size_t width = min_size(kPanelCols, args.cols - col);
-    TileAt<W> at{0, col, weights + depth * col, min_size(kStreamCols, width), depth * kStreamCols, 0, args.seg_len};
+    size_t width = min_size(kPanelCols, args.cols - col);
+    TileAt<W> at{0, col, weights, 0, 0, 0, args.seg_len};
     if (args.ranges != nullptr) {
-      at.begin = args.ranges[col / kPanelCols].begin;
-      at.length = args.ranges[col / kPanelCols].length;
+      at.begin = args.ranges[col / kRangeCols].begin;
+      at.length = args.ranges[col / kRangeCols].length;
+      if (args.rows == 1 && col % kPanelCols == 0 && gemm_row_of_groups(args, weights, col)) {
+        weights += args.num_segments * at.length * kPanelCols;
+        col += kPanelCols;
+        continue;
+      }
+      width = same_range(args.ranges, args.cols, col);
     }
+    const size_t depth = args.num_segments * at.length;
+    at.stream_cols = min_size(kStreamCols, width);
+    at.stream_step = depth * kStreamCols;
     if (width >= 16) {
       if constexpr (sizeof(W) == 2 && kLanes > 8) {
         // A single row waits for the widening, and 8 lanes of it take less than half the time of 16 (Zen 4: 0.7 and 1.8
@@ -278,6 +268,7 @@ HWY_INLINE void gemm_all(const GemmArgs& args, const W* weights) noexcept RTV_NO
       if (width == 8) gemm_panel<hn::CappedTag<float, 8>, 8>(args, at, width);
       if (width == 4) gemm_panel<hn::CappedTag<float, 4>, 4>(args, at, width);
     }
+    weights += depth * width;
     col += width;
   }
 }

@@ -59,10 +59,21 @@ struct GemmPart {
   Epilogue epilogue{};  // its columns count from 0; no gate
 };
 
-// Which part of every segment a panel of outputs needs: grouped convolutions skip the rest.
+// Which part of every segment kRangeCols outputs need: grouped convolutions skip the rest.
 struct PanelRange {
   uint32_t begin, length;  // floats within a segment
 };
+constexpr size_t kRangeCols = 16, kPanelCols = 64;
+// Outputs from `col` on, within their panel of kPanelCols, that need the same part: one product. Of each file its own, as README.md asks.
+static inline size_t same_range(const PanelRange* ranges, size_t cols, size_t col) {
+  const size_t panel = (col / kPanelCols + 1) * kPanelCols, end = panel < cols ? panel : cols;
+  const PanelRange& first = ranges[col / kRangeCols];
+  size_t next = col + kRangeCols;
+  while (next < end && ranges[next / kRangeCols].begin == first.begin &&
+         ranges[next / kRangeCols].length == first.length)
+    next += kRangeCols;
+  return (next < end ? next : end) - col;
+}
 
 // out[r][n] = epilogue(bias[n] + sum over segments s, k < seg_len of seg[s][r*row_step + k] * w[s*seg_len + k][n])
 // A convolution tap (or several contiguous ones) is a segment; strided and transposed convolutions are the same
@@ -72,10 +83,10 @@ struct GemmArgs {
   size_t num_segments;
   size_t seg_len;                  // floats of a segment
   size_t row_step;                 // floats from one output row's input to the next one's
-  const float* weights;            // from gemm_pack
+  const float* weights;            // from gemm_pack; with ranges, of one same_range after the other, its part alone
   const uint16_t* half;            // from gemm_pack_half, and then used instead; or null
   const float* bias;               // cols floats, or null
-  const PanelRange* ranges;        // one per panel of gemm_panel_cols(cols) outputs, or null: all of every segment
+  const PanelRange* ranges;        // one per kRangeCols outputs, or null: all of every segment
   float* out;                      // never an input of the product
   size_t out_ld;                   // >= cols
   size_t rows, cols;               // cols counts padded columns: 1, 4, 8 or a multiple of 16; all of them are written
@@ -272,7 +283,6 @@ struct Kernels {
   const char* isa;  // "AVX3", "AVX2", "SSE4", "NEON", "SCALAR"
   size_t lanes;     // floats of a vector
 
-  size_t (*gemm_panel_cols)(size_t cols) noexcept;  // columns of a (full) panel for this many padded columns
   size_t (*gemm_packed_floats)(size_t depth, size_t cols) noexcept;
   // w is [depth][cols], depth = num_segments*seg_len. The packed order differs between tables: pack with the table that
   // will run. [main-thread]

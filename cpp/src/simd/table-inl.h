@@ -43,7 +43,6 @@ float read_loop(const float* values, size_t count) noexcept {
 constexpr Kernels make_table(const char* isa) {
   return {isa,
           kLanes,
-          gemm_panel_cols,
           gemm_packed_floats,
           gemm_pack,
           kHalfWeights ? gemm_pack_half : nullptr,

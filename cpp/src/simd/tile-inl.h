@@ -7,6 +7,28 @@
 namespace rtvoice::simd::HWY_NAMESPACE {
 namespace {
 
+// Weights lie in streams of kStreamCols columns, each sequential in k. Tiles are as large as the registers hold:
+// accumulators, one row of weights and a broadcast input. With 16 registers a tile is 2 vectors wide, and one stream
+// has to be no wider: read as slices of 64-column rows, weights beyond L2 came at 8 GB/s.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr size_t kStreamCols = 64;
+constexpr size_t kMaxVectors = 4;
+constexpr size_t max_rows(size_t vectors) {
+  return vectors == 1 ? 16 : vectors == 2 ? 12 : vectors == 3 ? 8 : vectors == 4 ? 6 : 1;
+}
+#else
+constexpr size_t kStreamCols = 16;
+constexpr size_t kMaxVectors = 2;
+// Nobody waits for the scalar table: low tiles keep it small.
+constexpr bool kLowTiles = HWY_TARGET == HWY_SCALAR;
+constexpr size_t max_rows(size_t vectors) {
+  return vectors == 1 ? (kLowTiles ? 4 : 12) : vectors == 2 ? (kLowTiles ? 2 : 6) : vectors == 4 ? 2 : 1;
+}
+#endif
+
+// Where the processor widens float16 itself; elsewhere the plan keeps float32.
+constexpr bool kHalfWeights = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_NEON;
+
 // 16-bit weights are widened as they are read: exact, and half the bytes of what a slow network waits for.
 template <class DT>
 HWY_INLINE hn::Vec<DT> load_weights(DT d, const float* p) {
@@ -19,7 +41,8 @@ HWY_INLINE hn::Vec<DT> load_weights(DT d, const hwy::float16_t* p) {
 }
 
 // Columns [col, col + cols) of one row, all of one output.
-void finish_part(const Epilogue& e, float* sums, float* out, size_t row, size_t col, size_t cols) noexcept {
+HWY_NOINLINE void finish_part(const Epilogue& e, float* sums, float* out, size_t row, size_t col,
+                              size_t cols) noexcept {
   const float* residual = e.residual == nullptr ? nullptr : e.residual + row * e.residual_ld + col;
   if (residual != nullptr && e.residual_before_act) {
     columns(cols,

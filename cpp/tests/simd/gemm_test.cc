@@ -29,14 +29,9 @@ struct Problem {
     bias.fill(random);
     residual.fill(random);
     for (size_t i = 0; i < s.segments; ++i) segments.push_back(input.data() + i * s.dilation * s.row_step);
-    if (s.ranges) {
-      for (size_t c = 0; c < s.cols; c += k.gemm_panel_cols(s.cols)) {
-        const uint32_t begin = static_cast<uint32_t>(random.below(s.seg_len));
-        ranges.push_back({begin, static_cast<uint32_t>(1 + random.below(s.seg_len - begin))});
-        // Weights outside the range are wrong on purpose: they must not be used.
-      }
-    }
-    k.gemm_pack(weights.data(), depth, s.cols, packed.data());
+    if (s.ranges) make_ranges();
+    pack(weights,
+         [&](const float* w, size_t rows, size_t cols, size_t at) { k.gemm_pack(w, rows, cols, packed.data() + at); });
     args = {segments.data(),
             s.segments,
             s.seg_len,
@@ -53,17 +48,50 @@ struct Problem {
             nullptr};
   }
 
+  // Each by chance, or parts of one length for every 16, 32 or 64 outputs, as groups have them.
+  void make_ranges() {
+    const size_t groups = random.below(4), wide = kRangeCols << (groups == 0 ? 0 : groups - 1);
+    const uint32_t shared = static_cast<uint32_t>(1 + random.below(shape.seg_len));
+    for (size_t c = 0; c < shape.cols; c += kRangeCols) {
+      if (c % wide != 0) {
+        ranges.push_back(ranges.back());
+      } else if (groups != 0) {
+        ranges.push_back({static_cast<uint32_t>(random.below(shape.seg_len - shared + 1)), shared});
+      } else {
+        const uint32_t begin = static_cast<uint32_t>(random.below(shape.seg_len));
+        ranges.push_back({begin, static_cast<uint32_t>(1 + random.below(shape.seg_len - begin))});
+      }
+    }
+  }
+
+  // Calls pack(weights, their rows, columns, how many lie before) for all, or part by part.
+  template <class Values, class Pack>
+  void pack(const Values& all, Pack pack_part) const {
+    if (!shape.ranges) return pack_part(all.data(), depth, shape.cols, size_t{0});
+    size_t before = 0, width;
+    for (size_t c = 0; c < shape.cols; c += width) {
+      width = same_range(ranges.data(), shape.cols, c);
+      const PanelRange& range = ranges[c / kRangeCols];
+      std::vector<std::decay_t<decltype(*all.data())>> part;
+      for (size_t s = 0; s < shape.segments; ++s) {
+        for (size_t i = range.begin; i < range.begin + range.length; ++i)
+          for (size_t o = 0; o < width; ++o) part.push_back(all.data()[(s * shape.seg_len + i) * shape.cols + c + o]);
+      }
+      pack_part(part.data(), shape.segments * range.length, width, before);
+      before += part.size();
+    }
+  }
+
   void use(const Kernels& k, Unary act, bool with_residual, bool before, float a, float b) {
     (void)k;
     args.epilogue = {act, before, a, b, with_residual ? residual.data() : nullptr, residual_ld};
   }
 
   // The sum and, for its error bound, the sum of magnitudes.
-  double expected(const Kernels& k, size_t r, size_t c, double* scale) const {
+  double expected(size_t r, size_t c, double* scale) const {
     double sum = shape.bias ? bias[c] : 0.0, magnitude = std::abs(sum);
-    const size_t panel = c / k.gemm_panel_cols(shape.cols);
-    const size_t begin = shape.ranges ? ranges[panel].begin : 0,
-                 length = shape.ranges ? ranges[panel].length : shape.seg_len;
+    const size_t begin = shape.ranges ? ranges[c / kRangeCols].begin : 0,
+                 length = shape.ranges ? ranges[c / kRangeCols].length : shape.seg_len;
     for (size_t s = 0; s < shape.segments; ++s) {
       for (size_t i = begin; i < begin + length; ++i) {
         const double product = static_cast<double>(segments[s][r * shape.row_step + i]) *
@@ -87,7 +115,7 @@ struct Problem {
     for (size_t r = 0; r < shape.rows; ++r) {
       for (size_t c = 0; c < shape.cols; ++c) {
         double scale = 0;
-        const double y = expected(k, r, c, &scale);
+        const double y = expected(r, c, &scale);
         const double error = std::abs(out.at(r, c) - y) / std::max(scale, 1.0);
         worst = worse(worst, error);
       }
@@ -184,8 +212,11 @@ TEST_P(GemmTest, PanelRangesSkipTheRest) {
   uint32_t seed = 2000;
   for (const size_t cols : kCols) {
     for (const size_t rows : {1u, 2u, 7u, 13u}) {
-      Problem p(k(), {3, 24, 24, 2, rows, cols, true, true}, seed++);
-      p.check(k(), 1e-6);
+      for (int kind = 0; kind < 12; ++kind) {
+        Problem p(k(), {3, 24, 24, 2, rows, cols, kind % 2 == 0, true}, seed++);
+        p.use(k(), kind % 3 == 0 ? Unary::kNone : Unary::kTanh, kind % 3 != 1, kind % 4 == 2, 0, 0);
+        p.check(k(), 1e-6);
+      }
     }
   }
 }
@@ -310,8 +341,12 @@ TEST_P(GemmTest, HalfWeightsGiveTheBitsOfTheWidenedOnes) {
                                                 : std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
           p.weights[i] = half[i] >> 15 ? -magnitude : magnitude;
         }
-        k().gemm_pack(p.weights.data(), p.depth, cols, p.packed.data());
-        k().gemm_pack_half(half.data(), p.depth, cols, packed.data());
+        p.pack(p.weights, [&](const float* w, size_t depth, size_t wide, size_t at) {
+          k().gemm_pack(w, depth, wide, p.packed.data() + at);
+        });
+        p.pack(half, [&](const uint16_t* w, size_t depth, size_t wide, size_t at) {
+          k().gemm_pack_half(w, depth, wide, packed.data() + at);
+        });
         p.use(k(), Unary::kTanh, true, false, 0, 0);
         std::vector<float> single(rows * p.out_ld, 0.0f), doubled(single);
         p.args.out = single.data();
