@@ -158,6 +158,16 @@ def test_static_time_axis_with_frozen_shapes(make_net, imported):
     assert report.static_length == 960
 
 
+@pytest.mark.parametrize("by", [3, 400])
+def test_what_wraps_around_a_frozen_length_is_no_lookahead(by, make_net, refused):
+    net = make_net(shape=(1, 1, 960))
+    h = net.conv(net.x, 1, 1, 3, pads=[2, 0])
+    newest = net("Slice", h, net.ints(960 - by), net.ints(960), net.ints(2))
+    rest = net("Slice", h, net.ints(0), net.ints(960 - by), net.ints(2))
+    message = refused(net.model(net("Concat", newest, rest, axis=2)))
+    assert f"would be {960 - by} of them late" in message and "dynamic time axis" in message
+
+
 def test_constant_that_changes_along_a_static_time_axis(make_net, refused):
     net = make_net(shape=(1, 1, 960))
     y = net("Add", net.wide(), net.random(1, 6, 960))

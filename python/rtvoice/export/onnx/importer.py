@@ -342,7 +342,7 @@ def _report(walk: Walk, reading: Reading, builder: GraphBuilder, fused: Counter[
     origin = walk.source.provenance
     notes += _rounded_signals(walk)
     if reading.length is not None:
-        notes.append(f"was exported for {reading.length} samples; nothing in it depends on that length")
+        notes.append(f"was exported for {reading.length} samples; it is taken to work alike at any length")
     return ImportReport(
         source=str(origin["source"]),
         sha256=str(origin["sha256"]),

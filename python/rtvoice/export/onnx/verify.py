@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rtvoice.model import Model
     from rtvoice.parity import F32, F64
 
+    from .report import ImportReport
+
 
 def verified(imported: Imported, *, verify: bool) -> Model:
     """Return the model of an import after the parity check, whose result goes into the report.
@@ -43,6 +45,7 @@ def verified(imported: Imported, *, verify: bool) -> Model:
     model = imported.builder.model()
     report = imported.report
     report.latency = model.latency
+    _looks_around(report)
     report.notes += _late(model)
     if not verify:
         report.notes.append("the parity check was left out")
@@ -65,6 +68,20 @@ def verified(imported: Imported, *, verify: bool) -> Model:
     if not result.passed:
         raise ModelError(f"{report.source}: {_complaint(result)}")
     return _with_cost(imported, model)
+
+
+def _looks_around(report: ImportReport) -> None:
+    """Refuse a graph of a frozen length whose output looks ahead by most of it: `torch.roll` came in as a shift by -3.
+
+    There a cut at `length - 3` is a number as any other, and only three samples were left to compare.
+    """
+    length, late = report.static_length, report.latency
+    if length is not None and late is not None and 2 * late > length:
+        raise ModelError(
+            f"{report.source}: was exported for {length} samples, and its output would be {late} of them late; so few "
+            "are left to compare that what wraps around the recording (torch.roll) looks like lookahead: export it "
+            f"with a dynamic time axis, or for {4 * late} samples or more"
+        )
 
 
 def _late(model: Model) -> list[str]:
