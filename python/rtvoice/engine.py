@@ -63,7 +63,7 @@ class Outputs(Mapping[str, NDArray[np.float32]]):
 
     def __init__(self, read: Callable[[str], NDArray[np.float32]], names: list[str]) -> None:
         self._read = read
-        self._names = names
+        self._names = dict.fromkeys(names)  # a comparison reads a hundred of them after every hop
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         if name not in self._names:

@@ -251,10 +251,11 @@ def stream_values(model: Model, signal: F32, names: Sequence[str], hop: int) -> 
     engine = Engine(model, RATE, max_frame=max(hop, 1), block=hop)
     hops = len(signal) // hop
     rows: dict[str, list[F32]] = {name: [] for name in names}
+    outputs = engine.outputs
     for index in range(hops):
         engine.process(signal[index * hop : (index + 1) * hop])
         for name in names:
-            rows[name].append(np.array(engine.outputs[name], copy=True).ravel())
+            rows[name].append(np.array(outputs[name], copy=True).ravel())
     return {name: np.asarray(values, np.float64) for name, values in rows.items()}
 
 

@@ -111,7 +111,9 @@ def _only_inside(item: Node, inside: set[int], cone: list[Node], uses: Uses) -> 
 
 def _matched(node: Node, source: Node) -> _Activation | None:
     steps = _steps(node, source)
-    return None if steps is None else _recognised(steps)
+    if steps is None or all(step.op == "affine" for step in steps):  # no activation is a straight line
+        return None
+    return _recognised(steps)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rtvoice.errors import ModelError
-from rtvoice.graph import GraphBuilder, Tensor
+from rtvoice.graph import MAX_NODES, GraphBuilder, Tensor
 
 from .inputs import clean
 from .ir import Array, Node, topological
@@ -81,7 +81,7 @@ def _write(
     half: bool,
 ) -> None:
     tensors: dict[int, Tensor] = {}
-    taken: set[str] = {"audio"}
+    taken: dict[str, int] = {"audio": 1}
     order = topological([*(out.node for out in outputs), *loops])
     sources = [node for node in order if node.op in ("input", "parameter")]
     if not any(node.op == "input" for node in sources):
@@ -95,11 +95,17 @@ def _write(
             tensors[id(node)] = builder.input("audio")
             continue
         options: dict[str, Any] = {"min": -_RANGE, "max": _RANGE, **parameters.get(node.label, {})}
-        taken.add(node.label)
+        taken[node.label] = 1
         tensors[id(node)] = builder.parameter(node.label, size=node.channels, **options)
     left = [f"{node.origin}: {_LEFT_OVER[node.op]}" for node in order if node.op in _LEFT_OVER]
     if left:
         raise ModelError(left[0] if len(left) == 1 else f"{len(left)} nodes cannot be imported. " + " | ".join(left))
+    count = len(order) - len(sources)
+    if count > MAX_NODES:
+        raise ModelError(
+            f"needs {count} nodes, with all joined that can be, and a model file holds at most {MAX_NODES}; use fewer "
+            "layers, or cut the network in two models, one engine behind the other"
+        )
     names = {
         id(node): _free(clean(node.label or node.op), taken) for node in order if node.op not in ("input", "parameter")
     }
@@ -137,10 +143,12 @@ def _storable(array: Array, half: bool) -> Array:
     return single if short is None else short
 
 
-def _free(label: str, taken: set[str]) -> str:
-    name, count = label, 1
+def _free(label: str, taken: dict[str, int]) -> str:
+    """Return a name that no node has: the label, or that with a number; `taken` holds where counting goes on."""
+    name, count = label, taken.get(label, 1)
     while name in taken:
         count += 1
         name = f"{label}_{count}"
-    taken.add(name)
+    taken[label] = count
+    taken[name] = 1
     return name
