@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtvoice import parity
-from rtvoice.divergence import Layer, from_import, from_source
+from rtvoice.divergence import (
+    MOST_OUTPUTS,
+    Layer,
+    delays_of,
+    from_float64,
+    from_import,
+    from_source,
+    not_finite,
+)
 from rtvoice.drift import MOST_ROUNDING, ROUNDING, Drift, follow, parts, rounding
 from rtvoice.errors import ModelError
 from rtvoice.graph import Graph
@@ -25,7 +33,7 @@ from rtvoice.graph_reader import parse_graph
 from rtvoice.loud import loud_runs
 from rtvoice.model import Model
 from rtvoice.parity import F32, F64, Run
-from rtvoice.reference import evaluate
+from rtvoice.quiet import quiet_runs
 
 if TYPE_CHECKING:
     from rtvoice.export.foreign import Foreign
@@ -44,9 +52,8 @@ _PARTS = {
     IMPORT: "the file parts from what its source gives today",
     SOURCE: "the import parts from its source",
 }
-_MOST_OUTPUTS = 200  # values that are read at once when nodes are compared
-_MOST_HOPS = 1_500
 _PERIOD = 7  # seconds of sound that come again and again in a long stream
+_SECOND = 2_000  # samples of a second opinion: the reference implementation is slow
 _PATIENCE = 2.0  # seconds for one way of cutting
 # The end of a recording: it must be no multiple of any stride, and leave something to compare.
 _ODD = 37
@@ -73,6 +80,8 @@ class CheckReport:
     loud
         Runs at more than any audio's level, where float32 may be far from float64 on either side: their errors are in
         no other figure.
+    quiet
+        Runs in digital silence and far below speech, each relative to its own peak: likewise.
     layers
         One for each node, where a run failed or they were asked for.
     beside
@@ -91,6 +100,7 @@ class CheckReport:
     lengths: list[int] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     loud: list[Run] = field(default_factory=list)
+    quiet: list[Run] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     beside: str = ENGINE
     notes: list[str] = field(default_factory=list)
@@ -100,6 +110,11 @@ class CheckReport:
     def error(self) -> float:
         """Largest relative error of all runs."""
         return max((run.error for run in self.runs), default=0.0)
+
+    @property
+    def levels(self) -> list[Run]:
+        """The runs at other levels than those of audio."""
+        return [*self.loud, *self.quiet]
 
     @property
     def culprit(self) -> str:
@@ -113,7 +128,7 @@ class CheckReport:
     def text(self) -> str:
         """Return the report in lines for a terminal."""
         lines = [f"{self.model} against {self.against}: {self.verdict()}"]
-        for run in (*self.runs, *self.loud):
+        for run in (*self.runs, *self.levels):
             where = "" if run.first is None else f"  from {run.first} of {run.samples} on"
             lines.append(f"  {_mark(run.passed)} {run.error:8.1e}  {run.name}{where}")
         if self.layers:
@@ -130,8 +145,8 @@ class CheckReport:
         if not self.runs:
             return "FAILED, nothing could be compared"
         word = "passed" if self.passed else "FAILED"
-        louder = max((run for run in self.loud if not run.passed), key=lambda run: run.error, default=None)
-        also = "" if louder is None else f", and {louder.error:.1e} {louder.name}"
+        worst = max((run for run in self.levels if not run.passed), key=lambda run: run.error, default=None)
+        also = "" if worst is None else f", and {worst.error:.1e} {worst.name}"
         return f"{word}, largest error {self.error:.1e} of the peak in {len(self.runs)} runs{also}"
 
     def advice(self) -> str:
@@ -155,7 +170,10 @@ def _mark(passed: bool) -> str:
 
 @dataclass
 class _Offline:
-    """The offline outputs of a signal, with how many frames of each do not depend on where it ended."""
+    """The offline outputs of a signal, with how many frames of each do not depend on where it ended.
+
+    The signal has denormal numbers, which the engine takes for 0; they are 0 to what gave the outputs.
+    """
 
     signal: F32
     outputs: dict[str, F64]
@@ -242,23 +260,25 @@ def check(
         _check_values(report, graph, copy, offline)
         if not (strict and against is not None) and not all(run.passed for run in report.runs):
             tolerance = _allow_rounding(report, graph, offline, sides=1 if against is None else 2)
-        _check_loud(report, graph, copy, offline, sides=1 if against is None else 2)
+        _check_levels(report, graph, copy, offline, sides=1 if against is None else 2)
+        if against is not None and not strict and not all(run.passed for run in report.quiet):
+            _ask_float64(report, model, against)
     parted = None
     if minutes > 0 and not report.fault:
         _check_denormals(report, graph, copy, rng)
         parted = _check_drift(report, graph, copy, minutes, model.sample_rate, patience, rng)
     if not report.runs:
         report.notes.append(_why_nothing(graph, offline))
-    report.passed = bool(report.runs) and all(run.passed for run in (*report.runs, *report.loud))
-    heard = offline.signal
+    report.passed = bool(report.runs) and all(run.passed for run in (*report.runs, *report.levels))
+    heard = parity.flushed(offline.signal)
     if all(run.passed for run in report.runs):
-        heard = heard * np.float32(next((run.level for run in report.loud if not run.passed), 1.0))
+        heard = heard * np.float32(next((run.level for run in report.levels if not run.passed), 1.0))
     if layers or (locate and not report.passed):
-        report.layers = _not_finite(graph, offline.signal) if report.fault else []
+        report.layers = not_finite(graph, offline.signal) if report.fault else []
         if parted is not None and all(run.passed for run in report.runs if _FOLLOWED not in run.name):
             report.layers = _layers_late(graph, *parted, tolerance)
         elif all(layer.passed for layer in report.layers):  # float64 may hold what float32 does not
-            report.layers = _layers(graph, heard, tolerance, finite=bool(report.fault))
+            report.layers = from_float64(graph, heard, tolerance, finite=bool(report.fault))
         if against is not None and not report.passed and not report.fault and not report.culprit:
             _locate_in_source(report, graph, against, heard, values, oracle)
     return report
@@ -309,7 +329,7 @@ def _why_nothing(graph: Graph, offline: _Offline) -> str:
 
 
 def _reference(graph: Graph, signal: F32) -> _Offline:
-    tensors = parity.tensors(graph, signal)
+    tensors = parity.tensors(graph, parity.flushed(signal))
     skip = graph.warm_hops
     found = {o.name: tensors[o.tensor][skip * graph.values[o.tensor].frames :] for o in graph.outputs}
     return _Offline(
@@ -364,7 +384,7 @@ def _source(
     if isinstance(oracle, ForeignOracle):  # causal by its definition: no sample depends on where a recording ends
         report.against = f"{imported.report.source} by {oracle.name}"
         signal = parity.probe_signal(count, rng)
-        outputs = oracle.run(signal, values)
+        outputs = oracle.run(parity.flushed(signal), values)
         report.lengths = [count]
         _check_finite(report, [outputs], "the source")
         valid = {name: len(array) for name, array in outputs.items()}
@@ -372,7 +392,7 @@ def _source(
     report.against = f"{imported.report.source} by {oracle.name}"
     if oracle.length is not None:
         signal = parity.probe_signal(oracle.length, rng)
-        outputs = oracle.run(signal, values)
+        outputs = oracle.run(parity.flushed(signal), values)
         report.lengths = [oracle.length]
         _check_finite(report, [outputs], "the source")
         report.notes.append(f"the source runs at one length only, {oracle.length} samples")
@@ -424,7 +444,7 @@ def _runs(
     oracle: Oracle, lengths: list[int], values: Mapping[str, NDArray[np.float64]], rng: np.random.Generator
 ) -> tuple[F32, list[dict[str, F64]]]:
     signal = parity.probe_signal(lengths[-1], rng)
-    return signal, [oracle.run(signal[:length], values) for length in lengths]
+    return signal, [oracle.run(parity.flushed(signal[:length]), values) for length in lengths]
 
 
 def _check_audio(report: CheckReport, graph: Graph, model: Model, offline: _Offline, rng: np.random.Generator) -> None:
@@ -451,12 +471,32 @@ def _check_audio(report: CheckReport, graph: Graph, model: Model, offline: _Offl
             report.runs.append(run)
 
 
-def _check_loud(report: CheckReport, graph: Graph, model: Model, offline: _Offline, sides: int) -> None:
-    """Let the network hear more than audio can be, where what is held against it is sound at ordinary levels."""
+def _check_levels(report: CheckReport, graph: Graph, model: Model, offline: _Offline, sides: int) -> None:
+    """Let the network hear more and less than audio, where what is held against it is sound at ordinary levels."""
     if offline.again is None or not all(run.passed for run in report.runs):
         return
-    report.loud, notes = loud_runs(graph, model, offline.signal, offline.again, offline.valid, report.tolerance, sides)
+    signal, again, valid = parity.flushed(offline.signal), offline.again, offline.valid
+    report.loud, notes = loud_runs(graph, model, signal, again, valid, report.tolerance, sides)
     report.notes += notes
+    report.quiet, notes = quiet_runs(graph, model, signal, again, offline.outputs, valid, report.tolerance, sides)
+    report.notes += notes
+
+
+def _ask_float64(report: CheckReport, model: Model, against: Imported | Foreign) -> None:
+    """Let the source in float64 decide on quiet sound, of which float32 may lose all digits to a bias."""
+    from rtvoice.export.foreign import Foreign
+
+    if isinstance(against, Foreign):
+        return
+    try:
+        second = check(
+            model, against, tolerance=report.tolerance, samples=_SECOND, oracle="onnx", locate=False, strict=True
+        )
+    except ModelError:
+        return
+    if second.passed and second.quiet:
+        report.quiet = second.quiet
+        report.notes.append("quiet sound was held against the source in float64: in float32 it loses its digits there")
 
 
 def _allow_rounding(report: CheckReport, graph: Graph, offline: _Offline, sides: int) -> float:
@@ -464,7 +504,7 @@ def _allow_rounding(report: CheckReport, graph: Graph, offline: _Offline, sides:
 
     Returns what is then allowed.
     """
-    apart = rounding(graph, offline.signal)
+    apart = rounding(graph, parity.flushed(offline.signal))
     allowed = min(sides * ROUNDING * apart, MOST_ROUNDING)
     if allowed <= report.tolerance:
         return report.tolerance
@@ -481,7 +521,7 @@ def _check_values(report: CheckReport, graph: Graph, model: Model, offline: _Off
     outputs = [o for o in graph.outputs if o.kind == "value" and o.name in offline.outputs]
     if not outputs:
         return
-    delays = _delays(model)
+    delays = delays_of(model)
     got = parity.stream_values(model, offline.signal, [o.name for o in outputs], graph.hop)
     for output in outputs:
         expected, streamed = offline.outputs[output.name], got[output.name]
@@ -531,61 +571,18 @@ def _check_drift(
 ) -> tuple[F32, Drift] | None:
     """Follow the stream for some minutes; return what it heard and what was found, where it parts."""
     size = graph.hop * -(-max(rate * _PERIOD, 2 * (model.latency + graph.hop)) // graph.hop)
-    period = parity.probe_signal(size, rng)
+    period = parity.flushed(parity.probe_signal(size, rng))
     seen = follow(graph, period, minutes, rate, report.tolerance, patience)
     report.runs += seen.runs
     report.notes += seen.notes
     return None if seen.bad is None else (period, seen)
 
 
-def _delays(model: Model) -> dict[str, int]:
-    return {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
-
-
-def _not_finite(graph: Graph, signal: F32) -> list[Layer]:
-    """Tell which nodes give values that are not finite in float64."""
-    tensors = evaluate(graph, parity.prewarmed(graph, signal))
-    sound = {node.name: parity.first_not_finite(tensors[node.name]) is None for node in graph.nodes}
-    return [
-        Layer(node.name, node.op, 0.0 if sound[node.name] else float("inf"), sound[node.name]) for node in graph.nodes
-    ]
-
-
-def _layers(graph: Graph, signal: F32, tolerance: float, *, finite: bool) -> list[Layer]:
-    """Compare every node of a graph with float64: the nodes become value outputs, a few hundred at a time.
-
-    Inside a graph an infinity may be right (the log of silence, clipped by the next), unless `finite` is asked for.
-    """
-    signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
-    phases = any(node.op == "phase" for node in graph.nodes)
-    tensors = {} if phases else parity.tensors(graph, signal)
-    layers = []
-    for start in range(0, len(graph.nodes), _MOST_OUTPUTS):
-        nodes = graph.nodes[start : start + _MOST_OUTPUTS]
-        names = [node.name for node in nodes]
-        model = parity.rebuilt(graph, outputs=names).model()
-        if phases:
-            tensors = parity.tensors(graph, signal, names)
-        delays = _delays(model)
-        got = parity.stream_values(model, signal, names, graph.hop)
-        for node in nodes:
-            made = graph.values[node.name]
-            expected = tensors[node.name][graph.warm_hops * made.frames :]
-            frames = parity.newest_frames(len(got[node.name]), made.frames, delays.get(node.name, 0))
-            inside = (frames >= 0) & (frames < len(expected))
-            peak = parity.peak_of(expected)
-            run = parity.compare(
-                node.name, got[node.name][inside], expected[frames[inside]], peak, tolerance, finite=finite
-            )
-            layers.append(Layer(node.name, node.op, run.error, run.passed))
-    return layers
-
-
 def _layers_late(graph: Graph, period: F32, seen: Drift, tolerance: float) -> list[Layer]:
     """Compare every node with float64 over the window in which a long stream parts."""
     layers = []
-    for start in range(0, len(graph.nodes), _MOST_OUTPUTS):
-        names = [node.name for node in graph.nodes[start : start + _MOST_OUTPUTS]]
+    for start in range(0, len(graph.nodes), MOST_OUTPUTS):
+        names = [node.name for node in graph.nodes[start : start + MOST_OUTPUTS]]
         runs = parts(graph, period, seen, names, tolerance)
         ops = {node.name: node.op for node in graph.nodes}
         layers += [Layer(name, ops[name], run.error, run.passed) for name, run in runs.items()]

@@ -1,4 +1,4 @@
-"""Where a model file parts from its source: its nodes against a fresh import, then the import against an ONNX graph."""
+"""Where a stream parts: the engine from float64, a file from a fresh import, an import from its ONNX graph."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from rtvoice import parity
 from rtvoice.errors import ModelError
 from rtvoice.graph import Graph, Node
 from rtvoice.parity import F32, F64
+from rtvoice.reference import evaluate
 from rtvoice.safetensors_io import Array, widened
 
 if TYPE_CHECKING:
     from rtvoice.export.onnx.importer import Imported
     from rtvoice.export.onnx.oracle import Oracle
+    from rtvoice.model import Model
 
-__all__ = ["Layer", "from_import", "from_source"]
+__all__ = ["Layer", "delays_of", "from_float64", "from_import", "from_source", "not_finite"]
 
+MOST_OUTPUTS = 200  # values that are read at once when nodes are compared
+_MOST_HOPS = 1_500
 # An inner tensor of a source that runs in float32 is further from float64 than the output: sums that cancel later.
 INNER_TOLERANCE = 1e-4
 # Said of what does not begin as it does for a shorter recording.
@@ -36,6 +40,50 @@ class Layer:
     op: str
     error: float
     passed: bool
+
+
+def delays_of(model: Model) -> dict[str, int]:
+    """Return by how many frames each value of a model is late."""
+    return {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
+
+
+def not_finite(graph: Graph, signal: F32) -> list[Layer]:
+    """Tell which nodes give values that are not finite in float64."""
+    tensors = evaluate(graph, parity.prewarmed(graph, signal))
+    sound = {node.name: parity.first_not_finite(tensors[node.name]) is None for node in graph.nodes}
+    return [
+        Layer(node.name, node.op, 0.0 if sound[node.name] else float("inf"), sound[node.name]) for node in graph.nodes
+    ]
+
+
+def from_float64(graph: Graph, signal: F32, tolerance: float, *, finite: bool) -> list[Layer]:
+    """Compare every node of a graph with float64: the nodes become value outputs, a few hundred at a time.
+
+    Inside a graph an infinity may be right (the log of silence, clipped by the next), unless `finite` is asked for.
+    """
+    signal = signal[: min(len(signal) // graph.hop, _MOST_HOPS) * graph.hop]
+    phases = any(node.op == "phase" for node in graph.nodes)
+    tensors = {} if phases else parity.tensors(graph, signal)
+    layers = []
+    for start in range(0, len(graph.nodes), MOST_OUTPUTS):
+        nodes = graph.nodes[start : start + MOST_OUTPUTS]
+        names = [node.name for node in nodes]
+        model = parity.rebuilt(graph, outputs=names).model()
+        if phases:
+            tensors = parity.tensors(graph, signal, names)
+        delays = delays_of(model)
+        got = parity.stream_values(model, signal, names, graph.hop)
+        for node in nodes:
+            made = graph.values[node.name]
+            expected = tensors[node.name][graph.warm_hops * made.frames :]
+            frames = parity.newest_frames(len(got[node.name]), made.frames, delays.get(node.name, 0))
+            inside = (frames >= 0) & (frames < len(expected))
+            peak = parity.peak_of(expected)
+            run = parity.compare(
+                node.name, got[node.name][inside], expected[frames[inside]], peak, tolerance, finite=finite
+            )
+            layers.append(Layer(node.name, node.op, run.error, run.passed))
+    return layers
 
 
 def from_import(graph: Graph, fresh: Graph, signal: F32, tolerance: float) -> list[Layer]:
@@ -113,6 +161,7 @@ def from_source(
     list of Layer
         In the order of the source's nodes, by their names and operators.
     """
+    imported = imported.unbranched()
     nodes = {node.output[0]: node for node in imported.source.model.graph.node if node.output}
     opened = _opened(imported, [name for name in imported.streams() if name in nodes])
     if opened is None:

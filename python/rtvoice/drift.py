@@ -33,7 +33,7 @@ _FORGOTTEN = 0.1  # tolerances by which two pasts may differ
 ROUNDING = 3.0  # times what float32 does to a network that the engine may differ by
 MOST_ROUNDING = 1e-3
 _TOLD = 4  # runs in a report
-_FED = ("phase", "recall")  # ops whose float64 goes on from what the engine made
+FED = ("phase", "recall")  # ops whose float64 goes on from what the engine made
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Heard:
         from rtvoice.engine import Engine
 
         self.graph, self.hop, self._period = graph, graph.hop, period
-        fed = {node.name: node.attrs.get("of") or node.inputs[0] for node in graph.nodes if node.op in _FED}
+        fed = {node.name: node.attrs.get("of") or node.inputs[0] for node in graph.nodes if node.op in FED}
         builder = parity.rebuilt(graph, outputs=outputs, whole=list(dict.fromkeys(fed.values())))
         model: Model = builder.model()
         self.model = model
@@ -137,7 +137,7 @@ class Heard:
 def unlike(graph: Graph) -> str:
     """Say why a graph cannot be followed; empty where it can."""
     for node in graph.nodes:
-        if node.op in _FED:
+        if node.op in FED:
             source = graph.values[node.attrs.get("of") or node.inputs[0]]
             if source.channels * source.frames > MAX_CHANNELS:
                 return (
@@ -148,20 +148,33 @@ def unlike(graph: Graph) -> str:
     return ""
 
 
-def rounding(graph: Graph, signal: F32) -> float:
-    """Return how far float32 alone takes the outputs from float64, relative to their peaks."""
+def in_float32(graph: Graph, signal: F32) -> tuple[dict[str, F64], dict[str, F64]]:
+    """Return the outputs over a signal, by name, in float64 and as float32 may make them; none where it cannot be told.
+
+    The silence that prewarms the network is left out.
+    """
     if unlike(graph):
-        return 0.0
+        return {}, {}
     heard = Heard(graph, np.concatenate([signal, np.zeros(-len(signal) % graph.hop, np.float32)]))
     hops = len(signal) // graph.hop + graph.warm_hops
     pair = [Stretch(graph, heard.signal, heard.terms, dtype) for dtype in (np.float64, np.float32)]
     if heard.terms:
         heard.until(hops + pair[0].context + max(heard.delays.values(), default=0) + 1)
-    exact, rounded = (stretch.carried(hops) for stretch in pair)
+    made = [stretch.carried(hops) for stretch in pair]
+    skipped = {o.name: graph.warm_hops * graph.values[o.tensor].frames for o in graph.outputs}
+    exact, rounded = ({o.name: one[o.tensor][skipped[o.name] :] for o in graph.outputs} for one in made)
+    return exact, rounded
+
+
+def rounding(graph: Graph, signal: F32) -> float:
+    """Return how far float32 alone takes the outputs from float64, relative to their peaks."""
+    exact, rounded = in_float32(graph, signal)
     return max(
-        float(np.abs(exact[o.tensor] - rounded[o.tensor]).max(initial=0.0))
-        / max(parity.peak_of(exact[o.tensor]), 1e-30)
-        for o in graph.outputs
+        (
+            float(np.abs(made - rounded[name]).max(initial=0.0)) / max(parity.peak_of(made), 1e-30)
+            for name, made in exact.items()
+        ),
+        default=0.0,
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtvoice import parity
 from rtvoice.drift import MOST_ROUNDING, ROUNDING, rounding
@@ -21,7 +23,7 @@ from rtvoice.parity import F32, F64, Run
 if TYPE_CHECKING:
     from rtvoice.model import Model
 
-__all__ = ["LEVELS", "loud_runs"]
+__all__ = ["LEVELS", "Pair", "loud_runs", "streamed"]
 
 LEVELS = (100.0, 10_000.0)
 _PATIENCE = 4.0  # seconds of the processor for one level, beyond which the next is left out
@@ -65,10 +67,15 @@ def loud_runs(
         began = time.process_time()
         loud = (signal * np.float32(level)).astype(np.float32)
         outputs = offline(loud)
-        if any(parity.first_not_finite(array) is not None for array in outputs.values()):
+        with np.errstate(over="ignore"):  # of a source that is run in float64
+            single = [array.astype(np.float32) for array in outputs.values()]
+        if any(parity.first_not_finite(array) is not None for array in single):
             notes.append(f"{level:g} times as loud the offline output is not finite, and was not compared")
             break
-        found = _streamed(graph, model, loud, outputs, valid, tolerance)
+        found = [
+            parity.compare(pair.name, pair.got, pair.expected, parity.peak_of(pair.expected), tolerance)
+            for pair in streamed(graph, model, loud, outputs, valid)
+        ]
         if not all(run.passed for run in found):
             apart = rounding(graph, loud)
             allowed = sides * ROUNDING * apart
@@ -122,30 +129,63 @@ def _graph_agrees(
     return True
 
 
-def _streamed(
-    graph: Graph, model: Model, loud: F32, outputs: Mapping[str, F64], valid: Mapping[str, int], tolerance: float
-) -> list[Run]:
-    runs = []
+@dataclass
+class Pair:
+    """An output of the engine and what it is held against, of the same frames.
+
+    Attributes
+    ----------
+    name, output
+        For a reader, and in the graph.
+    got, expected
+        Rows.
+    frames
+        Which frame of the offline output each row is.
+    samples
+        Of the input, to a frame.
+    ahead
+        How many frames further than its own a frame may have seen.
+    """
+
+    name: str
+    output: str
+    got: NDArray[Any]
+    expected: F64
+    frames: NDArray[np.int64]
+    samples: float
+    ahead: int
+
+    def between(self, first: int, last: int) -> NDArray[np.bool_]:
+        """Tell which rows belong to some samples of the input, and hear none after them."""
+        return (self.frames * self.samples >= first) & ((self.frames + 1 + self.ahead) * self.samples <= last)
+
+
+def streamed(
+    graph: Graph, model: Model, signal: F32, outputs: Mapping[str, F64], valid: Mapping[str, int]
+) -> list[Pair]:
+    """Run the engine over a signal; return each output that can be compared beside the offline one."""
+    held = []
     audio = next((output for output in graph.outputs if output.kind == "audio"), None)
     if audio is not None and audio.name in outputs:
-        sizes = parity.shortened([parity.LONGEST_FRAME] * (len(loud) // parity.LONGEST_FRAME + 1), len(loud))
-        got, latency = parity.stream_audio(model, loud, sizes)
+        sizes = parity.shortened([parity.LONGEST_FRAME] * (len(signal) // parity.LONGEST_FRAME + 1), len(signal))
+        got, latency = parity.stream_audio(model, signal, sizes)
         expected = outputs[audio.name][:, 0]
         count = min(len(got) - latency, valid[audio.name], len(expected))
         if count > 0:
-            peak = parity.peak_of(expected[:count])
-            runs.append(parity.compare("audio", got[latency : latency + count], expected[:count], peak, tolerance))
+            frames = np.arange(count)
+            held.append(
+                Pair("audio", audio.name, got[latency : latency + count], expected[:count], frames, 1.0, latency)
+            )
     values = [output for output in graph.outputs if output.kind == "value" and len(outputs.get(output.name, ())) > 1]
     if values:
         delays = {str(layer["name"]): int(layer["delay"]) for layer in model.info["layers"]}
-        streamed = parity.stream_values(model, loud, [output.name for output in values], graph.hop)
+        found = parity.stream_values(model, signal, [output.name for output in values], graph.hop)
         for output in values:
-            expected, made = outputs[output.name], streamed[output.name]
-            per_hop = graph.values[output.tensor].frames
-            frames = parity.newest_frames(len(made), per_hop, delays.get(output.tensor, 0))
+            expected, made = outputs[output.name], found[output.name]
+            per_hop, delay = graph.values[output.tensor].frames, delays.get(output.tensor, 0)
+            frames = parity.newest_frames(len(made), per_hop, delay)
             inside = (frames >= 0) & (frames < min(len(expected), valid[output.name]))
             if inside.any():
-                wanted = expected[frames[inside]]
-                peak = parity.peak_of(wanted)
-                runs.append(parity.compare(f"value '{output.name}'", made[inside], wanted, peak, tolerance))
-    return runs
+                frames, name = frames[inside], f"value '{output.name}'"
+                held.append(Pair(name, output.name, made[inside], expected[frames], frames, graph.hop / per_hop, delay))
+    return held

@@ -61,6 +61,11 @@ def probe_signal(count: int, rng: np.random.Generator) -> F32:
     return np.asarray(signal, np.float32)
 
 
+def flushed(signal: F32) -> F32:
+    """Return a signal whose denormal numbers are 0, as they are to the engine: a source takes their sign for one."""
+    return np.where(np.abs(signal) < np.finfo(np.float32).tiny, np.float32(0), signal)
+
+
 def rebuilt(
     graph: Graph,
     *,

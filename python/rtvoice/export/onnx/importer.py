@@ -15,6 +15,7 @@ from rtvoice.graph import GraphBuilder
 
 from . import composed, dense, layout, norms, pointwise, recurrent, spectra, timeline  # noqa: F401  (they register what they lower)
 from .attention import TOO_SHORT
+from .branches import without_branches
 from .inputs import Asked, Reading, clean, like_states, open_inputs, readings
 from .ir import Emitter, Node
 from .patterns import PATTERNS
@@ -22,7 +23,7 @@ from .refusals import AHEAD
 from .report import ImportReport
 from .rewrite import COMPARING, FOLDING, LAST, LAST_ROUNDED, rewrite
 from .rounding import read_by_few_rows, rounded
-from .source import Source, damage_of, read, require_onnx
+from .source import Source, damage_of, read, require_onnx, to_array
 from .states import States
 from .symbols import UNSEEN
 from .values import Refused, Scores, Stream, in_order
@@ -77,6 +78,15 @@ class Imported:
         if self.options["weights"] == "source":
             return self
         return _import(self.original, {**self.options, "weights": "source"})
+
+    def unbranched(self) -> Imported:
+        """Return the same import with the nodes of branches in place of their `If`, where their tensors can be read."""
+        walk, _ = _walk(self.source, self._settled())
+        if not walk.taken:
+            return self
+        source = replace(self.source, model=without_branches(self.source.model, walk.taken))
+        source.constants = {item.name: to_array(item) for item in source.model.graph.initializer}
+        return _import(source, self._settled())
 
     def streams(self) -> list[str]:
         """Return the names of the source's tensors whose frames can be read one by one, in its nodes' order."""

@@ -140,7 +140,7 @@ def _rounding(imported: Imported) -> float:
 def _complaint(result: CheckReport) -> str:
     if result.fault:
         return f"{result.advice()}. Nothing was written"
-    failed = [run for run in (*result.runs, *result.loud) if not run.passed]
+    failed = [run for run in (*result.runs, *result.levels) if not run.passed]
     worst = max(failed, key=lambda run: run.error) if failed else None
     what = "nothing could be compared" if worst is None else f"{worst.name}: error {worst.error:.1e} of the peak"
     notes = "".join(f"; {note}" for note in result.notes)

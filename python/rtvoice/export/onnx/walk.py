@@ -169,6 +169,8 @@ class Walk:
         self.stretched: list[str] = []  # what stretches time to the length of another tensor
         self.cells: list[Any] = []  # recurrent layers that are given their state
         self.loops: list[Node] = []  # what recalls give, by their number
+        self.taken: dict[tuple[str, ...], str] = {}  # which branch of an If is, by the first outputs down to its own
+        self._around: tuple[str, ...] = ()
 
     def run(self, streams: Mapping[str, Value]) -> None:
         """Walk over the whole graph, with the inputs `streams`."""
@@ -296,6 +298,9 @@ class Walk:
                 len(self.lengths),
             )
         except ValueError as error:
+            missing = complaint(node, self.source.opset)
+            if missing:
+                raise RefusalError(missing, "the file is damaged, export it again") from None
             advice = (
                 LESS if SQUARE in str(error) else SMALLER if HUGE in str(error) else "export with this part constant"
             )
@@ -317,7 +322,11 @@ class Walk:
         graph = next(attribute.g for attribute in node.attribute if attribute.name == wanted)
         for item in graph.initializer:
             self.values[item.name] = Known((to_array(item),), item.name)
+        around = self._around
+        self._around = (*around, node.output[0])
+        self.taken[self._around] = wanted
         self._graph(graph)
+        self._around = around
         return [self.values[item.name] for item in graph.output]
 
     def _check_moments(self, inputs: list[Value | None]) -> None:
