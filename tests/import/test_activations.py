@@ -217,3 +217,25 @@ def test_the_log_of_a_softmax_goes_below_that_of_the_least_float(net, imported):
     y = net("LogSoftmax", net("Mul", net.wide(5), number(200.0)), axis=1)
     report = imported(net.model(net.narrow(y, 5)))
     assert report.parity["error"] < 1e-5 and len(report.parity["loud"]) >= 1
+
+
+@pytest.mark.parametrize("what", ["sign", "above 0", "either"])
+def test_what_changes_at_zero_takes_denormal_numbers_for_zero(what, net, imported):
+    """The engine flushes them; a source that is given them has a sign of +-1 for what nobody hears."""
+    above = net("Greater", net.x, number(0.0))
+    y = {
+        "sign": lambda: net("Sign", net.x),
+        "above 0": lambda: net("Where", above, net.x, number(10.0)),
+        "either": lambda: net("Cast", net("Xor", above, net("Less", net.x, number(0.3))), to=1),
+    }[what]()
+    imported(net.model(y))
+
+
+@pytest.mark.parametrize("exponent", [16, 17, 31, 64])
+def test_whole_powers_of_negative_numbers(exponent, net, imported):
+    imported(net.model(net.narrow(net("Pow", net("Tanh", net.wide()), number(exponent)))))
+
+
+def test_a_power_that_leaves_nothing_is_refused(net, refused):
+    message = refused(net.model(net.narrow(net("Pow", net.wide(), number(65.0)))))
+    assert "Pow making 't1_0': raises a signal to the power of 65" in message and "64 at most" in message

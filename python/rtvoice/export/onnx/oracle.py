@@ -13,7 +13,8 @@ from rtvoice.errors import ModelError
 
 from .importer import Imported
 from .inputs import Frames, clean, parameter_shape, state_shape
-from .source import Port, require_onnx
+from .source import Port, first_line, require_onnx
+from .write import Out
 
 F64 = NDArray[np.float64]
 _PART = 64  # nodes: their results fit a second-level cache, and a run of one costs little more than its nodes
@@ -41,6 +42,7 @@ class Oracle:
         self._imported = imported
         self._reference: Any = None
         self._session: Any = None
+        self._unread = ""  # why onnxruntime does not read the model
         self.name = "onnxruntime"
         if runner == "onnx":
             self._take_reference()
@@ -57,7 +59,8 @@ class Oracle:
             self._session = onnxruntime.InferenceSession(
                 widened(imported.source.model, "FLOAT").SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except Exception:  # its own types; an operator of a new opset that it does not have yet
+        except Exception as error:  # its own types; an operator of a new opset that it does not have yet
+            self._unread = first_line(error)
             self._take_reference()
 
     def _take_reference(self) -> None:
@@ -94,7 +97,7 @@ class Oracle:
                 feeds[port.name] = self._parameter(port, parameters or {})
         names = [out.source for out in self._imported.outputs]
         arrays = self._call(names, feeds, f"{len(samples)} samples")
-        return {out.name: _frames(array, out.time) for out, array in zip(self._imported.outputs, arrays, strict=True)}
+        return {out.name: _frames(array, out) for out, array in zip(self._imported.outputs, arrays, strict=True)}
 
     def _parameter(self, port: Port, parameters: Mapping[str, ArrayLike]) -> Any:
         given = parameters.get(clean(port.name), 0.0)
@@ -133,7 +136,7 @@ class Oracle:
                 whole = rows[:, first:last].reshape(len(rows), *rest)
                 feeds[part.port.name] = np.ascontiguousarray(np.moveaxis(whole, 0, part.time))
             arrays = self._call(names, feeds, f"{len(rows)} frames")
-            return {out.name: _frames(array, out.time) for out, array in zip(outputs, arrays, strict=True)}
+            return {out.name: _frames(array, out) for out, array in zip(outputs, arrays, strict=True)}
         states = self._imported.reading.states
         found: dict[str, list[Any]] = {out.name: [] for out in outputs}
         for row in rows:
@@ -167,8 +170,13 @@ class Oracle:
             with np.errstate(all="ignore"):  # a sigmoid written as 1 / (1 + exp(-x)) overflows, and is right
                 found = self._reference.run(feeds)
         except Exception as error:  # whatever numpy raises
-            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise ModelError(f"onnx's reference implementation cannot run the model ({reason})") from None
+            if self._unread:
+                raise ModelError(
+                    f"onnxruntime does not read the model ({self._unread}), and onnx's reference implementation cannot "
+                    f"run it ({first_line(error)}); the file is damaged, or not as the ONNX standard has it: export it "
+                    "again"
+                ) from None
+            raise ModelError(f"onnx's reference implementation cannot run the model ({first_line(error)})") from None
         results = dict(zip(list(self._reference.output_names), found, strict=True))
         return [results[name] for name in names]
 
@@ -225,10 +233,15 @@ class _InParts:
         return [values[name] for name in self.output_names]
 
 
-def _frames(array: Any, time: int | None) -> F64:
-    values = np.asarray(array, np.float64)
+def _frames(array: Any, out: Out) -> F64:
+    values, time = np.asarray(array, np.float64), out.time
     if time is None:
         return values.reshape(1, -1)
+    if time >= values.ndim:
+        raise ModelError(
+            f"output '{out.source}' has {values.ndim} axes when the source is run, and at least {time + 1} by its "
+            "nodes and their attributes; the file is not as the ONNX standard has it, export it again"
+        )
     return np.ascontiguousarray(np.moveaxis(values, time, 0).reshape(values.shape[time], -1))
 
 

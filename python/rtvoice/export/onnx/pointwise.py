@@ -163,6 +163,9 @@ def _clip(call: Call) -> Value:
     return pointwise(call, call.stream(), "clip", min=low, max=high)
 
 
+_HIGHEST = 64  # power, by squares and products: each rounds, and float32 holds numbers up to 2^128
+
+
 @lowers("Pow")
 def _pow(call: Call) -> Value:
     base, exponent = call.inputs[0], call.inputs[1]
@@ -189,7 +192,12 @@ def power(call: Call, stream: Stream, exponent: float) -> Stream:
         return pointwise(call, power(call, stream, -exponent), "reciprocal")
     if exponent == 0.5:
         return pointwise(call, stream, "sqrt")
-    if exponent.is_integer() and exponent <= 16:
+    if exponent.is_integer() and exponent > _HIGHEST:
+        call.refuse(
+            f"raises a signal to the power of {exponent:g}, which is 0 or without end for all but numbers near 1",
+            f"use a power of {_HIGHEST} at most, or Exp of a product",
+        )
+    if exponent.is_integer():
         if exponent % 2 == 0:
             return pointwise(call, power(call, stream, exponent / 2), "square")
         stream = compact(call, stream)

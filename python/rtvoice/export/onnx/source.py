@@ -91,6 +91,8 @@ BROKEN = (
 def first_line(error: BaseException) -> str:
     """Return what an error says, in one line."""
     text = str(error).strip()
+    if isinstance(error, IndexError) and text.endswith("index out of range"):
+        return "one of its inputs or attributes holds fewer numbers than there are axes"
     return text.splitlines()[0][:160] if text else type(error).__name__
 
 
@@ -142,8 +144,8 @@ def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
     if any(item.data_location == onnx.TensorProto.EXTERNAL for item in graph.initializer):
         raise ModelError(f"{name}: keeps its weights in another file; give the path of the .onnx file beside it")
     _check_names(graph, name)
-    constants = {item.name: to_array(item) for item in graph.initializer}
-    ports = [_port(onnx, item) for item in graph.input if item.name not in constants]
+    constants = {item.name: _weight(item, name) for item in graph.initializer}
+    ports = [_port(onnx, item, name) for item in graph.input if item.name not in constants]
     producer = " ".join(part for part in (model.producer_name, model.producer_version) if part)
     provenance = {
         "source": name,
@@ -153,7 +155,7 @@ def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
         "producer": producer or "unknown",
         "exporter": "dynamo" if any(node.name.startswith("node_") for node in graph.node) else "other",
     }
-    results = [_port(onnx, item) for item in graph.output]
+    results = [_port(onnx, item, name) for item in graph.output]
     return Source(model, opset, constants, ports, [item.name for item in graph.output], provenance, results)
 
 
@@ -164,6 +166,10 @@ def _check_names(graph: Any, name: str) -> None:
         graph = graphs.pop()
         given = {item.name for item in (*graph.input, *graph.initializer)}
         for node in graph.node:
+            if not node.output:
+                raise ModelError(
+                    f"{name}: {node.op_type} '{node.name}' makes nothing; the file is damaged, export it again"
+                )
             for output in node.output:
                 if output and output in given:
                     raise ModelError(
@@ -172,6 +178,16 @@ def _check_names(graph: Any, name: str) -> None:
                     )
                 given.add(output)
             graphs.extend(attribute.g for attribute in node.attribute if attribute.HasField("g"))
+
+
+def _weight(tensor: Any, name: str) -> Array:
+    try:
+        return to_array(tensor)
+    except BROKEN as error:
+        raise ModelError(
+            f"{name}: the weight '{tensor.name}' is damaged, or of a type that is not known ({first_line(error)}); "
+            "export it again"
+        ) from None
 
 
 def to_array(tensor: Any) -> Array:
@@ -265,10 +281,10 @@ def _opset(model: Any, name: str) -> int:
     return versions[0]
 
 
-def _port(onnx: Any, item: Any) -> Port:
+def _port(onnx: Any, item: Any, name: str) -> Port:
     tensor = item.type.tensor_type
     if tensor.elem_type == onnx.TensorProto.BFLOAT16:
-        raise ModelError(f"'{item.name}' is in bfloat16, and a stream's numbers are float32; {BFLOAT16[1]}")
+        raise ModelError(f"{name}: '{item.name}' is in bfloat16, and a stream's numbers are float32; {BFLOAT16[1]}")
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
     floating = item.type.HasField("tensor_type") and tensor.elem_type in floats
     if not tensor.HasField("shape"):

@@ -6,6 +6,11 @@ from typing import Any
 
 from .source import require_onnx
 
+_WORDS = {
+    "auto_pad": (b"NOTSET", b"SAME_UPPER", b"SAME_LOWER", b"VALID"),
+    "direction": (b"forward", b"reverse", b"bidirectional", b"LEFT", b"RIGHT"),
+}
+
 
 def complaint(node: Any, opset: int) -> str:
     """Tell what a node of the standard's lacks, by the standard's names; empty where nothing is missing."""
@@ -20,8 +25,16 @@ def complaint(node: Any, opset: int) -> str:
         needed = schema.inputs[place].option in (formal.Single, formal.Variadic)
         if needed and (index >= len(node.input) or not node.input[index]):
             return f"has no input '{schema.inputs[place].name}', which the standard asks for"
-    given = {attribute.name for attribute in node.attribute}
+    given = {attribute.name: attribute for attribute in node.attribute}
     for name, attribute in schema.attributes.items():
         if attribute.required and name not in given:
             return f"has no attribute '{name}', which the standard asks for"
+        if name in given and given[name].type != int(attribute.type.value):
+            kind = onnx.AttributeProto.AttributeType.Name(given[name].type)
+            return f"has an attribute '{name}' of type {kind}, where the standard asks for {attribute.type.name}"
+        text = given[name].s if name in given and attribute.type.name == "STRING" else b""
+        if name in _WORDS and text and text not in _WORDS[name]:
+            return (
+                f"has an attribute '{name}' of '{text.decode(errors='replace')[:40]}', which the standard does not know"
+            )
     return ""
