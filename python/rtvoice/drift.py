@@ -375,9 +375,8 @@ class _Seen:
         count = min(max(count, _LEAST), _WINDOWS)
         self.drift.warm, self.drift.hops = warm, self.hops
         far = stretch.far_states(np.random.default_rng(1))
-        for at in np.unique(
-            np.linspace(max(place, stretch.context + warm), max(end - self.hops, place), count).astype(int)
-        ):
+        first = max(place, stretch.context) + warm  # what came before it is dropped already
+        for at in np.unique(np.linspace(first, max(end - self.hops, first), count).astype(int)):
             heard.forget(int(at) - stretch.context - warm - 1)
             self._hear(int(at))
             one = stretch.alone(int(at), self.hops, warm, far[0])
@@ -402,9 +401,8 @@ class _Seen:
         warm, allowed = self.hops, self.left() / 4
         far = stretch.far_states(np.random.default_rng(1))
         spent = time.process_time()
-        at = place
         while time.process_time() - spent < allowed:
-            at = max(at, warm + stretch.context)
+            at = max(place, stretch.context) + warm
             self._hear(at)
             began = time.process_time()
             one, other = (stretch.alone(at, self.hops, warm, states) for states in far)

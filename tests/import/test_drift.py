@@ -202,3 +202,16 @@ def test_a_thousandth_is_found_in_a_detector(slipping):
     assert check(detector(2), minutes=0.5).passed
     report = check(detector(2), minutes=1.5)
     assert not report.passed and report.culprit == "bins", report.text()
+
+
+def test_windows_of_what_remembers_and_adds_up_turns_begin_behind_what_was_dropped():
+    """An hour of a GRU that steers a phase: the float64 windows asked for terms of the phase that were gone."""
+    rng = np.random.default_rng(3)
+    b = GraphBuilder(name="steered", sample_rate=8_000, hop=64)
+    x = b.node("conv1d", b.input(), weight=rng.normal(size=(4, 1, 64)) * 0.1, stride=64, pads=[0, 0])
+    x = b.node("gru", x, weight_ih=rng.normal(size=(24, 4)) * 0.4, weight_hh=rng.normal(size=(24, 8)) * 0.3)
+    x = b.node("phase", b.node("linear", x, weight=rng.normal(size=(1, 8)) * 0.01))
+    b.output(b.node("sin", x), name="turned", kind="value")
+    report = check(b.model(), minutes=60, patience=1)
+    assert report.passed, report.text()
+    assert any("windows" in note for note in report.notes), report.notes
