@@ -86,6 +86,8 @@ class CheckReport:
         One for each node, where a run failed or they were asked for.
     beside
         What each of these nodes was held against.
+    rounding
+        How far float32 alone takes the network from float64, where a run failed and the nodes were compared.
     notes
         What a reader should know.
     fault
@@ -103,6 +105,7 @@ class CheckReport:
     quiet: list[Run] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     beside: str = ENGINE
+    rounding: float = 0.0
     notes: list[str] = field(default_factory=list)
     fault: str = ""
 
@@ -273,6 +276,8 @@ def check(
     heard = parity.flushed(offline.signal)
     if all(run.passed for run in report.runs):
         heard = heard * np.float32(next((run.level for run in report.levels if not run.passed), 1.0))
+    if locate and not report.fault and not all(run.passed for run in report.runs):
+        report.rounding = rounding(graph, heard)
     if layers or (locate and not report.passed):
         report.layers = not_finite(graph, offline.signal) if report.fault else []
         if parted is not None and all(run.passed for run in report.runs if _FOLLOWED not in run.name):

@@ -435,7 +435,7 @@ def _max_pool(call: Call) -> Value:
     taps = [int(size) for size in call.attr("kernel_shape")]
     plane = bands.Plane(call, stream, taps)
     if plane.flat or plane.at(plane.time, plane.taps) != 1 or plane.at(plane.time, plane.strides) != 1:
-        call.refuse("takes the maximum along time", "use a strided convolution or AveragePool")
+        call.refuse("takes the maximum along time", ADVICE["GlobalMaxPool"][1])
     assert plane.band is not None
     if plane.pads[plane.band] != (0, 0) or call.attr("ceil_mode", 0) or len(call.proto.output) > 1:
         call.refuse("pads, rounds up or tells positions", "use MaxPool without padding, ceil_mode and indices")

@@ -180,7 +180,7 @@ def _reduce_extreme(call: Call) -> Value:
     stream = call.stream()
     axes = axes_of(call, stream.rank) or list(range(stream.rank))
     if stream.time in axes:
-        call.refuse("takes the greatest or least of all time", "use a strided convolution over a fixed window")
+        call.refuse("takes the greatest or least of all time", ADVICE["GlobalMaxPool"][1])
     rest = [axis for axis in range(stream.rank) if axis not in axes]
     flat = stream.index.transpose([*rest, *axes]).reshape(*(stream.index.shape[axis] for axis in rest), -1)
     dims = [1 if axis in axes else size for axis, size in enumerate(stream.index.shape)]

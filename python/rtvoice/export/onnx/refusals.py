@@ -120,9 +120,18 @@ _FAMILIES: tuple[tuple[str, str, str], ...] = (
     (
         "is not among the streaming ops",
         "write it with ReduceSum, Exp and Log over channels",
-        "ReduceLogSum ReduceLogSumExp ReduceProd",
+        "ReduceLogSum ReduceLogSumExp",
     ),
-    ("multiplies up over all time or channels", "sum logarithms instead: Exp(CumSum(Log(x)))", "CumProd"),
+    (
+        "multiplies channels, and the logarithm of one below 0 is no way round that",
+        "cut them apart (Split) and multiply them one with another (Mul)",
+        "ReduceProd",
+    ),
+    (
+        "multiplies up over channels, or over all time, which ends at 0 or without end",
+        "over channels, cut them apart (Split), multiply one with another (Mul) and join them (Concat)",
+        "CumProd",
+    ),
     (
         "takes a norm over a window",
         "use AveragePool of the squares (or absolute values), and Sqrt",
@@ -165,13 +174,19 @@ ADVICE: dict[str, tuple[str, str]] = {
     "MeanVarianceNormalization": (_ALL_TIME, _NORM_ADVICE),
     "LpNormalization": ("is not supported", "write it as x / sqrt(sum(x^2) + eps) over channels"),
     "GlobalAveragePool": ("averages over all time", "use a causal average (AveragePool) over a fixed window"),
-    "GlobalMaxPool": ("takes the maximum over all time", "use a strided convolution over a fixed window"),
+    "GlobalMaxPool": (
+        "takes the maximum over all time",
+        "use a fixed window: Reshape to (1, channels, frames, window) and ReduceMax, or Max of Slices with a step",
+    ),
     "RNN": ("is not among the streaming ops", "use GRU or LSTM"),
     "Loop": ("is a loop", "export with the loop unrolled over layers, not over time"),
     "Scan": ("is a loop over time", "use the GRU or LSTM operators"),
     "If": ("branches on data that is not constant", "export with the condition fixed"),
     "Where": ("chooses by data, outside the patterns known", "use Clip, Relu or a sigmoid gate"),
-    "Erf": ("stands outside the patterns known (GELU)", "use Gelu or tanh"),
+    "Erf": (
+        "stands outside the patterns known (x * (1 + erf(x / sqrt(2))) / 2, which is GELU)",
+        "train with tanh in its place, whose course it nearly has, or write GELU in that form (torch.nn.GELU())",
+    ),
     "Einsum": (
         "is more than a matrix product over channels, a sum over them or an outer product within a frame",
         "write it in steps of two tensors: MatMul, Mul (a.unsqueeze(2) * b.unsqueeze(1)) and sum(dim)",

@@ -15,6 +15,7 @@ import numpy as np
 from rtvoice.errors import ModelError
 from rtvoice.export.kinds import as_text, what_else
 
+from .functions import inlined
 from .ir import Array
 from .refusals import BFLOAT16
 
@@ -132,9 +133,7 @@ def read(src: str | os.PathLike[str] | bytes) -> Source:
 def _read(onnx: Any, model: Any, name: str, digest: str) -> Source:
     opset = _opset(model, name)
     if model.functions:
-        from onnx.inliner import inline_local_functions
-
-        model = inline_local_functions(model)
+        model = inlined(model, name)
     strip_metadata(model)
     graph = model.graph
     if graph.sparse_initializer:

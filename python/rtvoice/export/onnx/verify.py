@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtvoice.divergence import CHANGING
+from rtvoice.drift import ROUNDING
 from rtvoice.errors import ModelError
 
 from .importer import Imported
@@ -151,6 +152,14 @@ def _complaint(result: CheckReport) -> str:
         return (
             f"{who}: what it gives does not begin as what it gives for a shorter recording, so it depends on all of "
             f"it or on its length; {NO_LENGTH}; reduce over channels, or over a fixed window. Nothing was written"
+        )
+    apart = result.rounding
+    if worst is not None and worst in result.runs and worst.error <= 2 * ROUNDING * apart:
+        where = f" at '{result.culprit}'" if result.culprit else ""
+        return (
+            f"float32 alone takes this network {apart:.1e} of the peak from float64{where}, in any framework: {what}, "
+            f"and {result.tolerance:g} is allowed. Keep away from where it is without end, as in a / max(b, eps), "
+            "1 / max(x, eps) or tan(clip(x, -1.5, 1.5)). Nothing was written"
         )
     return (
         f"the stream differs from what the source computes ({what}; allowed {result.tolerance:g}); "
