@@ -15,19 +15,24 @@ void Compiler::emit_bands(int node) {
                frames = static_cast<size_t>(n.w0.shape[2]), bands = static_cast<size_t>(n.w0.shape[3]),
                groups = static_cast<size_t>(at.groups), cin = per_group * groups, out_per_group = cout / groups;
   const bool depthwise = groups > 1 && groups == cin && groups == cout, together = groups == 1 && at.band_dilation == 1;
-  const size_t cols = depthwise ? cout : row_floats(static_cast<int64_t>(cout));
-  const size_t depth = frames * bands * (depthwise ? 1 : cin);
-  std::vector<float> dense(depth * cols, 0.0f), bias(cols, 0.0f);
+  // Groups of 5 to 8 outputs are products of 8 columns each: 16 columns would hold two, and multiply what only one of them reads.
+  const bool apart = groups > 1 && !depthwise && out_per_group > 4 && out_per_group <= 8;
+  const size_t parts = apart ? groups : 1, row_inputs = depthwise ? 1 : cin / parts;
+  const size_t cols = depthwise ? cout : apart ? 8 : row_floats(static_cast<int64_t>(cout));
+  const size_t depth = frames * bands * row_inputs;  // of a part
+  std::vector<float> dense(parts * depth * cols, 0.0f), bias(parts * cols, 0.0f);
   for (size_t o = 0; o < cout; ++o) {
     const float* from = n.w0.data.data() + o * per_group * frames * bands;
+    const size_t column = apart ? o % out_per_group : o;
     for (size_t c = 0; c < per_group; ++c) {
       for (size_t tap = 0; tap < frames * bands; ++tap) {
-        const size_t row = depthwise ? tap : tap * cin + o / out_per_group * per_group + c;
-        dense[row * cols + o] = from[c * frames * bands + tap];
+        const size_t group = depthwise ? 0 : o / out_per_group,
+                     row = apart ? group * depth + tap * per_group + c : tap * row_inputs + group * per_group + c;
+        dense[row * cols + column] = from[c * frames * bands + tap];
       }
     }
+    if (!n.b0.empty()) bias[apart ? o / out_per_group * cols + column : column] = n.b0.data[o];
   }
-  if (!n.b0.empty()) std::copy(n.b0.data.begin(), n.b0.data.end(), bias.begin());
   const ValueTiming value = made_by(node);
   const uint32_t out = add_slot(value.channels, value.frames, value.delay);
   slot_of_value_[first_node_ + node] = static_cast<int>(out);
@@ -36,7 +41,7 @@ void Compiler::emit_bands(int node) {
   step.band_taps = together ? 1 : bands;
   step.band_step = static_cast<size_t>(at.band_dilation) * cin;
   step.taps = step.frame_taps * step.band_taps;
-  step.seg_len = together ? bands * cin : cin;
+  step.seg_len = together ? bands * cin : cin / parts;
   step.tap_rows = static_cast<size_t>(at.dilation);
   step.stride = static_cast<size_t>(at.band_stride) * cin;
   step.band_floats = static_cast<size_t>(at.bands) * cin;
@@ -45,12 +50,15 @@ void Compiler::emit_bands(int node) {
   step.channels = cout;
   step.bands_out = static_cast<size_t>(value.channels) / cout;
   step.cols = cols;
-  if (groups > 1 && !depthwise) add_ranges(&step, cout, out_per_group, per_group);
+  step.parts = parts;
+  if (groups > 1 && !depthwise && !apart) add_ranges(&step, cout, out_per_group, per_group);
   bool half;
-  step.weights = depthwise ? add_weights(dense) : pack(dense, step, false, 0, &half);
+  step.weights = depthwise ? add_weights(dense)
+                 : apart   ? pack(dense, parts * depth, cols)
+                           : pack(dense, step, false, 0, &half);
   step.bias = add_weights(bias);
   if (step.width != step.band_floats) step.scratch_floats = frames * step.width;
-  if (cols != cout) step.scratch_floats += step.bands_out * cols;
+  if (parts * cols != cout) step.scratch_floats += step.bands_out * parts * cols;
   read(&step, {static_cast<uint32_t>(slot_of_value_[n.inputs[0]]), timing_->nodes[node].lags[0]}, 1);
 }
 

@@ -78,6 +78,7 @@ struct StepSpec {
   // conv_bands: bands made of rows of `band_floats` floats, `width` of them with the padding, `pad` of it in front; `channels` a band's outputs.
   // `frame_taps` frames of `band_taps` bands, `band_step` apart.
   size_t band_floats = 0, width = 0, pad = 0, channels = 0, frame_taps = 1, band_taps = 1, band_step = 1, bands_out = 0;
+  size_t parts = 1;    // products beside each other, each with its own inputs; `cols` and `seg_len` are those of one
   uint64_t delay = 0;  // recurrent: frames before their own time 0; upsample: the input's
 };
 

@@ -24,23 +24,34 @@ void place_segments(const StepSpec& step, const StepAccess& at, size_t t, const 
   }
 }
 
+// The first `piece` numbers of each `cols`, together. What is copied beyond a piece the next one covers: pieces of 5 numbers take a call each.
+void gather(const float* from, size_t cols, size_t piece, size_t count, float* to) {
+  const float* end = to + count * piece;
+  for (size_t i = 0; i < count; ++i, from += cols, to += piece) {
+    if (cols == 8 && to + 8 <= end) {
+      std::memcpy(to, from, 8 * sizeof(float));
+    } else {
+      std::memcpy(to, from, piece * sizeof(float));
+    }
+  }
+}
+
 }  // namespace
 
 void run_bands(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
   const size_t rows = at.rows(step.out, hops), ld = at.spec(step.out).ld;
   const float** segments = at.segments();
-  const bool narrow = step.cols != step.channels;
+  const size_t wide_ld = step.parts * step.cols, piece = step.channels / step.parts;
+  const bool narrow = wide_ld != step.channels;
   simd::GemmArgs args;
   args.seg = segments;
   args.num_segments = step.taps;
   args.seg_len = step.seg_len;
   args.row_step = step.stride;
-  args.weights = at.weights(step.weights);
   args.half = nullptr;
-  args.bias = at.weights(step.bias);
   args.ranges = step.ranges.empty() ? nullptr : step.ranges.data();
-  args.out_ld = step.cols;
+  args.out_ld = wide_ld;
   args.rows = step.bands_out;
   args.cols = step.cols;
   float* wide = at.scratch(step.scratch) + (step.width != step.band_floats ? step.frame_taps * step.width : 0);
@@ -48,10 +59,16 @@ void run_bands(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   for (size_t t = 0; t < rows; ++t, out += ld) {
     place_segments(step, at, t, segments);
     args.out = narrow ? wide : out;
-    at.k().gemm(args);
-    if (!narrow) continue;
-    for (size_t b = 0; b < step.bands_out; ++b)
-      std::memcpy(out + b * step.channels, wide + b * step.cols, step.channels * sizeof(float));
+    args.weights = at.weights(step.weights);
+    args.bias = at.weights(step.bias);
+    for (size_t part = 0; part < step.parts; ++part) {
+      at.k().gemm(args);
+      for (size_t k = 0; k < step.taps; ++k) segments[k] += step.seg_len;
+      args.weights += step.taps * step.seg_len * step.cols;
+      args.bias += step.cols;
+      args.out += step.cols;
+    }
+    if (narrow) gather(wide, step.cols, piece, step.parts * step.bands_out, out);
   }
 }
 

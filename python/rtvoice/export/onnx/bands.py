@@ -14,6 +14,9 @@ from .ir import Array, IndexArray, Node
 from .values import Stream
 from .walk import Call
 
+# Up to this stride zeros between the bands cost a depthwise layer less than its channels' phases one after the other.
+_SPREAD = 4
+
 
 class Plane:
     """Which of a layer's spatial axes is time and which runs over bands, with the numbers of both.
@@ -190,6 +193,37 @@ def transposed(call: Call, stream: Stream, weight: Array, bias: Array | None) ->
     past = -(-size // stride)
     per_group, per_in = kernel.shape[1], kernel.shape[0] // groups
     out = per_group * groups
+    first, last = plane.pads[plane.band]
+    more = int(call.attr("output_padding", [0] * plane.spatial)[plane.band])
+    band_pads = [size - 1 - first, size - 1 - last + more]
+    pads, along, lengths = (0, 0), 1, stream.lengths
+    if plane.time is not None:
+        along = plane.dilations[plane.time]
+        spread = (kernel.shape[2] - 1) * along
+        crop = plane.pads[plane.time]
+        extra = int(call.attr("output_padding", [0] * plane.spatial)[plane.time])
+        pads = (spread - crop[0], spread - crop[1] + extra)
+        lengths = tuple(n + sum(pads) - spread for n in lengths)
+    if groups > 1 and per_in == per_group == 1 and stride <= _SPREAD and min(band_pads) >= 0:
+        # Each channel by itself: a convolution over the bands with zeros between them, whose results lie in order.
+        spaced = np.full(((bands - 1) * stride + 1, out), -1)
+        spaced[::stride] = np.arange(bands * out).reshape(bands, out)
+        count = len(spaced) + sum(band_pads) - size + 1
+        node = call.emit.node(
+            "conv_bands",
+            call.emit.take(source, spaced),
+            channels=count * out,
+            weights={"weight": np.ascontiguousarray(kernel[:, :, ::-1, ::-1]), "bias": bias},
+            bands=len(spaced),
+            dilation=along,
+            groups=groups,
+            pads=list(pads),
+            band_stride=1,
+            band_dilation=1,
+            band_pads=band_pads,
+        )
+        index = np.arange(count * out).reshape(count, out).T
+        return Stream(node, index.reshape(plane.shape(out, count)), stream.time, lengths)
     # full[q * stride + p] = sum over j of w[p + j * stride] x[q - j]: `stride` layers of `past` taps, reversed.
     wide = np.zeros((groups, per_in, per_group, kernel.shape[2], past * stride), weight.dtype)
     wide[..., :size] = kernel.reshape(groups, per_in, per_group, kernel.shape[2], size)
@@ -202,14 +236,6 @@ def transposed(call: Call, stream: Stream, weight: Array, bias: Array | None) ->
         made = phases.transpose(0, 2, 5, 1, 3, 4).reshape(out * stride, per_in, kernel.shape[2], past)
         place = np.arange(stride * out).reshape(out, stride).T
         full_bias = None if bias is None else np.repeat(bias, stride)
-    pads, along, lengths = (0, 0), 1, stream.lengths
-    if plane.time is not None:
-        along = plane.dilations[plane.time]
-        spread = (kernel.shape[2] - 1) * along
-        crop = plane.pads[plane.time]
-        extra = int(call.attr("output_padding", [0] * plane.spatial)[plane.time])
-        pads = (spread - crop[0], spread - crop[1] + extra)
-        lengths = tuple(n + sum(pads) - spread for n in lengths)
     count = bands + past - 1
     node = call.emit.node(
         "conv_bands",
@@ -224,8 +250,6 @@ def transposed(call: Call, stream: Stream, weight: Array, bias: Array | None) ->
         band_dilation=1,
         band_pads=[past - 1, past - 1],
     )
-    first, last = plane.pads[plane.band]
-    more = int(call.attr("output_padding", [0] * plane.spatial)[plane.band])
     full = (bands - 1) * stride + size
     if full + more - last > count * stride:
         call.refuse("puts bands behind those that its kernel reaches", "use an output_padding below stride")
