@@ -43,3 +43,104 @@ def test_linear_interpolation_to_a_size(factor, to, make_net, imported):
     report = imported(net.model(net.narrow(stretched(net, y, size, share))))
     assert report.ops == {"conv1d": 1, "upsample": 1, "linear": 1}
     assert any("multiples of" in note for note in report.notes) == (to == "samples")
+
+
+SIZE, HOP = 16, 4
+WINDOW = np.hanning(SIZE + 1)[:SIZE].astype(np.float32)
+
+
+def count_of(net, frames_made):
+    """Return how long an overlap-add of frames is."""
+    return net("Add", net("Mul", net("Sub", frames_made, MORE), np.int64(HOP)), np.int64(SIZE))
+
+
+def spectrum(net):
+    """Return the spectrum of frames, (1, bins, T, 2), with a mask of its own."""
+    x = net("Pad", net.x, net.ints(0, 0, SIZE - HOP, 0, 0, 0))
+    turns = np.outer(np.arange(SIZE // 2 + 1), np.arange(SIZE)) * (2 * np.pi / SIZE)
+    sides = [
+        net("Conv", x, (side(turns) * WINDOW).astype(np.float32)[:, None], strides=[HOP]) for side in (np.cos, np.sin)
+    ]
+    gate = net("Sigmoid", net("Mul", sides[0], sides[0]))
+    return net("Concat", *(net("Unsqueeze", net("Mul", side, gate), net.ints(-1)) for side in sides), axis=-1)
+
+
+def half_back(net, y, axis, size=SIZE):
+    """`torch.fft.irfft`: the real part of what DFT makes of half a spectrum."""
+    y = net("DFT", y, np.int64(size), np.int64(axis), inverse=1, onesided=1)
+    return net("Squeeze", net("Slice", y, net.ints(0), net.ints(1), net.ints(-1)), net.ints(-1))
+
+
+def cut(net, y, axis, count):
+    """Leave out half a window at both ends, as `torch.istft(center=True)` does."""
+    end = net("Reshape", net("Sub", count, np.int64(SIZE // 2)), net.ints(-1))
+    return net("Slice", y, net.ints(SIZE // 2), end, net.ints(axis), net.ints(1))
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_overlap_add_divided_by_its_sum_of_windows(fixed, make_net, imported, refused):
+    """`F.fold(frames) / F.fold(windows)`: the sum of windows begins as the source's does, and never ends."""
+    net = make_net(opset=20, shape=(1, 1, 400 if fixed else "T"))
+    frame = net("Mul", half_back(net, spectrum(net), 1), WINDOW[:, None])
+    made = frames(net, frame)
+    count = count_of(net, made)
+    image = net("Concat", net.ints(1), net("Reshape", count, net.ints(-1)), axis=0)
+    wide = net("Concat", net.ints(1), net("Reshape", made, net.ints(-1)), net.ints(1), axis=0)
+    windows = net("Transpose", net("Expand", WINDOW**2, wide), perm=[0, 2, 1])
+    sums = []
+    for columns in (frame, windows):
+        y = net("Col2Im", columns, image, net.ints(1, SIZE), strides=[1, HOP], pads=[0] * 4, dilations=[1, 1])
+        sums.append(cut(net, net("Squeeze", y, net.ints(2)), 2, count))
+    model = net.model(net("Div", *sums, name="scaled"))
+    if fixed:
+        assert "where the time axis is dynamic" in refused(model)
+        return
+    report = imported(model)
+    assert report.ops["conv_transpose1d"] == 2 and report.ops["div"] == 1
+    assert report.latency == SIZE // 2
+
+
+@pytest.mark.parametrize("size", [SIZE, SIZE + 1, 10])
+def test_half_a_spectrum_back(size, make_net, imported):
+    """Whether the last of its numbers has a mirror, or is left out."""
+    net = make_net(opset=20)
+    y = half_back(net, spectrum(net), 1, size)
+    y = net("ConvTranspose", y, net.random(size, 1, HOP), strides=[HOP])
+    imported(net.model(y))
+
+
+def inverse_stft(net, changing=False):
+    """`torch.istft` as it is exported: rows put behind one another, and added up at `hop * row + column`."""
+    rows = net("Transpose", spectrum(net), perm=[0, 2, 1, 3])
+    made = frames(net, rows, 1)
+    frame = net("Mul", half_back(net, rows, 2), WINDOW)
+    count = count_of(net, made)
+    zeros = net("ConstantOfShape", net("Concat", net("Reshape", count, net.ints(-1)), net.ints(1), axis=0))
+    places = net("Range", np.int64(0), count, MORE)
+    starts = net("Range", np.int64(0), net("Sub", frames(net, places, 0), np.int64(SIZE - 1)), np.int64(HOP))
+    index = net("Gather", places, net("Add", net("Unsqueeze", starts, net.ints(1)), np.arange(SIZE)))
+    index = net("Unsqueeze", net("Reshape", index, net.ints(-1)), net.ints(-1))
+    wide = net("Concat", net.ints(1), net("Reshape", made, net.ints(-1)), net.ints(SIZE), axis=0)
+    windows = net("Expand", WINDOW**2, wide)
+    if changing:
+        windows = net(
+            "Mul",
+            windows,
+            net("Cast", net("Unsqueeze", net("Range", MORE, net("Add", made, MORE), MORE), net.ints(1)), to=1),
+        )
+    sums = []
+    for part in (frame, windows):
+        part = net("Transpose", net("Reshape", part, net.ints(1, -1)), perm=[1, 0])
+        y = net("Transpose", net("ScatterND", zeros, index, part, reduction="add"), perm=[1, 0])
+        sums.append(cut(net, y, 1, count))
+    return net.model(net("Unsqueeze", net("Div", *sums, name="scaled"), net.ints(1)))
+
+
+def test_an_inverse_stft(make_net, imported):
+    report = imported(inverse_stft(make_net(opset=20)))
+    assert report.ops["conv_transpose1d"] == 2 and "depth_to_time" not in report.ops
+
+
+def test_an_inverse_stft_whose_windows_grow(make_net, refused):
+    message = refused(inverse_stft(make_net(opset=20), changing=True))
+    assert "'scaled'" in message or "ScatterND" in message

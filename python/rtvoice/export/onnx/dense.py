@@ -182,42 +182,6 @@ def _crop(call: Call, window: Window, frames: tuple[int, ...], extra: int) -> tu
     return crop, lengths
 
 
-@lowers("Col2Im")
-def _overlap_add(call: Call) -> Value:
-    """Lower `torch.nn.Fold` along time: every frame's columns are added up where they lie, as by fixed taps."""
-    stream, block = call.stream(), [int(size) for size in call.required(2, "block shape")]
-    sizes = [[int(size) for size in array] for array in call.per_probe(1, "image shape")]
-    if stream.rank != 3 or stream.time != 2 or stream.index.shape[0] != 1:
-        call.refuse(f"folds {stream.describe()}", "give it (1, channels * kernel, frames)")
-    along = [axis for axis in range(len(block)) if block[axis] != 1 or any(size[axis] != 1 for size in sizes)]
-    if len(along) != 1:
-        call.refuse(f"folds blocks of {block} into an image", "fold along time alone: an image of one row or column")
-    axis, spatial = along[0], len(block)
-    stride, dilation = (int(call.attr(name, [1] * spatial)[axis]) for name in ("strides", "dilations"))
-    pads, taps, columns = call.attr("pads", [0] * (2 * spatial)), block[axis], stream.index.shape[1]
-    if any(pads[place] or pads[spatial + place] for place in range(spatial) if place != axis):
-        call.refuse("pads another axis than time", "fold along time alone")
-    if columns % taps:
-        call.refuse(f"has {columns} columns for blocks of {taps}", "export it again")
-    lengths = tuple(size[axis] for size in sizes)
-    full = [(length - 1) * stride + (taps - 1) * dilation + 1 for length in stream.lengths]
-    begin = int(pads[axis])
-    end = max(0, *(whole - begin - length for whole, length in zip(full, lengths, strict=False)))
-    node = call.emit.node(
-        "conv_transpose1d",
-        in_order(stream, call.emit),
-        channels=columns // taps,
-        rate=stream.node.rate * stride,
-        weights={"weight": np.tile(np.eye(taps, dtype=np.float32)[:, None], (columns // taps, 1, 1)), "bias": None},
-        stride=stride,
-        dilation=dilation,
-        groups=columns // taps,
-        crop=[begin, end],
-    )
-    shape = (1, columns // taps, *(1,) * spatial)
-    return fresh(node, shape, 2 + axis, lengths * (call.probes if len(lengths) == 1 else 1))
-
-
 @lowers("AveragePool")
 def _average_pool(call: Call) -> Value:
     stream = call.stream()

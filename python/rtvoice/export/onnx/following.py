@@ -66,7 +66,7 @@ def follow(node: Any, inputs: Sequence[Symbol | None], results: Sequence[Sequenc
         symbol = Symbol(None)
         try:
             sizes = sizes_of([array.shape for array in arrays])
-            symbol = Symbol(None, sizes)
+            symbol = Symbol(None, sizes, _rows(node.op_type, inputs, sizes))
             if len(results) == 1:
                 cells = _Step(node, inputs, sizes, arrays).cells()
                 symbol = Symbol(cells, sizes) if cells.size <= 1 << 16 else symbol
@@ -74,6 +74,16 @@ def follow(node: Any, inputs: Sequence[Symbol | None], results: Sequence[Sequenc
             pass  # what contradicts itself is refused where it is computed
         made.append(symbol)
     return made
+
+
+def _rows(op: str, inputs: Sequence[Symbol | None], sizes: tuple[Form, ...]) -> Symbol | None:
+    """Return what lies behind one another in an array of one row or column, as it was before."""
+    given = inputs[0] if inputs else None
+    if given is None or op not in ("Reshape", "Flatten", "Transpose", "Unsqueeze", "Squeeze", "Identity", "Cast"):
+        return None
+    if sum(size != Form((), Fraction(1)) for size in sizes) != 1:
+        return None
+    return given.rows or (given if op in ("Reshape", "Flatten") else None)
 
 
 class _Step:
@@ -308,6 +318,8 @@ class _Step:
         axis = int(self.attrs.get("axis", 0)) % cells.ndim
         back = axis - cells.ndim
         rank = len(self._given(1).sizes)
+        if rank > 1 and cells.shape == (1,) and min(cell.low for cell in index.ravel()) >= 0:
+            return _each(lambda cell: _composed(cells[0], cell), index)
         if rank > 1:
             raise LostError
         size = given.sizes[axis]
@@ -403,6 +415,14 @@ def _each(function: Callable[..., Cell], *parts: Array) -> Array:
     for place, cells in enumerate(zip(*(part.ravel().tolist() for part in spread), strict=True)):
         found[place] = function(*cells)
     return found.reshape(spread[0].shape)
+
+
+def _composed(cell: Cell, index: Cell) -> Cell:
+    """Return a number that depends on one index, at a place that is a number itself."""
+    form, place = cell.form, index.form
+    if form is None or place is None or index.remainder or index.breaks or cell.breaks:
+        raise LostError
+    return replace(cell, pieces=frozenset([form.put({-1: place})]))
 
 
 def _ratio(above: Cell, below: Cell) -> Cell:

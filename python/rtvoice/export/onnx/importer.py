@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rtvoice.errors import ModelError
 from rtvoice.graph import GraphBuilder
 
-from . import composed, dense, layout, norms, pointwise, recurrent, spectra, timeline  # noqa: F401  (they register what they lower)
+from . import composed, dense, layout, norms, overlap, pointwise, recurrent, spectra, timeline  # noqa: F401  (they register what they lower)
 from .attention import TOO_SHORT
 from .branches import without_branches
 from .inputs import Asked, Reading, clean, like_states, open_inputs, readings

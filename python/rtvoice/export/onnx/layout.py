@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from .ir import Array, IndexArray, Node
-from .refusals import BFLOAT16, FROZEN, NO_LENGTH
+from .refusals import BFLOAT16, FIXED, FROZEN, NO_LENGTH
 from .symbols import beyond
 from .values import Known, Stream, Value, fresh
 from .walk import Call, RefusalError, lowers, shape_of, size_of
@@ -256,7 +256,8 @@ def steady(value: Known, stream: Stream) -> Array:
         if axis is not None and 0 <= axis < array.ndim and array.shape[axis] > 1:
             first = array.take([0], axis)
             if not (array == first).all():
-                raise RefusalError("uses a constant that changes along the recording", "make it an input, or remove it")
+                frozen = FIXED if len(value.arrays) == 1 else "make it an input, or remove it"
+                raise RefusalError("uses a constant that changes along the recording", frozen)
             array = first
         found.append(array)
     if any(array.shape != found[0].shape or not np.array_equal(array, found[0]) for array in found[1:]):

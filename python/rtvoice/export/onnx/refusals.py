@@ -9,6 +9,10 @@ ATTENTION = (
     "use convolutions, GRU or LSTM layers, or attention whose mask bounds its past, exported with time as a free axis",
 )
 FROZEN = "export with a dynamic time axis; where a recurrent layer freezes it, use the legacy exporter (dynamo=False)"
+FIXED = (
+    "make it an input, or remove it; the sum of windows of an overlap-add (istft, fold) is followed where the time "
+    "axis is dynamic when it is exported"
+)
 _UNLESS = "; where the export froze a length, " + FROZEN
 AHEAD = "a stream goes on: keep all, or join these in front of the rest again (torch.cat along time)" + _UNLESS
 NEWEST = "keep all and let the host take the newest, or use a layer over so many (Conv, AveragePool)" + _UNLESS

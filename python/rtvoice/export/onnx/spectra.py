@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .ir import Array
+from .ir import Array, IndexArray
 from .values import Stream, Value, in_order
 from .walk import Call, lowers
 
@@ -61,7 +61,7 @@ def _dft(call: Call) -> Value:
         )
     inverse, onesided = bool(call.attr("inverse", 0)), bool(call.attr("onesided", 0))
     if inverse and onesided:
-        call.refuse("is the inverse of half a spectrum", "give it the whole spectrum, or write it as MatMul")
+        return _half_back(call, stream, axis, length)
     size = stream.index.shape[axis] if length is None else int(length.ravel()[0])
     moved = np.moveaxis(stream.index, axis, -2)
     parts, there = moved.shape[-1], min(size, moved.shape[-2])  # longer is filled up with zeros, shorter cut
@@ -72,7 +72,25 @@ def _dft(call: Call) -> Value:
     if parts == 2:  # i (c + i s) = -s + i c
         weight[:, 0, :, 1], weight[:, 1, :, 1] = -turn[:, 1], turn[:, 0]
     matrix = weight.reshape(2 * bins, there * parts)
-    groups = moved[..., :there, :].reshape(-1, there * parts)
+    return _within(call, stream, moved[..., :there, :], matrix, (bins, 2), axis)
+
+
+def _half_back(call: Call, stream: Stream, axis: int, length: Array | None) -> Stream:
+    """Transform half a spectrum back: what is left out of it is the mirror of what is there."""
+    moved = np.moveaxis(stream.index, axis, -2)
+    size = 2 * (moved.shape[-2] - 1) if length is None else int(length.ravel()[0])
+    there = min(moved.shape[-2], size // 2 + 1)
+    turn = basis(size, there, inverse=True) / size
+    twice = np.arange(there) % size
+    turn[(twice != 0) & (2 * twice != size)] *= 2.0
+    parts = moved.shape[-1]
+    matrix = (turn * [[1.0], [-1.0]])[:, :parts].transpose(2, 0, 1).reshape(size, there * parts)
+    return _within(call, stream, moved[..., :there, :], matrix, (size, 1), axis)
+
+
+def _within(call: Call, stream: Stream, moved: IndexArray, matrix: Array, made: tuple[int, int], axis: int) -> Stream:
+    """Multiply what lies on the last two axes of `moved` with a matrix; `axis` is where the first of them goes."""
+    groups = moved.reshape(-1, matrix.shape[1])
     source = call.emit.take(stream.node, groups.ravel())
     if len(groups) == 1:
         node = call.emit.linear(source, matrix)
@@ -82,12 +100,12 @@ def _dft(call: Call) -> Value:
         node = call.emit.node(
             "conv1d",
             source,
-            channels=len(groups) * 2 * bins,
+            channels=len(groups) * len(matrix),
             weights={"weight": np.tile(matrix[:, :, None], (len(groups), 1, 1))},
             stride=1,
             dilation=1,
             groups=len(groups),
             pads=[0, 0],
         )
-    made = np.arange(node.channels).reshape(*moved.shape[:-2], bins, 2)
-    return replace(stream, node=node, index=np.moveaxis(made, -2, axis))
+    index = np.arange(node.channels).reshape(*moved.shape[:-2], *made)
+    return replace(stream, node=node, index=np.moveaxis(index, -2, axis))

@@ -126,10 +126,13 @@ class Symbol:
         The numbers; None where they cannot be followed.
     sizes
         The shape, each axis a form.
+    rows
+        What its numbers were before they were put behind one another in one row.
     """
 
     cells: Array | None
     sizes: tuple[Form, ...] = field(default_factory=tuple)
+    rows: Symbol | None = None
 
 
 class LostError(Exception):

@@ -23,6 +23,7 @@ Result = Value | Sequence[Value]
 Handler = Callable[["Call"], Result]
 HANDLERS: dict[str, Handler] = {}
 SCORES: dict[str, Callable[[Call], Value]] = {}  # what may be done with the scores of an attention
+STEADY: dict[str, Callable[[Call], bool]] = {}  # what of constants may be a stream, which has no end
 _H = TypeVar("_H", bound=Handler)
 
 
@@ -236,7 +237,9 @@ class Walk:
             return self._branch(node, inputs[0])
         if any(isinstance(value, Scores) for value in inputs) and node.domain in ("", "ai.onnx"):
             return self._of_scores(node, inputs)
-        if node.domain in ("", "ai.onnx") and not any(isinstance(value, Stream) for value in inputs):
+        standard = node.domain in ("", "ai.onnx")
+        steady = standard and node.op_type in STEADY and STEADY[node.op_type](Call(self, node, inputs))
+        if standard and not steady and not any(isinstance(value, Stream) for value in inputs):
             return self._fold(node, inputs)
         if node.domain not in ("", "ai.onnx") or node.op_type not in HANDLERS:
             raise RefusalError(*unsupported(node.op_type, node.domain))
