@@ -35,7 +35,7 @@ def scaled(net, op, x, **attrs):
         (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 2), mode="reflect", **N), "reflect", "zero"),
         (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 0), mode="edge", **N), "edge", "zero"),
         (lambda n, x: n("Pad", x, n.ints(0, 0, 2, 0, 0, 0), np.float32(1), **N), "pads with 1", "zero"),
-        (lambda n, x: n("MaxPool", x, kernel_shape=[2], **N), "along time", "AveragePool"),
+        (lambda n, x: n("MaxPool", x, kernel_shape=[2], **N), "along time", "fixed window"),
         (lambda n, x: n("Concat", x, x, axis=2, **N), "along time", "channels"),
         (lambda n, x: n("Split", x, outputs=2, axis=2, num_outputs=2, **N)[0], "along time", "Slice"),
         (lambda n, x: n("Slice", x, n.ints(-9), n.ints(2**40), n.ints(2), **N), "however long", "dynamic"),

@@ -81,7 +81,7 @@ def _looks_around(report: ImportReport) -> None:
         raise ModelError(
             f"{report.source}: was exported for {length} samples, and its output would be {late} of them late; so few "
             "are left to compare that what wraps around the recording (torch.roll) looks like lookahead: export it "
-            f"with a dynamic time axis, or for {4 * late} samples or more"
+            f"with a dynamic time axis, or from a longer example ({4 * late} samples or more)"
         )
 
 
