@@ -144,3 +144,23 @@ def test_an_inverse_stft(make_net, imported):
 def test_an_inverse_stft_whose_windows_grow(make_net, refused):
     message = refused(inverse_stft(make_net(opset=20), changing=True))
     assert "'scaled'" in message or "ScatterND" in message
+
+
+@pytest.mark.parametrize("length", ["T", 400])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_that_overlap(length, channels, make_net, imported):
+    """`x.unfold(-1, 16, 4)`: an index of rows and columns."""
+    net = make_net(opset=20, shape=(1, 1, length))
+    x = net("Pad", net.wide(channels), net.ints(0, 0, SIZE - HOP, 0, 0, 0))
+    starts = net("Range", np.int64(0), net("Sub", frames(net, x), np.int64(SIZE - 1)), np.int64(HOP))
+    y = net("Gather", x, net("Add", net("Unsqueeze", starts, net.ints(1)), np.arange(SIZE)), axis=2)
+    y = net("MatMul", net("Mul", y, WINDOW), net.random(SIZE, HOP))
+    y = net("Reshape", net("Transpose", y, perm=[0, 1, 3, 2]), net.ints(1, channels * HOP, -1))
+    imported(net.model(net("ConvTranspose", y, net.random(channels * HOP, 1, HOP), strides=[HOP])))
+
+
+def test_frames_that_overlap_otherwise(make_net, refused):
+    net = make_net(opset=20)
+    starts = net("Range", np.int64(0), net("Sub", frames(net, net.x), np.int64(SIZE - 1)), np.int64(HOP))
+    y = net("Gather", net.x, net("Add", net("Unsqueeze", starts, net.ints(1)), np.arange(SIZE)[::-1].copy()), axis=2)
+    assert "picks single frames" in refused(net.model(net("ReduceSum", y, net.ints(3), keepdims=0)))

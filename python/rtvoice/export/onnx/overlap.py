@@ -173,9 +173,14 @@ def _rows(call: Call, data: Value | None, index: Value | None) -> tuple[int, int
     """Return how long rows are and how far apart, where an index into zeros is `hop * row + column`."""
     if not isinstance(data, Known) or not isinstance(index, Known) or any(array.any() for array in data.arrays):
         return None
-    symbol: Symbol | None = None if index.symbol is None else index.symbol.rows
-    one = np.prod(data.at(0).shape[1:]) == 1 and index.at(0).shape[1:] == (1,)
-    if symbol is None or symbol.cells is None or symbol.cells.ndim != 2 or len(symbol.cells) != 1 or not one:
+    if np.prod(data.at(0).shape[1:]) != 1 or index.at(0).shape[1:] != (1,) or index.symbol is None:
+        return None
+    return _spaced(index.symbol.rows)
+
+
+def _spaced(symbol: Symbol | None) -> tuple[int, int] | None:
+    """Return how long rows are and how far apart, where numbers are `hop * row + column`."""
+    if symbol is None or symbol.cells is None or symbol.cells.ndim != 2 or len(symbol.cells) != 1:
         return None
     cells = symbol.cells[0]
     start = cells[0].form
@@ -186,6 +191,35 @@ def _rows(call: Call, data: Value | None, index: Value | None) -> tuple[int, int
         if cell.form != variable(-2).times(hop) + Form((), Fraction(column)) or cell.breaks or cell.remainder:
             return None
     return len(cells), int(hop)
+
+
+def unfolded(call: Call, stream: Stream, axis: int, picks: Known) -> Stream | None:
+    """Cut a stream into frames that overlap, `x.unfold(-1, size, hop)`: (..., frames, size); None for other picks."""
+    found = _spaced(picks.symbol)
+    if found is None and picks.constant is not None and picks.constant.ndim == 2 and call.probes == 1:
+        rows, taps = picks.constant.shape
+        hop = int(picks.constant[1, 0] - picks.constant[0, 0]) if rows > 1 else taps
+        regular = np.array_equal(picks.constant, np.arange(rows)[:, None] * hop + np.arange(taps))
+        found = (taps, hop) if regular and hop > 0 else None
+    if found is None:
+        return None
+    taps, hop = found
+    source = in_order(stream, call.emit)
+    count = source.channels
+    node = call.emit.node(
+        "conv1d",
+        source,
+        channels=count * taps,
+        rate=stream.node.rate / hop,
+        weights={"weight": np.tile(np.eye(taps, dtype=np.float32)[:, None], (count, 1, 1))},
+        stride=hop,
+        dilation=1,
+        groups=count,
+        pads=[0, 0],
+    )
+    before = np.expand_dims(np.arange(count).reshape(stream.index.shape), axis + 1) * taps
+    index = before + np.arange(taps).reshape(-1, *(1,) * (stream.rank - axis - 1))
+    return Stream(node, index, axis, tuple(len(picks.at(probe)) for probe in range(call.probes)))
 
 
 def _framed(call: Call, stream: Stream, taps: int) -> Node:

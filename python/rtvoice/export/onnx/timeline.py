@@ -14,6 +14,7 @@ from .amounts import SMALLER
 from .heads import joined, kept, newest_told
 from .ir import Array, Course
 from .layout import axes_of
+from .overlap import unfolded
 from .refusals import AHEAD, NEWEST, NO_LENGTH
 from .symbols import Symbol, beyond, crosses
 from .values import Known, Stream, Value, in_order
@@ -130,8 +131,13 @@ def decimate(call: Call, stream: Stream, step: int, start: int, lengths: tuple[i
 
 @lowers("Gather")
 def _gather(call: Call) -> Value:
-    stream = call.stream()
-    return gather(call, stream, call.attr("axis", 0) % stream.rank, call.per_probe(1, "index", remainders=True))
+    stream, picks = call.stream(), call.inputs[1]
+    axis = call.attr("axis", 0) % stream.rank
+    if axis == stream.time and isinstance(picks, Known):
+        framed = unfolded(call, stream, axis, picks)
+        if framed is not None:
+            return framed
+    return gather(call, stream, axis, call.per_probe(1, "index", remainders=True))
 
 
 def gather(call: Call, stream: Stream, axis: int, picks: list[Array]) -> Stream:
