@@ -344,3 +344,35 @@ def test_a_gain_that_depends_on_whether_the_length_is_odd(net, refused):
     gain = net("Add", net("Sub", count, net("Mul", half, np.float32(2))), np.float32(1))
     message = refused(net.model(net("Tanh", net("Mul", net.x, gain, name="gain"))))
     assert message.startswith("model.onnx: Mul 'gain': ") and "report the model" not in message
+
+
+@pytest.mark.parametrize(("first", "step"), [(1, 1), (6, 6), (3, 2)])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_a_running_mean(first, step, stride, net, imported):
+    """`x.cumsum(-1) / torch.arange(1, T + 1)`, and what a cumulative layer norm divides by: a count, which streams."""
+    y = net.conv(net.x, 1, 6, 2 * stride, strides=[stride], pads=[stride, 0])
+    end = net("Add", net("Mul", frames(net, y), np.int64(step)), np.int64(first))
+    count = net("Cast", net("Range", np.int64(first), end, np.int64(step)), to=1)
+    y = net("Div", net("CumSum", y, np.int64(2)), count)
+    y = net("ConvTranspose", y, net.random(6, 1, stride), strides=[stride])
+    assert imported(net.model(y)).ops["leaky_sum"] == 2
+
+
+def test_a_count_survives_what_is_no_number(net):
+    """It is made of the input, whose numbers do not matter."""
+    import rtvoice
+    from rtvoice.export import import_model
+
+    end = net("Add", frames(net, net.x), np.int64(1))
+    count = net("Cast", net("Range", np.int64(1), end, np.int64(1)), to=1)
+    model = import_model(net.model(net("Div", net("Tanh", net.x), count)), sample_rate=16_000)
+    engine = rtvoice.Engine(model, sample_rate=16_000, max_frame=64)
+    engine.process(np.full(64, np.nan, np.float32))
+    made = engine.process(np.ones(64, np.float32))
+    np.testing.assert_allclose(made, np.tanh(1) / np.arange(65, 129), rtol=1e-5)
+
+
+@pytest.mark.parametrize("op", ["Mul", "Add"])
+def test_a_count_that_grows_the_signal_is_refused(op, net, refused):
+    count = net("Cast", net("Range", np.int64(1), net("Add", frames(net, net.x), np.int64(1)), np.int64(1)), to=1)
+    refused(net.model(net(op, net.x, count)))

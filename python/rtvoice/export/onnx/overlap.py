@@ -169,6 +169,26 @@ def _ones(call: Call, counts: tuple[int, ...]) -> Node | None:
     )
 
 
+def counted(call: Call, value: Known, like: Stream) -> Stream | None:
+    """Return numbers that grow by the same step from frame to frame as a stream: what a running mean divides by."""
+    symbol, axis = value.symbol, None if like.time is None else like.time - like.rank
+    if axis is None or symbol is None or symbol.cells is None or symbol.cells.size != 1:
+        return None
+    cell = symbol.cells.ravel()[0]
+    form = cell.form
+    if form is None or cell.breaks or cell.remainder or [one for one, _ in form.factors] != [axis]:
+        return None
+    if any(value.at(probe).size != length for probe, length in enumerate(like.lengths)):
+        return None
+    step = form.of(axis)
+    ones = _ones(call, like.lengths)
+    if ones is None or ones.rate != like.node.rate:
+        return None
+    total = call.emit.node("leaky_sum", ones, weights={"decay": np.ones(1, np.float32)})
+    node = call.emit.affine(total, scale=np.full(1, float(step)), shift=np.full(1, float(form.shift - step)))
+    return fresh(node, (1,) * like.rank, like.time, like.lengths)
+
+
 def _rows(call: Call, data: Value | None, index: Value | None) -> tuple[int, int] | None:
     """Return how long rows are and how far apart, where an index into zeros is `hop * row + column`."""
     if not isinstance(data, Known) or not isinstance(index, Known) or any(array.any() for array in data.arrays):

@@ -208,6 +208,13 @@ def power(call: Call, stream: Stream, exponent: float) -> Stream:
 
 @lowers("Add", "Sub", "Mul", "Div")
 def _arithmetic(call: Call) -> Value:
+    stream, below = call.inputs[:2]
+    if call.op == "Div" and isinstance(stream, Stream) and isinstance(below, Known):
+        from .overlap import counted
+
+        count = counted(call, below, stream)
+        if count is not None:
+            return arithmetic(call, "div", stream, count)
     return arithmetic(call, call.op.lower(), call.inputs[0], call.inputs[1])
 
 
