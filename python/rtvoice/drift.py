@@ -167,15 +167,13 @@ def in_float32(graph: Graph, signal: F32) -> tuple[dict[str, F64], dict[str, F64
 
 
 def rounding(graph: Graph, signal: F32) -> float:
-    """Return how far float32 alone takes the outputs from float64, relative to their peaks."""
+    """Return how far float32 takes the outputs from float64, relative to their peaks; infinity where it overflows."""
     exact, rounded = in_float32(graph, signal)
-    return max(
-        (
-            float(np.abs(made - rounded[name]).max(initial=0.0)) / max(parity.peak_of(made), 1e-30)
-            for name, made in exact.items()
-        ),
-        default=0.0,
-    )
+    furthest = 0.0
+    for name, made in exact.items():
+        apart = float(np.abs(made - rounded[name]).max(initial=0.0)) / max(parity.peak_of(made), 1e-30)
+        furthest = max(furthest, np.inf if np.isnan(apart) else apart)
+    return furthest
 
 
 class Follower:

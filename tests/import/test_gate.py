@@ -370,3 +370,14 @@ def test_a_signal_that_the_source_rounds_is_told(net, make_net, imported):
     assert any("rounds a signal to float16" in note for note in notes), notes
     plain = make_net()
     assert not any("float16" in note for note in imported(plain.model(plain.narrow(plain.wide()))).notes)
+
+
+def test_a_model_that_overflows_float32_far_above_audio_is_not_wrong():
+    b = rtvoice.GraphBuilder(name="steep", sample_rate=16000, hop=1)
+    x = b.node("affine", b.input(), scale=np.full(1, 1e18, np.float32), name="steep")
+    square = b.node("mul", x, x, name="square")  # 1e35 for audio, 1e39 for a hundred times as much
+    below = b.node("affine", square, shift=np.ones(1, np.float32), name="below")
+    b.output(b.node("div", square, below, name="ratio"))
+    report = check(b.model())
+    assert report.passed, report.to_json()
+    assert any("100 times as loud float32 alone is inf of the peak from float64" in note for note in report.notes)

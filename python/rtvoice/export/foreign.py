@@ -201,7 +201,8 @@ def verified(imported: Foreign, *, verify: bool) -> Model:
         result = check(model, imported, strict=True)
         report.parity = {**result.to_json(), "text": f"{result.verdict()} against {result.against}"}
         if not result.passed:
-            worst = max(result.runs, key=lambda run: run.error) if result.runs else None
+            failed = [run for run in (*result.runs, *result.levels) if not run.passed]
+            worst = max(failed, key=lambda run: run.error) if failed else None
             what = (
                 "nothing could be compared" if worst is None else f"{worst.name}: error {worst.error:.1e} of the peak"
             )
