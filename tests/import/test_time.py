@@ -51,6 +51,13 @@ def test_padding_behind_swapped_halves_costs_no_latency(also, net, imported):
     assert imported(net.model(net.conv(padded, 8, 1, 3, dilations=[100]))).latency == 0
 
 
+@pytest.mark.parametrize(("by", "late"), [(5, 0), (3, 0), (8, 3)])
+def test_padding_that_is_cut_off_again_costs_nothing(by, late, net, imported):
+    padded = net("Pad", net("Sigmoid", net.wide()), net.ints(0, 0, 5, 0, 0, 0), np.float32(0))
+    y = net("Exp", net("Tanh", net("ReduceMean", padded, axes=[1])))
+    assert imported(net.model(net("Slice", y, net.ints(by), net.ints(2**40), net.ints(2)))).latency == late
+
+
 def test_zeros_joined_in_front_are_padding(net, imported):
     y = net("Concat", np.zeros((1, 1, 3), np.float32), net.x, axis=2)
     assert imported(net.model(net.conv(y, 1, 1, 4))).ops == {"conv1d": 1}

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .ir import POINTWISE, Emitter, Node
-from .rewrite import copy_of
+from .ir import Emitter, Node
+from .rewrite import FRAMEWISE, copy_of
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import Call
 
-_FRAMEWISE = POINTWISE | {"linear", "slice", "pick", "concat", "layer_norm", "rms_norm", "softmax", "channel_mean"}
 # What may give no number for the zeros that lie before a recording.
 _FRAGILE = ("log", "reciprocal", "div", "sqrt", "rms_norm", "layer_norm")
 
@@ -105,7 +104,7 @@ def _late(emit: Emitter, node: Node, frames: int, done: dict[int, Node]) -> Node
         return emit.node("advance" if ahead > 0 else "delay", node.source, frames=abs(ahead))
     if node.op == "delay":
         return emit.node("delay", node.source, frames=node.attrs["frames"] + frames)
-    if node.op in _FRAMEWISE:
+    if node.op in FRAMEWISE:
         return copy_of(node, inputs=[_moved(emit, item, frames, done) for item in node.inputs])
     if node.op == "conv1d" and node.attrs.get("stride", 1) == 1:
         left, right = node.attrs["pads"]
@@ -118,7 +117,7 @@ def _above(node: Node) -> list[Node]:
     found, stack = [], [node]
     while stack:
         node = stack.pop()
-        if node.op in _FRAMEWISE:
+        if node.op in FRAMEWISE:
             found.append(node)
             stack.extend(node.inputs)
     return found
@@ -128,7 +127,7 @@ def _early(node: Node, frames: int) -> Any:
     """Return what tells a node's first `frames` frames from others; 0 where they are zeros."""
     if node.op == "delay" and node.attrs["frames"] >= frames:
         return 0
-    if node.op not in _FRAMEWISE:
+    if node.op not in FRAMEWISE:
         return id(node)
     parts = [_early(item, frames) for item in node.inputs]
     if node.op in ("add", "sub") and parts[1] == 0 and node.inputs[0].channels == node.channels:

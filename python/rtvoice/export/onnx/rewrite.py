@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Array, IndexArray, Node, count_users, may_overflow, topological
+from .ir import POINTWISE, Array, IndexArray, Node, count_users, may_overflow, topological
 
+#: Ops that compute a frame from the same frame of what they read.
+FRAMEWISE = POINTWISE | {"linear", "slice", "pick", "concat", "layer_norm", "rms_norm", "softmax", "channel_mean"}
 Rule = Callable[[Node, "Uses"], "Node | None"]
 _MAX_PASSES = 64
 _MOST = float(np.finfo(np.float32).max)
@@ -277,6 +279,28 @@ def _shift_behind_joining(node: Node, uses: Uses) -> Node | None:
     return copy_of(first, inputs=[joined], channels=node.channels, label="")
 
 
+def _crop_of_padding(node: Node, uses: Uses) -> Node | None:
+    """Cut frames off before layers of single frames, where it is frames of padding that are cut off behind them."""
+    if node.op != "advance" or node.source.op not in FRAMEWISE:
+        return None
+    return _cut_off(node.source, node.attrs["frames"], uses)
+
+
+def _cut_off(node: Node, frames: int, uses: Uses) -> Node | None:
+    """Return a node whose first frames are cut off, where all that it reads of the signal was delayed."""
+    if node.control:
+        return node
+    if node.op == "delay":
+        rest = node.attrs["frames"] - frames
+        if rest == 0:
+            return node.source
+        return copy_of(node, op="delay" if rest > 0 else "advance", attrs={"frames": abs(rest)})
+    if node.op not in FRAMEWISE or not uses.once(node):
+        return None
+    inputs = [_cut_off(item, frames, uses) for item in node.inputs]
+    return None if None in inputs else copy_of(node, inputs=inputs)
+
+
 def _crop_into_layer(node: Node, uses: Uses) -> Node | None:
     """Fold a crop at the start into the layer before it."""
     if node.op != "advance" or not uses.once(node.source):
@@ -339,6 +363,7 @@ FOLDING: list[tuple[str, Rule]] = [
     ("channel order into weights", _choose_in_weights),
     ("padding or crop into the next layer", _shift_into_next),
     ("crop into the layer", _crop_into_layer),
+    ("crop of padding", _crop_of_padding),
     ("channels chosen before a shift", _shift_behind_choice),
     ("joined before a shift", _shift_behind_joining),
     ("shifts joined", _join_shifts),
