@@ -91,6 +91,16 @@ def test_silence_is_answered_by_silence(network: str, said: np.ndarray) -> None:
     assert np.abs(again[:8000]).max() == 0 and np.sqrt(np.mean(again[8000:] ** 2)) > 0.01
 
 
+def test_samples_that_are_no_number_are_heard_as_silence_and_told(tmp_path: Path) -> None:
+    signal = 0.3 * voice_like(0.3, 150.0, rate=16000).astype(np.float32)
+    signal[1000:1003] = np.nan, np.inf, -np.inf
+    soundfile.write(tmp_path / "in.wav", signal, 16000, subtype="FLOAT")
+    done = run("vocode", tmp_path / "in.wav", tmp_path / "out.wav", "--network", "flow", "--json")
+    assert done.status == 0 and done.json["nonfinite"] == 3 and done.json["log_spectral_distance_db"] > 0
+    assert "3 samples were not finite and were heard as silence" in done.err and done.err.count("\n") == 1
+    assert np.isfinite(soundfile.read(tmp_path / "out.wav")[0]).all()
+
+
 def test_a_recording_too_short_to_measure_is_vocoded(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", np.full(100, 0.1), 16000)
     done = run("vocode", tmp_path / "short.wav", tmp_path / "out.wav", "--network", "flow", "--json")

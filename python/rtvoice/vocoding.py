@@ -47,6 +47,7 @@ class Report:
     latency_ms: float
     log_spectral_distance_db: float | None
     clipped: int
+    nonfinite: int
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain numbers and strings."""
@@ -124,6 +125,8 @@ def vocode_file(
         raise ModelError(f"{name}: draws nothing, so it is no vocoder; try: rtvoice render IN OUT --model {name}")
     speech = audio.read(source, sample_rate=loaded.sample_rate)[0].mean(axis=1)
     mono = np.ascontiguousarray(speech, np.float32)
+    broken = ~np.isfinite(mono)
+    mono[broken] = 0.0  # as the engine hears them
     made, spent = vocode(loaded, mono, seed=seed, progress=progress)
     with audio.Writer(target, loaded.sample_rate, 1) as writer:
         writer.write(made[:, None])
@@ -141,4 +144,5 @@ def vocode_file(
         latency_ms=Engine(loaded, loaded.sample_rate, max_frame=loaded.hop).latency * 1e3 / loaded.sample_rate,
         log_spectral_distance_db=log_spectral_distance(made, mono) if len(mono) >= SHORTEST else None,
         clipped=writer.clipped,
+        nonfinite=int(broken.sum()),
     )

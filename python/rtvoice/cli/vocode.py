@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> None:
         report = vocode_file(args.input, args.output, args.model or args.network, seed=args.seed, progress=progress)
     if report.clipped:
         console.warn(f"{args.output}: {report.clipped} samples were above full scale and were clipped")
+    if report.nonfinite:
+        console.warn(f"{args.input}: {report.nonfinite} samples were not finite and were heard as silence")
     if args.json:
         console.print_json(report.as_dict())
         return
