@@ -16,6 +16,7 @@ from .ir import Array, Course
 from .layout import axes_of
 from .overlap import unfolded
 from .refusals import AHEAD, NEWEST, NO_LENGTH
+from .resize import resized
 from .symbols import Symbol, beyond, crosses
 from .values import Known, Stream, Value, in_order
 from .walk import Call, lowers
@@ -328,7 +329,9 @@ def _resize(call: Call) -> Value:
     if stream.time is None:
         call.refuse("resizes something without a time axis", "remove it")
     assert stream.time is not None
-    factor = _factor(call, stream)
+    factor, others = _factors(call, stream)
+    for axis, (by, size) in others.items():
+        stream = resized(call, stream, axis, by, size)
     if factor == 1:
         return stream
     if factor.denominator != 1:
@@ -365,14 +368,14 @@ def _resize(call: Call) -> Value:
     return replace(stream, node=node, lengths=lengths)
 
 
-def _factor(call: Call, stream: Stream) -> Fraction:
-    """Return by what the time axis is stretched; refuse where another axis is."""
+def _factors(call: Call, stream: Stream) -> tuple[Fraction, dict[int, tuple[float, int]]]:
+    """Return by what the time axis is stretched, and of the others that are, each with its new size."""
     wide = 3 if call.op == "Resize" else 9
     axes = [int(axis) % stream.rank for axis in call.attr("axes", list(range(stream.rank)))]
     factors: list[list[Fraction]] = []
     sizes: list[Array] | None = call.per_probe(wide, "sizes", remainders=True) if call.has(wide) else None
-    place = 2 if call.op == "Resize" else 1
-    scales = None if sizes is not None else call.per_probe(place, "scales", remainders=True)
+    given = 2 if call.op == "Resize" else 1
+    scales = None if sizes is not None else call.per_probe(given, "scales", remainders=True)
     for probe in range(call.probes):
         dims = stream.shape(probe)
         if sizes is not None:
@@ -383,8 +386,13 @@ def _factor(call: Call, stream: Stream) -> Fraction:
             factors.append([Fraction(float(scale)).limit_denominator(4096) for scale in scales[probe].ravel()])
     by_axis = [dict(zip(axes, row, strict=True)) for row in factors]
     assert stream.time is not None
-    if any(factor != 1 for row in by_axis for axis, factor in row.items() if axis != stream.time):
-        call.refuse("resizes channels", "resize along time only")
+    if any(row[axis] != by_axis[0][axis] for row in by_axis for axis in axes if axis != stream.time):
+        call.refuse("resizes another axis by a factor that depends on the length of the recording", "use a fixed size")
+    others: dict[int, tuple[float, int]] = {}
+    for place, axis in enumerate(axes):
+        if axis != stream.time and by_axis[0][axis] != 1:
+            exact = float(by_axis[0][axis]) if scales is None else float(scales[0].ravel()[place])
+            others[axis] = exact, 0 if sizes is None else int(sizes[0].ravel()[place])
     times = [row.get(stream.time, Fraction(1)) for row in by_axis]
     if len(set(times)) != 1:
         made = [int(factor * length) for factor, length in zip(times, stream.lengths, strict=True)]
@@ -398,7 +406,7 @@ def _factor(call: Call, stream: Stream) -> Fraction:
         )
     if sizes is not None and times[0] != 1:
         call.walk.stretched.append(call.emit.origin)
-    return times[0]
+    return times[0], others
 
 
 def _repeats(factor: int, coordinates: str, rounding: str) -> bool:
