@@ -231,8 +231,13 @@ def test_damaged_files_are_named(folder):
 def test_graphs_that_do_not_fit_each_other(folder):
     from rtvoice.export.deepfilter.importer import import_deepfilter
 
+    kept = {name: (folder / f"{name}.onnx").read_bytes() for name in ("enc", "df_dec")}
     (folder / "df_dec.onnx").write_bytes((folder / "erb_dec.onnx").read_bytes())
-    with pytest.raises(ModelError, match=r"df_dec\.onnx does not fit enc\.onnx"):
+    with pytest.raises(ModelError, match=r"df_dec\.onnx must read emb, c0; it reads"):
+        import_deepfilter(folder)
+    (folder / "df_dec.onnx").write_bytes(kept["df_dec"])
+    (folder / "enc.onnx").write_bytes((folder / "erb_dec.onnx").read_bytes())
+    with pytest.raises(ModelError, match=r"enc\.onnx must make \w+, which it does not"):
         import_deepfilter(folder)
 
 

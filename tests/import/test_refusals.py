@@ -193,6 +193,11 @@ def test_example_shorter_than_the_latency(make_net, refused):
     assert "longer example" in refused(net.model(net.conv(net.x, 1, 1, 129, pads=[64, 64])))
 
 
+def test_a_batch_is_named(make_net, refused):
+    net = make_net(shape=(2, 1, "T"))
+    assert "is a batch of 2" in refused(net.model(net("Tanh", net.x)))
+
+
 def test_all_nodes_are_named_at_once(net, refused):
     y = net("MaxPool", net.wide(), kernel_shape=[2], name="first")
     y = net("Tanh", y)

@@ -185,6 +185,8 @@ def _kind(src: str | os.PathLike[str] | bytes) -> str:
         raise ModelError(f"{path} is a folder; name an .onnx, .nam or .json file")
     if suffix not in SUFFIXES:
         raise ModelError(f"{path}: is of no known format; rtvoice imports {', '.join(SUFFIXES)}")
+    if path.exists() and not path.is_file():
+        raise ModelError(f"{path}: is no file that can be read more than once; save the model to one")
     if not path.is_file():
         raise ModelNotFoundError(f"{path}: no such file; give the path of an {', '.join(SUFFIXES)} file")
     return {".onnx": "onnx", ".nam": "nam"}.get(suffix) or _kind_of_json(path)

@@ -125,11 +125,18 @@ def joined(files: Files) -> bytes:
         given = {item.name for item in parts[name].graph.input}
         kept = [*wanted, *(_HANDED["df_dec"] if name == "erb_dec" else ())]
         made = {item.name for item in (*whole.output, *parts[name].graph.output)}
-        missing = [inner for _, inner in handed if inner not in given] + [item for item in kept if item not in made]
-        if missing or given - {inner for _, inner in handed}:
+        reads = {item.removeprefix(f"{name}/") for item in given}
+        if reads != set(_HANDED[name]):
             raise ModelError(
-                f"{files.name}: {name}.onnx does not fit enc.onnx: it must read {', '.join(_HANDED[name])} and make "
-                f"{own}; it reads {', '.join(sorted(item.removeprefix(f'{name}/') for item in given))}"
+                f"{files.name}: {name}.onnx must read {', '.join(_HANDED[name])}; it reads {', '.join(sorted(reads))}; "
+                "give the three graphs of one export"
+            )
+        missing = [item for item in (*kept, *_HANDED[name]) if item not in made]
+        if missing:
+            which = name if missing[0].startswith(f"{name}/") else "enc"
+            raise ModelError(
+                f"{files.name}: {which}.onnx must make {missing[0].removeprefix(f'{name}/')}, which it does not; give "
+                "the three graphs of one export"
             )
         try:
             whole = onnx.compose.merge_graphs(whole, parts[name].graph, io_map=handed, outputs=kept)

@@ -367,6 +367,8 @@ def _of_port(port: Port) -> list[Reading]:
 
 def _complaint(port: Port) -> str:
     dims = port.dims or ()
+    if len(dims) in (2, 3) and (dims[0] or 1) > 1 and all(size in (None, 1) for size in dims[1:]):
+        return f"input {port.describe()}: is a batch of {dims[0]}; a stream is one recording: export with a batch of 1"
     if len(dims) in (2, 3, 4) and any(size is not None and size > 1 for size in dims[1:]):
         return (
             f"input {port.describe()}: has more than one channel, or a batch; a model takes one audio channel as "
