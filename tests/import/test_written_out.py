@@ -146,6 +146,12 @@ def test_an_inverse_stft_whose_windows_grow(make_net, refused):
     assert "'scaled'" in message or "ScatterND" in message
 
 
+def test_an_inverse_stft_of_a_fixed_length(make_net, refused):
+    """What torch makes of `torch.stft` and `torch.istft` in one model, which it cannot export otherwise."""
+    message = refused(inverse_stft(make_net(opset=20, shape=(1, 1, 400))))
+    assert "ScatterND" in message and "dynamic time axis" in message and "x.unfold(-1, size, hop)" in message
+
+
 @pytest.mark.parametrize("length", ["T", 400])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_frames_that_overlap(length, channels, make_net, imported):

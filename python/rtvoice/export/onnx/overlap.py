@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from .ir import Array, Node
-from .refusals import ADVICE
+from .refusals import ADVICE, OVERLAP
 from .symbols import Form, Symbol, variable
 from .values import Known, Stream, Value, fresh, in_order
 from .walk import STEADY, Call, lowers
@@ -57,25 +57,27 @@ def _scatter(call: Call) -> Value:
     """Lower the sum that `torch.istft` makes of its frames: row by row, behind one another, at `hop * row + column`."""
     data, index, value = call.inputs[:3]
     found = _rows(call, data, index)
-    if found is None or call.attr("reduction", "none") != "add":
+    if call.attr("reduction", "none") != "add":
         call.refuse(*ADVICE["ScatterND"])
+    if found is None:
+        call.refuse(*OVERLAP)
     assert found is not None and isinstance(data, Known)
     taps, hop = found
     made = tuple(len(data.at(probe)) for probe in range(call.probes))
     if isinstance(value, Known):
         steady = _window(call, value, 0, taps)
         if steady is None:
-            call.refuse(*ADVICE["ScatterND"])
+            call.refuse(*OVERLAP)
         assert steady is not None
         lengths, node = steady[1], _windows(call, steady, 1, hop, 1, [0, 0])
     else:
         stream = call.stream(2)
         if stream.time != 0 or stream.index.size != 1 or any(length % taps for length in stream.lengths):
-            call.refuse(*ADVICE["ScatterND"])
+            call.refuse(*OVERLAP)
         lengths = tuple(length // taps for length in stream.lengths)
         node = _summed(call, _framed(call, stream, taps), 1, hop, 1, [0, 0])
     if any((count - 1) * hop + taps != length for count, length in zip(lengths, made, strict=True)):
-        call.refuse(*ADVICE["ScatterND"])
+        call.refuse(*OVERLAP)
     return fresh(node, (1,) * data.at(0).ndim, 0, made)
 
 

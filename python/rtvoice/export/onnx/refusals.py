@@ -13,6 +13,11 @@ FIXED = (
     "make it an input, or remove it; the sum of windows of an overlap-add (istft, fold) is followed where the time "
     "axis is dynamic when it is exported"
 )
+OVERLAP = (
+    "adds up rows at places that are no even steps, or that are fixed for one length",
+    "export torch.istft and F.fold with a dynamic time axis; where torch.stft is what torch cannot export so, cut the "
+    "frames by x.unfold(-1, size, hop) * window and transform them by torch.fft.rfft",
+)
 _UNLESS = "; where the export froze a length, " + FROZEN
 AHEAD = "a stream goes on: keep all, or join these in front of the rest again (torch.cat along time)" + _UNLESS
 NEWEST = "keep all and let the host take the newest, or use a layer over so many (Conv, AveragePool)" + _UNLESS

@@ -287,7 +287,9 @@ def _pad(call: Call) -> Value:
             continue
         if mode != "constant" and max(begin, end) > 0:
             call.refuse(
-                f"pads in mode '{mode}', from samples that a stream has not seen yet", "train with zero padding"
+                f"pads in mode '{mode}', from samples that a stream has not seen yet",
+                "pad with zeros: torch.stft(..., pad_mode='constant'), padding_mode='zeros' of a layer, F.pad without "
+                "a mode; what is not at an end of the recording stays as it is",
             )
         if filled != 0.0 and (begin > 0 or axis != stream.time):
             call.refuse(f"pads with {filled:g}", "pad with zeros")
