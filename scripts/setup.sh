@@ -183,6 +183,13 @@ training_dependencies() {
   say "the extra 'train' cannot be installed; the tests that need it are skipped (remedy: .venv/bin/pip install '.[train]')"
 }
 
+# torch's newer exporter to ONNX is written in it.
+install_exporter() {
+  pip_install "onnxscript>=0.7" && return 0
+  say "onnxscript cannot be installed; what torch's exporters write is not tested (remedy: .venv/bin/pip install onnxscript)"
+  return 1
+}
+
 studio_key() { find studio -name node_modules -prune -o -name static -prune -o -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
 
 # The comparison page is a package of its own, whose front end npm builds.
@@ -235,6 +242,7 @@ once build-tools "$(python3 --version)" build_tools
 once "extra-$(extras)" "$(stamp_of pyproject.toml)" package_dependencies
 once package "$(source_key)" install_package
 case $target in test | lint) install_torch && once training "$(stamp_of pyproject.toml)" training_dependencies || true ;; esac
+case $target in test) once exporter 1 install_exporter || true ;; esac
 case $target in
   test | lint) once studio "$(studio_key)" install_studio || true ;;
   compare) once studio "$(studio_key)" install_studio || exit 1 ;;
