@@ -10,6 +10,7 @@ import torch
 import rtvoice
 from rtvoice.export import native
 from rtvoice.export.halving import halve
+from rtvoice.parity import F32
 from rtvoice.train import source
 from rtvoice.train.vocoder.loop import load
 from rtvoice.train.vocoder.networks import HOP, RATE
@@ -21,7 +22,7 @@ DESCRIPTIONS = {
 
 
 def export(checkpoint: Path, to: Path) -> rtvoice.Model:
-    """Write a trained network as a model file with 16-bit matrices.
+    """Write a trained network as a model file, its matrices in 16 bits where it bears that.
 
     Parameters
     ----------
@@ -53,7 +54,17 @@ def export(checkpoint: Path, to: Path) -> rtvoice.Model:
     builder = native.write(module, sample_rate=RATE, hop=HOP, name="vocoder", metadata=metadata)
     native.prove(module, builder.graph())
     signal = native.voice_like(50 * HOP, RATE, np.random.default_rng(3))
-    model = halve(builder.model(), "fp16", signal)
+    model = _smaller(builder.model(), signal)
     to.parent.mkdir(parents=True, exist_ok=True)
     model.save(to)
+    return model
+
+
+def _smaller(model: rtvoice.Model, signal: F32) -> rtvoice.Model:
+    """Return the model with as many matrices in 16 bits as it bears: a flow that is sure of itself amplifies rounding."""
+    for weights in ("fp16", "auto"):
+        try:
+            return halve(model, weights, signal)
+        except rtvoice.ModelError:
+            continue
     return model
