@@ -72,12 +72,13 @@ def said() -> np.ndarray:
 
 @pytest.mark.parametrize("network", ["wavenet", "flow"])
 def test_what_is_said_follows_what_was_heard(network: str, said: np.ndarray) -> None:
-    """Every band rises and falls with what was heard: measured 0.53 and 0.56, 0.23 at most with any other moment's."""
+    """Every band rises and falls with what was heard: measured 0.77 and 0.85, 0.23 and 0.32 with any other moment's."""
     made, _ = vocoding.vocode(rtvoice.Model.load(resolve("vocoder", network)), said)
     heard, spoken = bands(said), bands(made)
     shifts = np.linspace(0.15, 0.85, 15) * len(heard)
     others = [likeness(heard, np.roll(spoken, int(shift), axis=0)) for shift in shifts]
-    assert likeness(heard, spoken) > 0.4 > 0.3 > max(others), (likeness(heard, spoken), max(others))
+    assert likeness(heard, spoken) > 0.65, likeness(heard, spoken)
+    assert max(others) < 0.45 * likeness(heard, spoken), max(others)
 
 
 @pytest.mark.parametrize("network", ["wavenet", "flow"])

@@ -61,7 +61,7 @@ def export(checkpoint: Path, to: Path) -> rtvoice.Model:
 
 
 def _smaller(model: rtvoice.Model, signal: F32) -> rtvoice.Model:
-    """Return the model with as many matrices in 16 bits as it bears: a flow that is sure of itself amplifies rounding."""
+    """Return the model with as many matrices in 16 bits as it bears: a flow that is sure amplifies rounding."""
     for weights in ("fp16", "auto"):
         try:
             return halve(model, weights, signal)

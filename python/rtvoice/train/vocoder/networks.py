@@ -20,6 +20,8 @@ CONDITION = 48
 PARTS = 4
 #: How freely both draw: less than they learned with, which leaves out what is rare.
 COOL = 0.8
+#: What is drawn less freely is quieter, both by 10 dB; this gives it back.
+LOUDER = 3.0
 #: No gaussian is narrower than this logarithm of its standard deviation.
 LEAST = -7.0
 #: Mean logarithms of mel power, where silence ends and sound begins: the quietest frame in training, in a pause of the
@@ -76,7 +78,7 @@ class Teacher(Module):
         super().__init__()
         self.hearing = Hearing()
         self.voice = WaveNet(CONDITION, HOP // PARTS, floor=LEAST, temperature=COOL, **sizes)
-        self.plain = LeakySum(1, EMPHASIS, 1 / GAIN)
+        self.plain = LeakySum(1, EMPHASIS, LOUDER / GAIN)
         self.gate = Gate()
 
     def gaussian(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +103,7 @@ class Student(Module):
         super().__init__()
         self.hearing = Hearing()
         self.noise = Noise()
-        self.plain = LeakySum(1, EMPHASIS, 1 / GAIN)
+        self.plain = LeakySum(1, EMPHASIS, LOUDER / GAIN)
         self.gate = Gate()
         self.late = Delay(1)
         self.flows = torch.nn.ModuleList(GatedStack(CONDITION, 2, **sizes) for _ in range(flows))
