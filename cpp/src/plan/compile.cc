@@ -402,7 +402,7 @@ bool Compiler::emit(int node) {
       step->delay = value.delay;
       step->weights = add_weights(widen(n.w0, channels, 1.0f));
       step->bias = add_weights(widen(n.w1, channels, 0.0f));
-      step->state = add_state(2 * static_cast<size_t>(channels));  // 64 bits a channel
+      step->state = add_state(static_cast<size_t>(channels));
       return true;
     case Op::kRecall:
       return true;  // the loop itself writes it

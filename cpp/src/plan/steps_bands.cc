@@ -113,29 +113,25 @@ void run_pick(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   }
 }
 
-// Frames before the value's own time 0 leave the sum where it starts. Summed in double: in float a count of frames stayed at
-// 2^24 for ever, 17 minutes of 16 kHz.
+// Frames before the value's own time 0 leave the sum where it starts.
 void run_leaky_sum(const StepSpec& step, Instance& instance, size_t hops) noexcept {
   const StepAccess at{instance};
   const size_t rows = at.rows(step.out, hops), ld = at.spec(step.out).ld, channels = at.spec(step.out).channels,
                in_ld = at.spec(step.in[0]).ld, frames = at.spec(step.out).frames;
   const float* in = at.row(step.in[0], step.lag[0]);
   const float* decay = at.weights(step.weights);
-  const float* start = at.weights(step.bias);
-  float* state = at.state(step.state);  // 64 bits a channel
+  float* sum = at.state(step.state);
   float* out = at.out(step.out);
   const uint64_t frame = at.frame(step.out);
+  if (frame <= step.delay) std::memcpy(sum, at.weights(step.bias), channels * sizeof(float));
   for (size_t t = 0; t < rows; ++t) {
     const float* x = in + t * in_ld;
     float* y = out + t * ld;
-    for (size_t c = 0; c < channels; ++c) {
-      double sum = start[c];
-      if (frame + t > step.delay) std::memcpy(&sum, state + 2 * c, sizeof sum);
-      if (frame + t >= step.delay) sum = decay[c] * sum + x[c];
-      std::memcpy(state + 2 * c, &sum, sizeof sum);
-      y[c] = static_cast<float>(sum);
+    if (frame + t >= step.delay) {
+      for (size_t c = 0; c < channels; ++c) sum[c] = decay[c] * sum[c] + x[c];
     }
-    if ((t + 1) % frames == 0) at.check_state(y, channels, t / frames);
+    std::memcpy(y, sum, channels * sizeof(float));
+    if ((t + 1) % frames == 0) at.check_state(sum, channels, t / frames);
   }
 }
 
