@@ -537,7 +537,8 @@ def test_the_networks_hold_every_operator(make_net):
     """Every operator that the importer lowers occurs in these networks."""
     from rtvoice.export.onnx.walk import HANDLERS
 
-    missing = set(HANDLERS) - OTHER_OPSETS
+    # ScatterND comes in as torch writes an inverse STFT alone, which test_written_out.py tries.
+    missing = set(HANDLERS) - OTHER_OPSETS - {"ScatterND"}
     for seed in range(500):
         if not missing:
             break
